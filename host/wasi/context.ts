@@ -1,0 +1,86 @@
+import type { ByteSink, ByteSource } from '../base/stream.ts';
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'critical';
+
+/** Where the output of an execution goes. Bytes are joined into lines by the receiver. */
+export type ExecutionLog = {
+  write(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
+  record(level: LogLevel, context: string, message: string): void;
+};
+
+export type HeaderList = [name: string, value: Uint8Array][];
+
+/** An HTTP request on its way to a guest. `method` as sent (`GET`); header names in lower case. */
+export type GuestRequest = {
+  method: string;
+  scheme: 'http' | 'https';
+  authority: string;
+  pathWithQuery: string;
+  headers: HeaderList;
+  body: ByteSource | null;
+};
+
+/**
+ * Where a guest's response goes. `respond` is called at most once; it hands over the head and returns the sink of the
+ * body, made only when the guest asks for the body.
+ */
+export type ResponseSink = {
+  respond(status: number, headers: HeaderList): ByteSink;
+  /** An interim 1xx response. */
+  informational?(status: number, headers: HeaderList): void;
+  /** The guest answered with an error-code (its case name, and a text if it has one) instead of a response. */
+  fail(errorCode: string, detail: string | undefined): void;
+};
+
+/** A request that a guest sends out, already allowed by its grant. */
+export type OutboundRequest = {
+  method: string;
+  scheme: 'http' | 'https';
+  authority: string;
+  pathWithQuery: string;
+  headers: HeaderList;
+  connectTimeoutMs: number | undefined;
+  firstByteTimeoutMs: number | undefined;
+  betweenBytesTimeoutMs: number | undefined;
+};
+
+export type OutboundResponse = { status: number; headers: HeaderList; body: ByteSource };
+
+/** An outgoing exchange under way. Rejections are `ByteStreamError`s with a wasi:http error-code. */
+export type OutboundExchange = { body: ByteSink; response: Promise<OutboundResponse>; cancel(): void };
+
+export type OutboundHttp = { send(request: OutboundRequest): OutboundExchange };
+
+/** What a function may reach. Fixed for the life of an instance; what is not here cannot be reached. */
+export type Grant = {
+  env: readonly (readonly [name: string, value: string])[];
+  config: ReadonlyMap<string, string>;
+  /** Hosts that outgoing requests may go to, as `host:port`, `host` (default ports) or `*`. */
+  outboundHosts: readonly string[];
+  /** A scratch directory in memory, empty at the start of each execution. */
+  scratch: boolean;
+  /** Largest size of the scratch directory, all files together, in bytes. */
+  scratchBytesMax: number;
+};
+
+/** What belongs to the execution that an instance runs now. */
+export type ExecutionPorts = {
+  id: string;
+  log: ExecutionLog;
+  outbound: OutboundHttp;
+  /** Counted by interface name, for metering. */
+  countHostCall?(name: string): void;
+};
+
+/**
+ * The first argument of every host function: one object per instance, kept over resets; `execution` changes.
+ * While an instance is initialised there is no request, but `execution` is set (its log goes to the function's log).
+ */
+export type WasiContext = {
+  readonly grant: Grant;
+  execution: ExecutionPorts;
+  /** State that an interface keeps for one execution, by interface; emptied at reset. */
+  readonly local: Map<string, unknown>;
+  /** Ends the guest by a genuine trap with this code: never returns. For wasi:cli/exit. */
+  exit(ok: boolean): never;
+};
