@@ -1,0 +1,52 @@
+/**
+ * What gateway threads know of deployed functions: one immutable snapshot a version, made by the supervisor whenever a
+ * function, route, secret or tenant changes. Structured-cloneable, so that it can be posted to threads.
+ */
+
+export type FunctionLimits = {
+  memoryMib: number;
+  cpuMs: number;
+  timeMs: number;
+  bodyMib: number;
+  /** Executions of this function at once, in one gateway thread. */
+  concurrency: number;
+};
+
+/** Everything a thread needs to run one version of a function. Secrets are already merged into `config`. */
+export type DeployedVersion = {
+  /** `tenant/function@version`, unique on the node; changes whenever anything below changes (secrets get a revision suffix). */
+  key: string;
+  tenant: string;
+  function: string;
+  version: number;
+  /** sha-256 of the component, `sha256:<hex>`. */
+  digest: string;
+  limits: FunctionLimits;
+  instance: 'pristine' | 'reuse';
+  env: [name: string, value: string][];
+  config: [name: string, value: string][];
+  outboundHosts: string[];
+  scratch: boolean;
+  /** How long an idle instance is kept. */
+  idleMs: number;
+};
+
+export type Route = {
+  /** Lower-case host name without port, or null for any host. `*.example.com` covers one label or more. */
+  host: string | null;
+  /** `/orders/*` covers `/orders` and all below; without `/*` it is exact; `/*` is all paths. */
+  path: string;
+  /** Prefix to remove before the guest sees the path (then `x-forwarded-prefix` is added); '' removes nothing. */
+  stripPrefix: string;
+  /** Weighted versions; one entry for now. */
+  targets: { key: string; weight: number }[];
+  /** The tenant is suspended: answer `tenant-suspended`. */
+  suspended: boolean;
+};
+
+export type RouteTable = {
+  version: number;
+  functions: DeployedVersion[];
+  /** Most specific first: exact host before wildcard before none, then longer path before shorter. */
+  routes: Route[];
+};
