@@ -2,9 +2,21 @@
 export type ErrorEntry = { status: number; cause: string; remedy: string };
 
 const table = {
-  'module-invalid': { status: 422, cause: 'The bytes are not a component that this node can run.', remedy: 'Upload a WebAssembly component (not a core module) built for wasi:http 0.2.' },
-  'import-unknown': { status: 422, cause: 'The component imports an interface or function that this node does not provide.', remedy: 'Build the component against an interface that the message names, or compose the missing part into it.' },
-  'import-not-granted': { status: 422, cause: 'The component imports a capability that its manifest does not grant.', remedy: 'Add the capability to the manifest.' },
+  'module-invalid': {
+    status: 422,
+    cause: 'The bytes are not a component that this node can run.',
+    remedy: 'Upload a WebAssembly component (not a core module) built for wasi:http 0.2.',
+  },
+  'import-unknown': {
+    status: 422,
+    cause: 'The component imports an interface or function that this node does not provide.',
+    remedy: 'Build the component against an interface that the message names, or compose the missing part into it.',
+  },
+  'import-not-granted': {
+    status: 422,
+    cause: 'The component imports a capability that its manifest does not grant.',
+    remedy: 'Add the capability to the manifest.',
+  },
   'manifest-invalid': { status: 422, cause: 'The manifest has unknown keys or values out of range.', remedy: 'Correct each problem that the message lists.' },
   'config-invalid': { status: 422, cause: 'A setting of the node is unknown or out of range.', remedy: 'Correct each problem that the message lists.' },
   'request-invalid': { status: 400, cause: 'The request is not of the form that the API takes.', remedy: 'Compare it with /v1/openapi.json.' },
@@ -14,22 +26,38 @@ const table = {
   'function-not-found': { status: 404, cause: 'No function answers at this host and path.', remedy: 'Check the URL, or deploy the function.' },
   'version-not-found': { status: 404, cause: 'The function has no such version.', remedy: 'List them with "nacelle versions FN".' },
   'module-not-found': { status: 404, cause: 'The tenant has not uploaded a module with this digest.', remedy: 'PUT it to /v1/modules first.' },
-  'execution-not-found': { status: 404, cause: 'The execution is unknown or too old to be kept.', remedy: 'The last 1,000 executions of each function are kept.' },
+  'execution-not-found': {
+    status: 404,
+    cause: 'The execution is unknown or too old to be kept.',
+    remedy: 'The last 1,000 executions of each function are kept.',
+  },
   'route-taken': { status: 409, cause: 'Another function already answers at this route.', remedy: 'Choose another route.' },
-  'route-not-allowed': { status: 403, cause: 'The route is outside of what an admin gave to this tenant.', remedy: 'Ask an admin for the route ("nacelle tenants add T --route …").' },
+  'route-not-allowed': {
+    status: 403,
+    cause: 'The route is outside of what an admin gave to this tenant.',
+    remedy: 'Ask an admin for the route ("nacelle tenants add T --route …").',
+  },
   'conflict': { status: 409, cause: 'Somebody else changed this at the same time.', remedy: 'Read it again and repeat.' },
   'already-exists': { status: 409, cause: 'Something of this name is already there.', remedy: 'Choose another name, or remove it first.' },
   'body-too-large': { status: 413, cause: 'The body is larger than the limit.', remedy: 'Send less, or raise the limit that the message names.' },
-  'header-too-large': { status: 502, cause: 'The headers of the guest\'s response are larger than the limit.', remedy: 'Send smaller headers.' },
+  'header-too-large': { status: 502, cause: "The headers of the guest's response are larger than the limit.", remedy: 'Send smaller headers.' },
   'guest-trap': { status: 502, cause: 'The guest trapped.', remedy: 'Read its log: it has the trap and the wasm backtrace.' },
   'guest-exit': { status: 502, cause: 'The guest exited before it answered.', remedy: 'Answer before calling exit.' },
-  'guest-no-response': { status: 502, cause: 'The guest returned without a response, or did not finish it.', remedy: 'Set the response outparam exactly once and finish its body.' },
+  'guest-no-response': {
+    status: 502,
+    cause: 'The guest returned without a response, or did not finish it.',
+    remedy: 'Set the response outparam exactly once and finish its body.',
+  },
   'guest-error': { status: 502, cause: 'The guest answered with an error-code instead of a response.', remedy: 'Read its log; the message names the code.' },
   'memory-limit': { status: 502, cause: 'The guest was refused more memory and then failed.', remedy: 'Raise limits.memoryMib, or use less.' },
   'cpu-limit': { status: 504, cause: 'The guest used more CPU time than its limit.', remedy: 'Raise limits.cpuMs, or do less in one execution.' },
   'time-limit': { status: 504, cause: 'The execution took longer than its limit.', remedy: 'Raise limits.timeMs, or answer earlier.' },
   'client-gone': { status: 499, cause: 'The client closed the connection before the response was complete.', remedy: 'Nothing: the execution was ended.' },
-  'capacity-exhausted': { status: 503, cause: 'The function runs as many executions as its concurrency allows.', remedy: 'Retry after the time in Retry-After, or raise limits.concurrency.' },
+  'capacity-exhausted': {
+    status: 503,
+    cause: 'The function runs as many executions as its concurrency allows.',
+    remedy: 'Retry after the time in Retry-After, or raise limits.concurrency.',
+  },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },
   'store-full': { status: 507, cause: 'The store has reached its size limit.', remedy: 'Remove data, or raise the limit.' },
   'unavailable': { status: 503, cause: 'The node cannot do this now.', remedy: 'Retry later.' },
@@ -64,6 +92,14 @@ export class Problem extends Error {
   /** The body of an application/problem+json response (RFC 9457). */
   toJSON(): { type: string; title: string; status: number; code: ErrorCode; detail: string; remedy: string; problems?: readonly string[] } {
     const { status, cause, remedy } = errorTable[this.code];
-    return { type: `urn:nacelle:error:${this.code}`, title: cause, status, code: this.code, detail: this.message, remedy, ...(this.problems ? { problems: this.problems } : {}) };
+    return {
+      type: `urn:nacelle:error:${this.code}`,
+      title: cause,
+      status,
+      code: this.code,
+      detail: this.message,
+      remedy,
+      ...(this.problems ? { problems: this.problems } : {}),
+    };
   }
 }

@@ -45,9 +45,7 @@ export type StringEncoding = 'utf8' | 'utf16' | 'latin1+utf16';
 export type CanonicalOptions = { encoding: StringEncoding; memory: CoreRef | null; realloc: CoreRef | null; postReturn: CoreRef | null };
 
 /** A component-level function: of the host, or lifted from core code. */
-export type FuncRef =
-  | { from: 'host'; interface: string; name: string }
-  | { from: 'lift'; lift: number };
+export type FuncRef = { from: 'host'; interface: string; name: string } | { from: 'lift'; lift: number };
 
 /** A core function that calls a component-level one: `canon lower`. */
 export type Lower = { func: FuncRef; type: FuncType; options: CanonicalOptions; component: number };
