@@ -2,4 +2,4 @@
 import { fileURLToPath } from 'node:url';
 import { runOnNode26 } from './runtime.js';
 
-await runOnNode26(fileURLToPath(new URL('../host/cli/main.ts', import.meta.url)), process.argv.slice(2));
+runOnNode26(fileURLToPath(new URL('../host/cli/main.ts', import.meta.url)), process.argv.slice(2));

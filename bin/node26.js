@@ -3,4 +3,4 @@
 import { runOnNode26 } from './runtime.js';
 
 const [file, ...args] = process.argv.slice(2);
-await runOnNode26(file, args);
+runOnNode26(file, args);
