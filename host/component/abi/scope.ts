@@ -1,0 +1,79 @@
+import type { StringEncoding } from '../plan.ts';
+import type { HandleTable } from './handles.ts';
+import { AbiError } from './trap.ts';
+
+/** A component instance at run time: its handles, and whether it may be called or call out now. */
+export type ComponentState = {
+  /** Its index in the plan. */
+  component: number;
+  handles: HandleTable;
+  /** False while the host runs its realloc or post-return: imports must not be called then. */
+  mayLeave: boolean;
+  /** True while one of its exports is running. */
+  entered: boolean;
+  /** Borrowed handles that its present call was given and has not dropped yet. */
+  borrowsOpen: number;
+};
+
+type Realloc = (oldPointer: number, oldBytes: number, align: number, bytes: number) => number;
+
+/** Tells the meter that guest code is about to run under a JavaScript frame, where it cannot be suspended. */
+export type UnsuspendableSection = { enterUnsuspendable(): void; leaveUnsuspendable(): void };
+
+/**
+ * Memory, realloc and string encoding of one lift or lower, and the component instance that it belongs to.
+ * Views are renewed when the memory has grown, which detaches the old buffer.
+ */
+export class Scope {
+  readonly state: ComponentState;
+  readonly encoding: StringEncoding;
+  private readonly memory: WebAssembly.Memory | null;
+  private readonly realloc: Realloc | null;
+  private readonly section: UnsuspendableSection;
+  private view: DataView = new DataView(new ArrayBuffer(0));
+  private array: Uint8Array = new Uint8Array(0);
+  /** Handles lent by the call that is being lifted, given back when it returns; null when nobody counts. */
+  lent: number[] | null = null;
+
+  constructor(state: ComponentState, encoding: StringEncoding, memory: WebAssembly.Memory | null, realloc: Realloc | null, section: UnsuspendableSection) {
+    this.state = state;
+    this.encoding = encoding;
+    this.memory = memory;
+    this.realloc = realloc;
+    this.section = section;
+  }
+
+  private renew(): void {
+    if (!this.memory) throw new AbiError('this function has no memory option');
+    this.array = new Uint8Array(this.memory.buffer);
+    this.view = new DataView(this.memory.buffer);
+  }
+
+  get bytes(): Uint8Array {
+    if (this.array.length === 0) this.renew();
+    return this.array;
+  }
+
+  get data(): DataView {
+    if (this.array.length === 0) this.renew();
+    return this.view;
+  }
+
+  /** Throws unless `[pointer, pointer + bytes)` is within memory and aligned. */
+  check(pointer: number, bytes: number, align: number): void {
+    if (pointer & (align - 1)) throw new AbiError(`pointer ${pointer} is not aligned to ${align}`);
+    if (pointer + bytes > this.bytes.length) throw new AbiError(`pointer ${pointer} + ${bytes} is out of bounds of memory`);
+  }
+
+  /** Memory of the guest's own for a value that the host hands over. */
+  alloc(align: number, bytes: number): number {
+    if (!this.realloc) throw new AbiError('this function has no realloc option');
+    this.state.mayLeave = false;
+    this.section.enterUnsuspendable();
+    const pointer = this.realloc(0, 0, align, bytes) >>> 0;
+    this.section.leaveUnsuspendable();
+    this.state.mayLeave = true;
+    this.check(pointer, bytes, align);
+    return pointer;
+  }
+}

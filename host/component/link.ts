@@ -1,0 +1,281 @@
+/**
+ * Instantiates a plan: core modules in order, imports lowered to host functions or to other components inside the plan.
+ * A `Linker` is made once a version and thread; each `instantiate` makes one independent instance.
+ */
+import { HandleTable } from './abi/handles.ts';
+import { type ComponentState, Scope } from './abi/scope.ts';
+import { type Signature, TypeTable } from './abi/signature.ts';
+import { AbiError } from './abi/trap.ts';
+import { type Callee, callLifted, liftParams, lowerResult, promising } from './call.ts';
+import type { Guard } from './guard.ts';
+import type { HostFunction, HostInterface } from './host.ts';
+import type { CanonicalOptions, CoreRef, FuncRef, Lift, Lower, Plan, Step } from './plan.ts';
+
+/** Module name under which rewritten core modules import the meter, and prefix of what they export for the host. */
+export const METER_MODULE = 'nacelle';
+export const HOST_EXPORT_PREFIX = '__nacelle_';
+
+type Core = (...values: unknown[]) => unknown;
+type ImportObject = Record<string, Record<string, WebAssembly.ImportValue>>;
+
+/** Everything in an instance that changes while it runs and that a reset puts back, but for the handles. */
+export type CoreState = { memories: { memory: WebAssembly.Memory; pages: WebAssembly.Global<'i32'> | null }[]; globals: WebAssembly.Global[] };
+
+export type Linked = {
+  components: ComponentState[];
+  state: CoreState;
+  /** Calls of each lowered host function so far, by its index in `Plan.lowers`. */
+  hostCalls: number[];
+  /** An exported function, or undefined. Parameters and result as in host.ts; results are `Err` when the function answers so. */
+  find(exportedInterface: string, name: string): ((...params: unknown[]) => Promise<unknown>) | undefined;
+};
+
+type HostLower = { implementation: HostFunction<unknown>; suspending: boolean };
+
+const withoutVersion = (name: string): string => name.replace(/@.*$/, '');
+
+export class Linker<C> {
+  readonly plan: Plan;
+  readonly lowers: { lower: Lower; signature: Signature; host: HostLower | null }[];
+  readonly lifts: { lift: Lift; signature: Signature }[];
+  readonly modules: { module: WebAssembly.Module; meterImports: string[]; memoryImports: [module: string, name: string][] }[];
+  private readonly interfaces: ReadonlyMap<string, HostInterface<C>>;
+
+  /** `modules` are the rewritten core modules in the order of `plan.modules`; `interfaces` by name without version. */
+  constructor(plan: Plan, modules: readonly WebAssembly.Module[], interfaces: ReadonlyMap<string, HostInterface<C>>) {
+    this.plan = plan;
+    this.interfaces = interfaces;
+    const types = new TypeTable(plan);
+    this.lowers = plan.lowers.map((lower) => ({ lower, signature: types.signature(lower.type), host: this.hostLower(lower.func) }));
+    this.lifts = plan.lifts.map((lift) => ({ lift, signature: types.signature(lift.type) }));
+    this.modules = modules.map(describeModule);
+  }
+
+  private hostLower(func: FuncRef): HostLower | null {
+    if (func.from === 'lift') return null;
+    const provider = this.interfaces.get(withoutVersion(func.interface));
+    const implementation = provider && Object.hasOwn(provider.functions, func.name) ? provider.functions[func.name] : undefined;
+    if (!implementation) throw new AbiError(`the host does not provide ${func.interface} ${func.name}`);
+    return { implementation: implementation as HostFunction<unknown>, suspending: provider?.suspending?.includes(func.name) ?? false };
+  }
+
+  /** What to call when an owned handle of a host resource goes; undefined if nothing. */
+  dropOf(resource: number): ((context: C, object: unknown) => void) | undefined {
+    const definition = this.plan.resources[resource];
+    if (definition?.from !== 'host') return undefined;
+    const drops = this.interfaces.get(withoutVersion(definition.interface))?.drop;
+    return drops && Object.hasOwn(drops, definition.name) ? (drops[definition.name] as (context: C, object: unknown) => void) : undefined;
+  }
+
+  /** Makes an instance: runs start functions, which may suspend. Rejects with what a start function threw. */
+  async instantiate(context: C, guard: Guard): Promise<Linked> {
+    const instance = new Instantiation(this, context, guard);
+    for (const step of this.plan.steps) {
+      const start = instance.run(step);
+      if (start) await promising(start)();
+    }
+    return instance.linked();
+  }
+}
+
+function describeModule(module: WebAssembly.Module): { module: WebAssembly.Module; meterImports: string[]; memoryImports: [string, string][] } {
+  const imports = WebAssembly.Module.imports(module);
+  return {
+    module,
+    meterImports: imports.filter((entry) => entry.module === METER_MODULE).map((entry) => entry.name),
+    memoryImports: imports.filter((entry) => entry.kind === 'memory').map((entry) => [entry.module, entry.name]),
+  };
+}
+
+/** The making of one instance. */
+class Instantiation<C> {
+  private readonly linker: Linker<C>;
+  private readonly context: C;
+  private readonly guard: Guard;
+  private readonly components: ComponentState[];
+  private readonly cores: WebAssembly.Exports[] = [];
+  private readonly loweredCores: (WebAssembly.ImportValue | undefined)[] = [];
+  private readonly pagesOf = new Map<WebAssembly.Memory, WebAssembly.Global<'i32'>>();
+  private readonly state: CoreState = { memories: [], globals: [] };
+  private readonly hostCalls: number[];
+  private readonly meter: Record<string, WebAssembly.ImportValue>;
+
+  constructor(linker: Linker<C>, context: C, guard: Guard) {
+    this.linker = linker;
+    this.context = context;
+    this.guard = guard;
+    this.components = Array.from({ length: linker.plan.components }, (_, component) => ({
+      component,
+      handles: new HandleTable(),
+      mayLeave: true,
+      entered: false,
+      borrowsOpen: 0,
+    }));
+    this.hostCalls = new Array<number>(linker.plan.lowers.length).fill(0);
+    this.meter = { tick: () => guard.tick(), yield: new WebAssembly.Suspending(() => guard.yield()) as never, grow: (pages: number) => guard.grow(pages) };
+  }
+
+  /** Instantiates the core module of a step; returns its start function if it has one. */
+  run(step: Step): Core | undefined {
+    const { module, meterImports, memoryImports } = this.linker.modules[step.module] as (typeof this.linker.modules)[number];
+    const imports: ImportObject = Object.create(null);
+    for (const [name, fields] of step.args) {
+      if (name === METER_MODULE) throw new AbiError(`a core module may not import from a module named ${METER_MODULE}`);
+      imports[name] = Object.fromEntries(fields.map(([field, value]) => [field, this.resolve(value)]));
+    }
+    if (meterImports.length > 0) imports[METER_MODULE] = this.meterFor(imports, meterImports, memoryImports);
+    const exports = new WebAssembly.Instance(module, imports).exports;
+    this.cores.push(exports);
+    this.collect(exports);
+    return exports[`${HOST_EXPORT_PREFIX}start`] as Core | undefined;
+  }
+
+  private meterFor(imports: ImportObject, names: readonly string[], memories: readonly [string, string][]): Record<string, WebAssembly.ImportValue> {
+    const shared = names.filter((name) => name.startsWith('pages:'));
+    if (shared.length === 0) return this.meter;
+    const pages = shared.map((name) => {
+      const [module, field] = memories[Number(name.slice('pages:'.length))] as [string, string];
+      return [name, this.pagesOf.get(imports[module]?.[field] as WebAssembly.Memory)] as const;
+    });
+    return { ...this.meter, ...(Object.fromEntries(pages) as Record<string, WebAssembly.Global<'i32'>>) };
+  }
+
+  private collect(exports: WebAssembly.Exports): void {
+    for (const [name, value] of Object.entries(exports)) {
+      if (!name.startsWith(HOST_EXPORT_PREFIX)) continue;
+      if (value instanceof WebAssembly.Memory) {
+        const pages = (exports[name.replace('memory', 'pages')] as WebAssembly.Global<'i32'> | undefined) ?? null;
+        this.state.memories.push({ memory: value, pages });
+        if (pages) this.pagesOf.set(value, pages);
+      } else if (value instanceof WebAssembly.Global && name.startsWith(`${HOST_EXPORT_PREFIX}global_`)) this.state.globals.push(value);
+    }
+  }
+
+  private resolve(ref: CoreRef): WebAssembly.ImportValue {
+    switch (ref.from) {
+      case 'core':
+        if (ref.name.startsWith(HOST_EXPORT_PREFIX)) throw new AbiError(`${ref.name} is not an export that a component may name`);
+        return this.cores[ref.instance]?.[ref.name] as WebAssembly.ImportValue;
+      case 'lower':
+        this.loweredCores[ref.lower] ??= this.lowered(ref.lower);
+        return this.loweredCores[ref.lower] as WebAssembly.ImportValue;
+      case 'resource':
+        return this.resourceFunction(ref.op, ref.resource, this.components[ref.component] as ComponentState);
+    }
+  }
+
+  private scopeOf(options: CanonicalOptions, component: number): Scope {
+    const memory = options.memory ? (this.resolve(options.memory) as WebAssembly.Memory) : null;
+    const realloc = options.realloc ? (this.resolve(options.realloc) as Core) : null;
+    return new Scope(this.components[component] as ComponentState, options.encoding, memory, realloc as never, this.guard);
+  }
+
+  private lowered(index: number): WebAssembly.ImportValue {
+    const { lower, signature, host } = this.linker.lowers[index] as (typeof this.linker.lowers)[number];
+    const scope = this.scopeOf(lower.options, lower.component);
+    if (host) return this.hostFunction(index, signature, scope, host);
+    return this.seam(signature, scope, this.callee((lower.func as { lift: number }).lift));
+  }
+
+  private hostFunction(index: number, signature: Signature, scope: Scope, host: HostLower): WebAssembly.ImportValue {
+    const { guard, context, hostCalls } = this;
+    const { implementation, suspending } = host;
+    const call = (...values: unknown[]): unknown => {
+      (hostCalls[index] as number)++;
+      try {
+        if (!scope.state.mayLeave) throw new AbiError('cannot call an import from realloc or post-return');
+        const result = implementation(context, ...(liftParams(signature, scope, values) as never[]));
+        if (suspending && result instanceof Promise) return guard.suspend(result, (value) => lowerResult(signature, scope, values, value));
+        return lowerResult(signature, scope, values, result);
+      } catch (error) {
+        throw guard.trapOf(error);
+      }
+    };
+    return suspending ? (new WebAssembly.Suspending(call) as never) : call;
+  }
+
+  /** A call from one component inside the plan to another: a suspending import over a promising export. */
+  private seam(signature: Signature, scope: Scope, callee: Callee): WebAssembly.ImportValue {
+    const { guard } = this;
+    const call = async (...values: unknown[]): Promise<unknown> => {
+      try {
+        if (!scope.state.mayLeave) throw new AbiError('cannot call an import from realloc or post-return');
+        const lent: number[] = [];
+        scope.lent = lent;
+        const params = liftParams(signature, scope, values);
+        scope.lent = null;
+        const result = await callLifted(callee, params);
+        for (const handle of lent) scope.state.handles.unlend(handle);
+        return lowerResult(signature, scope, values, result);
+      } catch (error) {
+        throw guard.trapOf(error);
+      }
+    };
+    return new WebAssembly.Suspending(call as never) as never;
+  }
+
+  private callee(index: number): Callee {
+    const { lift, signature } = this.linker.lifts[index] as (typeof this.linker.lifts)[number];
+    const { postReturn } = lift.options;
+    return {
+      signature,
+      scope: this.scopeOf(lift.options, lift.component),
+      core: promising(this.resolve(lift.core) as Core),
+      postReturn: postReturn ? promising(this.resolve(postReturn) as Core) : null,
+    };
+  }
+
+  private resourceFunction(op: 'new' | 'rep' | 'drop', resource: number, state: ComponentState): WebAssembly.ImportValue {
+    const { handles } = state;
+    const body = {
+      new: (rep: number) => handles.add(resource, rep, true),
+      rep: (handle: number) => handles.get(handle >>> 0, resource),
+      drop: this.dropper(resource, state),
+    }[op];
+    return (value: number): unknown => {
+      try {
+        return body(value);
+      } catch (error) {
+        throw this.guard.trapOf(error);
+      }
+    };
+  }
+
+  private dropper(resource: number, state: ComponentState): (handle: number) => void {
+    const { handles } = state;
+    const hostDrop = this.linker.dropOf(resource);
+    const destroy = this.destructorOf(resource);
+    return (handle) => {
+      const index = handle >>> 0;
+      handles.get(index, resource);
+      const owned = handles.isOwned(index);
+      const value = handles.remove(index);
+      if (!owned) state.borrowsOpen--;
+      else if (hostDrop) hostDrop(this.context, value);
+      else if (destroy) destroy(value as number);
+    };
+  }
+
+  private destructorOf(resource: number): ((rep: number) => void) | undefined {
+    const definition = this.linker.plan.resources[resource];
+    if (definition?.from !== 'guest' || !definition.destructor) return undefined;
+    const { destructor } = definition;
+    return (rep) => {
+      this.guard.enterUnsuspendable();
+      (this.resolve(destructor) as Core)(rep);
+      this.guard.leaveUnsuspendable();
+    };
+  }
+
+  linked(): Linked {
+    const functions = new Map<string, (...params: unknown[]) => Promise<unknown>>();
+    for (const exported of this.linker.plan.exports)
+      for (const { name, func } of exported.functions) {
+        if (func.from !== 'lift') continue;
+        const callee = this.callee(func.lift);
+        functions.set(`${exported.interface}\0${name}`, (...params) => callLifted(callee, params));
+      }
+    const find = (exportedInterface: string, name: string) => functions.get(`${exportedInterface}\0${name}`);
+    return { components: this.components, state: this.state, hostCalls: this.hostCalls, find };
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * One instance of a function: runs one execution at a time, and returns to its pristine state after each.
+ *
+ * Begins by `Instance.create`; ends by the first trap, by `destroy`, or when its state cannot be put back. Ended
+ * instances hold no timer and no resource: dropping the reference frees them.
+ */
+import { makeTrap } from '../component/abi/trap.ts';
+import type { Guard } from '../component/guard.ts';
+import type { Linked, Linker } from '../component/link.ts';
+import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
+import { type Ended, endedBy, type Meter } from './outcome.ts';
+import { logicalPages, restore, type Snapshot, takeSnapshot } from './snapshot.ts';
+import { nextTurn } from './turns.ts';
+
+/** Longest uninterrupted run of a guest in a thread that serves others. */
+const SLICE_MS = 2;
+/** Longest run where a guest cannot be suspended: realloc and destructors, called by the host under its own frames. */
+const UNSUSPENDABLE_MS = 5;
+/** CPU time that initialisation may take, whatever the limit of executions is. */
+const INITIALISE_CPU_MS = 2000;
+const PAGE_BYTES = 65536;
+
+export type InstanceLimits = { memoryPages: number; cpuMs: number };
+
+export type Call = { interface: string; function: string; parameters: readonly unknown[] };
+
+type Reject = (trap: Error) => void;
+
+export class Instance implements Guard {
+  private readonly linker: Linker<WasiContext>;
+  private readonly limits: InstanceLimits;
+  private readonly context: { -readonly [K in keyof WasiContext]: WasiContext[K] };
+  private linked: Linked | undefined;
+  private snapshot: Snapshot | undefined;
+  /** When the present slice began, and CPU time of the slices before it, in milliseconds. */
+  private sliceStart = 0;
+  private cpuMs = 0;
+  private cpuLimitMs = INITIALISE_CPU_MS;
+  private unsuspendable = 0;
+  private unsuspendableStart = 0;
+  private pages: number;
+  private peakPages = 0;
+  private memoryRefused = false;
+  private stopping: { code: string; message: string } | undefined;
+  private pending: Reject | undefined;
+  /** When it became idle, by `performance.now()`. */
+  idleSince = 0;
+
+  private constructor(linker: Linker<WasiContext>, limits: InstanceLimits, initialPages: number, grant: Grant, ports: ExecutionPorts) {
+    this.linker = linker;
+    this.limits = limits;
+    this.pages = initialPages;
+    this.context = { grant, execution: ports, local: new Map(), exit: (ok) => this.exit(ok) };
+  }
+
+  /**
+   * An instance that is about to be initialised: `initialise` must be awaited before `run`.
+   * `initialPages` is what its memories begin with, in all.
+   */
+  static prepare(linker: Linker<WasiContext>, limits: InstanceLimits, initialPages: number, grant: Grant, ports: ExecutionPorts): Instance {
+    return new Instance(linker, limits, initialPages, grant, ports);
+  }
+
+  /** Runs start functions. Returns how it ended if the guest did not survive that. */
+  async initialise(): Promise<Ended | undefined> {
+    this.beginSlice();
+    try {
+      this.linked = await this.linker.instantiate(this.context, this);
+      return undefined;
+    } catch (error) {
+      return endedBy(error, this.memoryRefused);
+    } finally {
+      this.endSlice();
+      this.cpuLimitMs = this.limits.cpuMs;
+    }
+  }
+
+  /** Takes the state to return to; `shared` is that of a twin, so that their memory images are kept once. */
+  remember(shared: Snapshot | undefined): Snapshot {
+    const linked = this.linked as Linked;
+    this.snapshot = shared && linked.components.every((component) => component.handles.size === 0) ? shared : takeSnapshot(linked);
+    return this.snapshot;
+  }
+
+  /** Runs one execution. Never rejects; after an outcome with `ended` the instance must be dropped. */
+  async run(ports: ExecutionPorts, call: Call): Promise<{ result: unknown; ended: Ended | undefined; meter: Meter }> {
+    const started = performance.now();
+    this.begin(ports, started);
+    let result: unknown;
+    let ended: Ended | undefined;
+    try {
+      const callee = (this.linked as Linked).find(call.interface, call.function);
+      if (!callee) throw makeTrap('guest-trap', `the component does not export ${call.interface} ${call.function}`);
+      result = await callee(...call.parameters);
+    } catch (error) {
+      ended = endedBy(error, this.memoryRefused);
+    }
+    this.endSlice();
+    return { result, ended, meter: this.meter(performance.now() - started) };
+  }
+
+  private begin(ports: ExecutionPorts, now: number): void {
+    this.context.execution = ports;
+    this.cpuMs = 0;
+    this.peakPages = this.pages;
+    this.memoryRefused = false;
+    this.stopping = undefined;
+    (this.linked as Linked).hostCalls.fill(0);
+    this.sliceStart = now;
+  }
+
+  private meter(wallMs: number): Meter {
+    return {
+      cpuUs: Math.round(this.cpuMs * 1000),
+      wallUs: Math.round(wallMs * 1000),
+      memoryBytesPeak: this.peakPages * PAGE_BYTES,
+      memoryRefused: this.memoryRefused,
+      hostCalls: (this.linked as Linked).hostCalls.slice(),
+    };
+  }
+
+  /** Gives back what the execution left behind: owned handles are dropped, last made first. */
+  private dropHandles(): void {
+    const { components } = this.linked as Linked;
+    components.forEach((component, index) => {
+      const kept = this.snapshot?.handles[index]?.values;
+      component.handles.forEachOwned((resource, value, handle) => {
+        if (kept?.[handle] !== value) this.linker.dropOf(resource)?.(this.context, value);
+      });
+    });
+  }
+
+  /** Returns to the state that was remembered. False if it cannot, and the instance must be dropped. */
+  reset(): boolean {
+    const linked = this.linked as Linked;
+    const snapshot = this.snapshot as Snapshot;
+    this.dropHandles();
+    this.context.local.clear();
+    for (let i = 0; i < linked.components.length; i++) linked.components[i]?.handles.restore(snapshot.handles[i] as Snapshot['handles'][number]);
+    if (!restore(linked.state, snapshot)) return false;
+    this.pages = logicalPages(linked.state);
+    return true;
+  }
+
+  /** For `reuse`: keeps memory and globals, ends only what belongs to the execution. */
+  release(): void {
+    this.context.local.clear();
+  }
+
+  /** The last thing done with an instance: resources of the host are given back. */
+  destroy(): void {
+    if (this.linked) this.dropHandles();
+    this.context.local.clear();
+  }
+
+  /** Ends the guest with a genuine trap: at once if it is suspended, else at its next tick. */
+  stop(code: string, message: string): void {
+    this.stopping = { code, message };
+    const reject = this.pending;
+    if (!reject) return;
+    this.pending = undefined;
+    this.beginSlice();
+    reject(makeTrap(code, message));
+  }
+
+  private exit(ok: boolean): never {
+    throw makeTrap(ok ? 'exit-ok' : 'exit-error', `the guest called exit with ${ok ? 'ok' : 'an error'}`);
+  }
+
+  private beginSlice(): void {
+    this.sliceStart = performance.now();
+  }
+
+  private endSlice(): void {
+    this.cpuMs += performance.now() - this.sliceStart;
+  }
+
+  // Guard: called from the guest's side of the seam.
+
+  tick(): number {
+    if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
+    const now = performance.now();
+    if (this.unsuspendable > 0) {
+      if (now - this.unsuspendableStart > UNSUSPENDABLE_MS)
+        throw makeTrap('cpu-limit', `the guest ran for more than ${UNSUSPENDABLE_MS} ms where it cannot be suspended (realloc or a destructor)`);
+      return 0;
+    }
+    const slice = now - this.sliceStart;
+    if (this.cpuMs + slice > this.cpuLimitMs) throw makeTrap('cpu-limit', `the guest used more than ${this.cpuLimitMs} ms of CPU time`);
+    return slice > SLICE_MS ? 1 : 0;
+  }
+
+  yield(): Promise<void> {
+    return this.suspend(nextTurn(), () => undefined);
+  }
+
+  grow(pages: number): number {
+    if (pages > 0 && this.pages + pages > this.limits.memoryPages) {
+      this.memoryRefused = true;
+      return 0;
+    }
+    this.pages += pages;
+    if (this.pages > this.peakPages) this.peakPages = this.pages;
+    return 1;
+  }
+
+  suspend<T>(promise: Promise<unknown>, resume: (value: unknown) => T): Promise<T> {
+    this.endSlice();
+    return new Promise<T>((resolve, reject) => {
+      if (this.stopping) return reject(makeTrap(this.stopping.code, this.stopping.message));
+      this.pending = reject;
+      const settle = (finish: () => void) => {
+        if (this.pending !== reject) return;
+        this.pending = undefined;
+        this.beginSlice();
+        try {
+          finish();
+        } catch (error) {
+          reject(this.trapOf(error));
+        }
+      };
+      promise.then(
+        (value) => settle(() => resolve(resume(value))),
+        (error) => settle(() => reject(this.trapOf(error))),
+      );
+    });
+  }
+
+  enterUnsuspendable(): void {
+    if (this.unsuspendable++ === 0) this.unsuspendableStart = performance.now();
+  }
+
+  leaveUnsuspendable(): void {
+    this.unsuspendable--;
+  }
+
+  trapOf(error: unknown): Error {
+    if (error instanceof WebAssembly.RuntimeError) return error;
+    const reason = error instanceof Error ? error : new Error(String(error));
+    const trap = makeTrap('guest-trap', reason.message);
+    trap.cause = reason;
+    return trap;
+  }
+}

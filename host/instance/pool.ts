@@ -1,0 +1,133 @@
+/**
+ * The instances of one version of a function in one thread. Grows by demand up to `concurrency`; idle instances are
+ * dropped by `sweep`; `close` ends all.
+ */
+import type { HostInterface } from '../component/host.ts';
+import { Linker } from '../component/link.ts';
+import type { Plan } from '../component/plan.ts';
+import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
+import { type Call, Instance, type InstanceLimits } from './instance.ts';
+import type { Ended, Meter } from './outcome.ts';
+import type { Snapshot } from './snapshot.ts';
+
+export type PoolOptions = {
+  plan: Plan;
+  /** Rewritten core modules, in the order of `plan.modules`. */
+  modules: readonly WebAssembly.Module[];
+  interfaces: ReadonlyMap<string, HostInterface<WasiContext>>;
+  grant: Grant;
+  limits: InstanceLimits;
+  /** What the memories of one instance begin with, all together, in pages. */
+  initialPages: number;
+  /** `pristine`: each execution starts from the state after initialisation. `reuse`: state is kept between executions. */
+  mode: 'pristine' | 'reuse';
+  /** False: a pristine instance cannot be had by reset, and is made anew each time. */
+  restorable: boolean;
+  /** Most executions at once. */
+  concurrency: number;
+};
+
+/** How one execution went. `ended` is set if the guest did not return. */
+export type Outcome = { result: unknown; ended: Ended | undefined; meter: Meter; fresh: boolean };
+
+/** An execution under way. `stop` ends it with a code; `done` never rejects. */
+export type Running = { done: Promise<Outcome>; stop(code: string, message: string): void };
+
+const noMeter = (): Meter => ({ cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: [] });
+
+export class InstancePool {
+  private readonly options: PoolOptions;
+  private readonly linker: Linker<WasiContext>;
+  private readonly idle: Instance[] = [];
+  private running = 0;
+  private closed = false;
+  private snapshot: Snapshot | undefined;
+
+  /** Throws if the plan asks for something that `interfaces` does not have. */
+  constructor(options: PoolOptions) {
+    this.options = options;
+    this.linker = new Linker(options.plan, options.modules, options.interfaces);
+  }
+
+  /** True when no further execution may begin now. */
+  get full(): boolean {
+    return this.running >= this.options.concurrency;
+  }
+
+  get stats(): { idle: number; running: number } {
+    return { idle: this.idle.length, running: this.running };
+  }
+
+  /** Names of the imports that `Meter.hostCalls` counts, by index. */
+  get hostCallNames(): string[] {
+    return this.options.plan.lowers.map(({ func }) => (func.from === 'host' ? `${func.interface}#${func.name}` : ''));
+  }
+
+  /** Begins an execution. The caller sees to it that the pool is not `full`. */
+  run(ports: ExecutionPorts, call: Call): Running {
+    this.running++;
+    const reused = this.idle.pop();
+    const instance = reused ?? Instance.prepare(this.linker, this.options.limits, this.options.initialPages, this.options.grant, ports);
+    const done = reused ? this.execute(instance, ports, call, false) : this.initialiseAndExecute(instance, ports, call);
+    return { done, stop: (code, message) => instance.stop(code, message) };
+  }
+
+  private async initialiseAndExecute(instance: Instance, ports: ExecutionPorts, call: Call): Promise<Outcome> {
+    if (this.options.initialPages > this.options.limits.memoryPages) return this.refuseMemory();
+    const ended = await instance.initialise();
+    if (ended) {
+      this.running--;
+      instance.destroy();
+      return { result: undefined, ended, meter: noMeter(), fresh: true };
+    }
+    if (this.resets) this.snapshot = instance.remember(this.snapshot);
+    return this.execute(instance, ports, call, true);
+  }
+
+  private refuseMemory(): Outcome {
+    this.running--;
+    const { initialPages, limits } = this.options;
+    const message = `its memories begin with ${initialPages / 16} MiB, the limit is ${limits.memoryPages / 16} MiB`;
+    return { result: undefined, ended: { code: 'memory-limit', message, stack: undefined }, meter: { ...noMeter(), memoryRefused: true }, fresh: true };
+  }
+
+  private get resets(): boolean {
+    return this.options.mode === 'pristine' && this.options.restorable;
+  }
+
+  private async execute(instance: Instance, ports: ExecutionPorts, call: Call, fresh: boolean): Promise<Outcome> {
+    const outcome = await instance.run(ports, call);
+    this.running--;
+    if (outcome.ended || this.closed || !this.keep(instance)) instance.destroy();
+    else {
+      instance.idleSince = performance.now();
+      this.idle.push(instance);
+    }
+    return { ...outcome, fresh };
+  }
+
+  private keep(instance: Instance): boolean {
+    if (this.options.mode === 'reuse') {
+      instance.release();
+      return true;
+    }
+    return this.options.restorable && instance.reset();
+  }
+
+  /** Drops instances that have been idle for longer than `idleMs`; returns how many. */
+  sweep(idleMs: number): number {
+    const before = performance.now() - idleMs;
+    let dropped = 0;
+    while (this.idle.length > 0 && (this.idle[0] as Instance).idleSince < before) {
+      this.idle.shift()?.destroy();
+      dropped++;
+    }
+    return dropped;
+  }
+
+  /** Drops idle instances; running ones are dropped as they end. */
+  close(): void {
+    this.closed = true;
+    for (const instance of this.idle.splice(0)) instance.destroy();
+  }
+}
