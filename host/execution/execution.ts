@@ -1,0 +1,124 @@
+import type { ErrorCode, Problem } from '../base/errors.ts';
+import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
+import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
+import type { Run, RunObserver } from './runner.ts';
+
+/**
+ * The two ends of one execution towards the client, made by whoever took the request. What the guest did with its
+ * response is read here when it has ended.
+ */
+export type Exchange = {
+  readonly request: GuestRequest;
+  readonly response: ResponseSink;
+  /** The status that the guest answered with; 0 before. */
+  readonly status: number;
+  /** The guest has finished its body. */
+  readonly complete: boolean;
+  /** Why the guest's response could not be taken, or that it answered with an error-code. */
+  readonly refused: Problem | undefined;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** `performance.now()` of the response's head; NaN before. */
+  readonly responseStartedMs: number;
+  /** Called once, when the execution has ended: answers with the problem, or breaks the response off if it has begun. */
+  end(problem: Problem | undefined): void;
+};
+
+/** The log of one execution; `close` writes out lines that have no end yet. */
+export type ClosableLog = ExecutionLog & { close(): void };
+
+/** What an execution needs from the function that it belongs to. */
+export type ExecutionHome = {
+  readonly version: number;
+  readonly outbound: OutboundHttp;
+  openLog(executionId: string): ClosableLog;
+  /** Ends an execution that has no guest running yet. */
+  abandon(execution: Execution, code: ErrorCode): void;
+};
+
+const noCalls = Object.freeze(Object.create(null)) as Readonly<Record<string, number>>;
+
+/**
+ * One run of a function, from arrival until its instance is free. Begins with the request; ends when the guest has
+ * returned, trapped or been stopped.
+ */
+export class Execution implements ExecutionPorts, ExecutionFacts, RunObserver {
+  readonly id: string;
+  readonly version: number;
+  readonly exchange: Exchange;
+  readonly arrivedMs: number;
+  admittedMs = Number.NaN;
+  placedMs = Number.NaN;
+  instantiatedMs = Number.NaN;
+  guestStartedMs = Number.NaN;
+  endedMs = Number.NaN;
+  releasedMs = Number.NaN;
+  state: ExecutionState = 'queued';
+  code: ErrorCode | undefined = undefined;
+  load: LoadSource = 'thread';
+  cpuUs = 0;
+  wallUs = 0;
+  memoryBytesPeak = 0;
+  memoryRefused = 0;
+  hostCalls = noCalls;
+  /** Why it was stopped, if it was. */
+  stopCode: ErrorCode | undefined = undefined;
+  run: Run | undefined = undefined;
+  queueTimer: NodeJS.Timeout | undefined = undefined;
+  readonly #home: ExecutionHome;
+  #log: ClosableLog | undefined = undefined;
+
+  constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number) {
+    this.id = id;
+    this.#home = home;
+    this.version = home.version;
+    this.exchange = exchange;
+    this.arrivedMs = arrivedMs;
+  }
+
+  get log(): ClosableLog {
+    this.#log ??= this.#home.openLog(this.id);
+    return this.#log;
+  }
+
+  get outbound(): OutboundHttp {
+    return this.#home.outbound;
+  }
+
+  get responseStartedMs(): number {
+    return this.exchange.responseStartedMs;
+  }
+
+  get status(): number {
+    return this.exchange.status;
+  }
+
+  get bytesIn(): number {
+    return this.exchange.bytesIn;
+  }
+
+  get bytesOut(): number {
+    return this.exchange.bytesOut;
+  }
+
+  instantiated(): void {
+    this.instantiatedMs = performance.now();
+  }
+
+  guestStarted(): void {
+    this.guestStartedMs = performance.now();
+  }
+
+  /** Ends the execution wherever it is: waiting, loading or running. The first reason counts; nothing happens after its end. */
+  stop(code: ErrorCode): void {
+    if (this.stopCode || this.state === 'succeeded' || this.state === 'failed') return;
+    this.stopCode = code;
+    if (this.run) this.run.stop(code);
+    else this.#home.abandon(this, code);
+  }
+
+  closeLog(): void {
+    this.#log?.close();
+    this.#log = undefined;
+  }
+}

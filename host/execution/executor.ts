@@ -1,0 +1,254 @@
+import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { OutboundHttp } from '../wasi/context.ts';
+import { type ClosableLog, type Exchange, Execution, type ExecutionHome } from './execution.ts';
+import type { ExecutionIds } from './id.ts';
+import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
+import type { ExecutionFacts, LoadSource } from './record.ts';
+import type { ExecutionRing } from './ring.ts';
+import type { FunctionRunner, RunFailure } from './runner.ts';
+
+/** Executions that may wait for their turn: as many as may run, and at least this many. */
+const queuedAtLeast = 8;
+/** Longest wait for a turn. */
+const queueMs = 1000;
+
+/** A log line of the node about an execution: traps with their backtrace. */
+export type NodeLog = (executionId: string, text: string) => void;
+
+export type ExecutorOptions = {
+  function: string;
+  version: number;
+  limits: OutcomeLimits & { concurrency: number };
+  ids: ExecutionIds;
+  ring: ExecutionRing;
+  outbound: OutboundHttp;
+  /** Brings the function's module into this thread. Called again after it rejected. Rejections are `Problem`s. */
+  load: () => Promise<{ runner: FunctionRunner; load: LoadSource }>;
+  openLog: (executionId: string) => ClosableLog;
+  nodeLog: NodeLog;
+};
+
+/** Codes after which the function's log is told what happened. */
+const logged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'guest-trap',
+  'guest-exit',
+  'guest-no-response',
+  'guest-error',
+  'memory-limit',
+  'cpu-limit',
+  'time-limit',
+  'header-too-large',
+  'internal',
+]);
+
+/**
+ * Admits, runs and records the executions of one version of a function in one gateway thread. Begins when the first
+ * route table that has the version arrives; `retire` ends it once its last execution has ended.
+ */
+export class FunctionExecutor implements ExecutionHome {
+  readonly version: number;
+  readonly outbound: OutboundHttp;
+  readonly #options: ExecutorOptions;
+  /** Executions with a guest, the oldest first. */
+  readonly #running = new Set<Execution>();
+  readonly #loading = new Set<Execution>();
+  readonly #queue = new Set<Execution>();
+  #runner: FunctionRunner | undefined;
+  #loaded: Promise<void> | undefined;
+  /** Where the module came from, for the first executions that use it; 'thread' for those after them. */
+  #loadSource: LoadSource = 'thread';
+  #usedMs = performance.now();
+  #deadline: NodeJS.Timeout | undefined;
+  #retired = false;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.version = options.version;
+    this.outbound = options.outbound;
+  }
+
+  /** Executions admitted and not yet ended. */
+  get inFlight(): number {
+    return this.#running.size + this.#loading.size;
+  }
+
+  get queued(): number {
+    return this.#queue.size;
+  }
+
+  get instances(): number {
+    return this.#runner?.instances ?? 0;
+  }
+
+  /** Runs one request. Everything that goes wrong is told to `exchange.end`. */
+  execute(exchange: Exchange, arrivedMs: number): Execution {
+    const { ids, limits } = this.#options;
+    const execution = new Execution(ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
+    if (this.inFlight < limits.concurrency) this.#admit(execution);
+    else if (this.#queue.size < Math.max(limits.concurrency, queuedAtLeast)) this.#enqueue(execution);
+    else this.#refuse(execution, 'capacity-exhausted');
+    return execution;
+  }
+
+  openLog(executionId: string): ClosableLog {
+    return this.#options.openLog(executionId);
+  }
+
+  /** An execution that waits, or whose module is still being loaded. */
+  abandon(execution: Execution, code: ErrorCode): void {
+    if (this.#queue.delete(execution) || this.#loading.delete(execution)) this.#refuse(execution, code);
+    this.#next();
+  }
+
+  find(id: string): ExecutionFacts | undefined {
+    for (const set of [this.#running, this.#loading, this.#queue]) for (const execution of set) if (execution.id === id) return execution;
+    return undefined;
+  }
+
+  /** Brings the module into this thread before anybody asks for it. */
+  async preload(): Promise<void> {
+    if (!this.#runner) await this.#load();
+  }
+
+  /** Lets go of a module that nobody has asked for in `idleMs`; the next execution loads it again. */
+  unloadIdle(idleMs: number): void {
+    if (!this.#runner || this.inFlight > 0 || performance.now() - this.#usedMs < idleMs) return;
+    this.#runner.close();
+    this.#runner = undefined;
+    this.#loaded = undefined;
+  }
+
+  /** No more executions come; those under way end by themselves, then the instances are dropped. */
+  retire(): void {
+    this.#retired = true;
+    this.#closeIfDone();
+  }
+
+  stopAll(code: ErrorCode): void {
+    for (const set of [this.#queue, this.#loading, this.#running]) for (const execution of [...set]) execution.stop(code);
+  }
+
+  #enqueue(execution: Execution): void {
+    this.#queue.add(execution);
+    execution.queueTimer = setTimeout(() => execution.stop('capacity-exhausted'), queueMs);
+  }
+
+  #admit(execution: Execution): void {
+    execution.admittedMs = performance.now();
+    if (this.#runner) this.#start(execution, this.#runner);
+    else this.#startWhenLoaded(execution);
+  }
+
+  #startWhenLoaded(execution: Execution): void {
+    this.#loading.add(execution);
+    this.#load().then(
+      () => {
+        if (!this.#loading.delete(execution)) return;
+        this.#start(execution, this.#runner as FunctionRunner);
+      },
+      (error: unknown) => {
+        if (!this.#loading.delete(execution)) return;
+        this.#finish(execution, {
+          problem: error instanceof Problem ? error : new Problem('internal', `cannot load "${this.#options.function}": ${String(error)}`),
+          backtrace: undefined,
+        });
+      },
+    );
+  }
+
+  #load(): Promise<void> {
+    this.#loaded ??= this.#options
+      .load()
+      .then(({ runner, load }) => {
+        this.#runner = runner;
+        this.#loadSource = load;
+        this.#usedMs = performance.now();
+        this.#closeIfDone();
+      })
+      .catch((error: unknown) => {
+        this.#loaded = undefined;
+        throw error;
+      });
+    return this.#loaded;
+  }
+
+  #start(execution: Execution, runner: FunctionRunner): void {
+    execution.state = 'running';
+    execution.placedMs = performance.now();
+    execution.load = this.#loadSource;
+    if (this.#loading.size === 0) this.#loadSource = 'thread';
+    this.#running.add(execution);
+    this.#deadline ??= setTimeout(this.#endOverdue, this.#options.limits.timeMs);
+    const run = runner.run(execution.exchange.request, execution.exchange.response, execution, execution);
+    execution.run = run;
+    if (execution.stopCode) run.stop(execution.stopCode);
+    run.ended.then((failure) => this.#finish(execution, failure));
+  }
+
+  /** One timer serves all executions: they have the same limit, so the oldest is the next to be overdue. */
+  readonly #endOverdue = (): void => {
+    this.#deadline = undefined;
+    const { timeMs } = this.#options.limits;
+    for (const execution of this.#running) {
+      const leftMs = execution.placedMs + timeMs - performance.now();
+      if (leftMs > 0) {
+        this.#deadline = setTimeout(this.#endOverdue, Math.ceil(leftMs));
+        return;
+      }
+      execution.stop('time-limit');
+    }
+  };
+
+  #finish(execution: Execution, failure: RunFailure | undefined): void {
+    const { run } = execution;
+    if (run) {
+      execution.cpuUs = run.meter.cpuUs;
+      execution.wallUs = run.meter.wallUs;
+      execution.memoryBytesPeak = run.meter.memoryBytesPeak;
+      execution.memoryRefused = run.meter.memoryRefused;
+      execution.hostCalls = run.meter.hostCalls;
+    }
+    this.#running.delete(execution);
+    this.#close(execution, outcomeOf(execution, failure, this.#options.function, this.#options.limits), failure?.backtrace);
+    this.#next();
+  }
+
+  #refuse(execution: Execution, code: ErrorCode): void {
+    this.#close(execution, stopProblem(code, this.#options.function, this.#options.limits), undefined);
+  }
+
+  #close(execution: Execution, problem: Problem | undefined, backtrace: string | undefined): void {
+    clearTimeout(execution.queueTimer);
+    execution.endedMs = performance.now();
+    this.#usedMs = execution.endedMs;
+    execution.state = problem ? 'failed' : 'succeeded';
+    execution.code = problem?.code;
+    execution.exchange.end(problem);
+    execution.closeLog();
+    if (problem && logged.has(problem.code)) this.#tell(execution, problem, backtrace);
+    execution.releasedMs = performance.now();
+    this.#options.ring.add(execution);
+  }
+
+  #tell(execution: Execution, problem: Problem, backtrace: string | undefined): void {
+    const { function: name, nodeLog } = this.#options;
+    nodeLog(execution.id, `${name}@${this.version} ${problem.code}: ${problem.message}${backtrace ? `\n${backtrace}` : ''}`);
+  }
+
+  #next(): void {
+    while (this.#queue.size > 0 && this.inFlight < this.#options.limits.concurrency) {
+      const [execution] = this.#queue;
+      if (!execution) return;
+      this.#queue.delete(execution);
+      clearTimeout(execution.queueTimer);
+      this.#admit(execution);
+    }
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (!this.#retired || this.inFlight > 0 || this.#queue.size > 0) return;
+    clearTimeout(this.#deadline);
+    this.#runner?.close();
+  }
+}

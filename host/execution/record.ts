@@ -1,0 +1,100 @@
+import type { ErrorCode } from '../base/errors.ts';
+
+/** Where the module of an execution came from. */
+export type LoadSource = 'thread' | 'cache' | 'prepared';
+
+export type ExecutionState = 'queued' | 'running' | 'succeeded' | 'failed';
+
+/** What an execution used. `memoryRefused` counts refused requests for more memory; `hostCalls` is by interface name. */
+export type Meter = {
+  cpuUs: number;
+  wallUs: number;
+  memoryBytesPeak: number;
+  memoryRefused: number;
+  hostCalls: Readonly<Record<string, number>>;
+  bytesIn: number;
+  bytesOut: number;
+};
+
+/** Steps of an execution in the order in which they happen. */
+export const steps = ['arrived', 'admitted', 'placed', 'instantiated', 'guest-started', 'response-started', 'ended', 'released'] as const;
+
+/** What is known of one execution (`GET /v1/executions/:id`). Times are in microseconds since arrival. */
+export type ExecutionRecord = {
+  id: string;
+  tenant: string;
+  function: string;
+  version: number;
+  trigger: 'http';
+  state: ExecutionState;
+  code?: ErrorCode;
+  /** RFC 3339, in milliseconds. */
+  arrivedAt: string;
+  fleet: 'resident';
+  rung: null;
+  load: LoadSource;
+  timeline: { at: number; step: (typeof steps)[number] }[];
+  decisions: [];
+  sidecars: [];
+  meter: Meter;
+  result?: { status: number; bytes: number };
+};
+
+/**
+ * An execution while it runs, and what its row in the ring is made from. Moments are `performance.now()`; NaN: not reached.
+ */
+export type ExecutionFacts = {
+  readonly id: string;
+  readonly version: number;
+  readonly arrivedMs: number;
+  admittedMs: number;
+  placedMs: number;
+  instantiatedMs: number;
+  guestStartedMs: number;
+  responseStartedMs: number;
+  endedMs: number;
+  releasedMs: number;
+  state: ExecutionState;
+  code: ErrorCode | undefined;
+  load: LoadSource;
+  status: number;
+  cpuUs: number;
+  wallUs: number;
+  memoryBytesPeak: number;
+  memoryRefused: number;
+  hostCalls: Readonly<Record<string, number>>;
+  bytesIn: number;
+  bytesOut: number;
+};
+
+const moments = ['arrivedMs', 'admittedMs', 'placedMs', 'instantiatedMs', 'guestStartedMs', 'responseStartedMs', 'endedMs', 'releasedMs'] as const;
+
+/** Tells an execution as the control API does. */
+export const describeExecution = (tenant: string, name: string, facts: ExecutionFacts): ExecutionRecord => ({
+  id: facts.id,
+  tenant,
+  function: name,
+  version: facts.version,
+  trigger: 'http',
+  state: facts.state,
+  ...(facts.code ? { code: facts.code } : {}),
+  arrivedAt: new Date(performance.timeOrigin + facts.arrivedMs).toISOString(),
+  fleet: 'resident',
+  rung: null,
+  load: facts.load,
+  timeline: moments.flatMap((moment, i) =>
+    Number.isNaN(facts[moment]) ? [] : [{ at: Math.round((facts[moment] - facts.arrivedMs) * 1000), step: steps[i] as (typeof steps)[number] }],
+  ),
+  decisions: [],
+  sidecars: [],
+  meter: {
+    cpuUs: Math.round(facts.cpuUs),
+    wallUs: Math.round(facts.wallUs),
+    memoryBytesPeak: facts.memoryBytesPeak,
+    memoryRefused: facts.memoryRefused,
+    hostCalls: facts.hostCalls,
+    bytesIn: facts.bytesIn,
+    bytesOut: facts.bytesOut,
+  },
+  ...(facts.status > 0 ? { result: { status: facts.status, bytes: facts.bytesOut } } : {}),
+});
