@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { breakings } from './toolchain/broken.ts';
+import { componentOfC } from './toolchain/c.ts';
+import { componentOfWat, withLegacyTry } from './toolchain/wat.ts';
+
+/** How one fixture is made. `name` is its path under fixtures/ without `.wasm`; `sources` are paths under components/. */
+export type Recipe = { name: string; about: string; sources: string[]; build: () => Promise<Uint8Array> };
+
+const here = new URL('./', import.meta.url);
+/** The text format no longer has this one's instructions. */
+const LEGACY = 'wat/stop/catch-all.wat';
+
+const fixtures = new URL('../fixtures/', import.meta.url);
+
+function namesIn(folder: string, ending: string): string[] {
+  const files = readdirSync(new URL(folder, here)).filter((name) => name.endsWith(ending));
+  return files.map((name) => name.slice(0, -ending.length)).sort();
+}
+
+/** The comment lines (`//`) at the head of a source. */
+function headOf(file: string): string {
+  const lines = readFileSync(new URL(file, here), 'utf8').split('\n');
+  const end = lines.findIndex((line) => !line.startsWith('// '));
+  return lines
+    .slice(0, end)
+    .map((line) => line.slice(3))
+    .join(' ');
+}
+
+function fromC(name: string): Recipe {
+  const source = `c/${name}.c`;
+  return { name, about: headOf(source), sources: [source, 'c/guest.h', 'c/wasi.h'], build: () => componentOfC(new URL(source, here)) };
+}
+
+function fromWat(folder: string, name: string): Recipe {
+  const source = `wat/${folder}/${name}.wat`;
+  const about = /;; (.*)/.exec(readFileSync(new URL(source, here), 'utf8'))?.[1] ?? '';
+  const plain = () => componentOfWat(new URL(source, here));
+  const build = source === LEGACY ? async () => withLegacyTry(await plain()) : plain;
+  return { name: `${folder}/${name}`, about, sources: [source], build };
+}
+
+function broken(name: string): Recipe {
+  const { about, make } = breakings[name]!;
+  const build = async () => make(readFileSync(new URL('hello.wasm', fixtures)));
+  return { name: `broken/${name}`, about, sources: ['toolchain/broken.ts'], build };
+}
+
+/** Every fixture, in the order in which they are built: broken ones are made of `hello`. */
+export const recipes: Recipe[] = [
+  ...namesIn('c/', '.c').map(fromC),
+  ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),
+  ...namesIn('wat/state/', '.wat').map((name) => fromWat('state', name)),
+  ...Object.keys(breakings).map(broken),
+];

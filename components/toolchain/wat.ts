@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { componentEmbed, componentNew, parse } from '@bytecodealliance/jco';
+import { draft, worldSource } from './wit.ts';
+
+const VERSION = '0.2.3';
+
+const IMPORTS = [
+  'wasi:http/types',
+  'wasi:http/outgoing-handler',
+  'wasi:io/streams',
+  'wasi:io/poll',
+  'wasi:clocks/monotonic-clock',
+  'wasi:clocks/wall-clock',
+  'wasi:random/random',
+  'wasi:cli/environment',
+  'wasi:cli/exit',
+  'wasi:cli/stdout',
+  'wasi:cli/stderr',
+];
+
+/** The world of a function: all that the host offers it; what the core module does not import is left out of the component. */
+export function functionWorld(version = VERSION, extra = ''): string {
+  const imports = IMPORTS.map((name) => `import ${name}@${version};`);
+  const drafts = 'import wasi:config/store@0.2.0-rc.1; import wasi:logging/logging@0.1.0-draft;';
+  const world = `${imports.join(' ')} ${drafts} ${extra} export wasi:http/incoming-handler@${version};`;
+  return worldSource(version, world, [draft('config'), draft('logging')]);
+}
+
+/** A component of a core module that imports and exports what `wit` names. */
+export async function componentOf(core: Uint8Array, wit = functionWorld()): Promise<Uint8Array> {
+  return componentNew(await componentEmbed({ binary: core, witSource: wit, world: 'fixture' }), []);
+}
+
+export async function componentOfWat(file: URL, wit?: string): Promise<Uint8Array> {
+  return componentOf(await parse(readFileSync(file, 'utf8')), wit);
+}
+
+/** Turns the one `block … nop end` of a component into a legacy `try … catch_all end`, which no text format has now. */
+export function withLegacyTry(component: Uint8Array): Uint8Array {
+  const at = Buffer.from(component).indexOf(Buffer.from([0x02, 0x40, 0x10, 0x00, 0x01, 0x0b]));
+  if (at < 0) throw new Error('cannot make a legacy try: there is no block with a call and a nop');
+  const out = Uint8Array.from(component);
+  out[at] = 0x06;
+  out[at + 4] = 0x19;
+  return out;
+}

@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+const builtin = new URL('../../node_modules/@bytecodealliance/jco/lib/wit/builtin/', import.meta.url);
+const drafts = new URL('../../wit/', import.meta.url);
+
+/** A package's text in the nested form, so that several packages fit in one source. */
+function nest(text: string): string {
+  const head = /^package\s+([^;]+);/m.exec(text);
+  if (head === null) throw new Error(`cannot nest WIT without a package line: ${text.slice(0, 60)}`);
+  return `package ${head[1]} {\n${text.replace(head[0], '')}\n}\n`;
+}
+
+function released(version: string): string[] {
+  const folder = new URL('0.2.12/', builtin);
+  const texts = readdirSync(folder).map((name) => readFileSync(new URL(`${name}/package.wit`, folder), 'utf8'));
+  return texts.map((text) => text.replaceAll('@0.2.12', `@${version}`));
+}
+
+/**
+ * One WIT source with a single world `fixture` and every package it may name.
+ * `version` is that of the released WASI packages; `world` is the body of the world; `packages` are further nested ones.
+ */
+export function worldSource(version: string, world: string, packages: readonly string[] = []): string {
+  return `package nacelle:fixture;\nworld fixture {\n${world}\n}\n${[...released(version).map(nest), ...packages].join('\n')}`;
+}
+
+/** The text of a draft package under wit/, nested. */
+export function draft(name: string): string {
+  return nest(readFileSync(new URL(`${name}.wit`, drafts), 'utf8'));
+}

@@ -1,0 +1,25 @@
+(module ;; answers 201 if a NaN in a global lost its payload or an i64 its sign, 200 if not; the globals start with them
+  (import "wasi:http/types@0.2.3" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.3" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
+  (import "wasi:http/types@0.2.3" "[method]outgoing-response.set-status-code" (func $status (param i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.3" "[static]response-outparam.set"
+    (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global $f (mut f32) (f32.const nan:0x200001))
+  (global $d (mut f64) (f64.const -nan:0x4000000000001))
+  (global $i (mut i64) (i64.const -2))
+  (func $left (result i32)
+    (i32.or
+      (i32.ne (i32.reinterpret_f32 (global.get $f)) (i32.const 0x7fa00001))
+      (i32.or
+        (i64.ne (i64.reinterpret_f64 (global.get $d)) (i64.const 0xfff4000000000001))
+        (i64.ne (global.get $i) (i64.const -2))))
+    (global.set $f (f32.const 1))
+    (global.set $d (f64.const 1))
+    (global.set $i (i64.const 1)))
+  (func (export "wasi:http/incoming-handler@0.2.3#handle") (param $request i32) (param $out i32)
+    (local $r i32)
+    (local.set $r (call $response (call $fields)))
+    (drop (call $status (local.get $r) (i32.add (i32.const 200) (call $left))))
+    (call $set (local.get $out) (i32.const 0) (local.get $r)
+      (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))

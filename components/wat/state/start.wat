@@ -1,0 +1,18 @@
+(module ;; answers 200 + how often its start function ran, less one: its work must be part of the fresh state
+  (import "wasi:http/types@0.2.3" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.3" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
+  (import "wasi:http/types@0.2.3" "[method]outgoing-response.set-status-code" (func $status (param i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.3" "[static]response-outparam.set"
+    (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func $count (i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1))))
+  (start $count)
+  (func $left (result i32)
+    (i32.sub (i32.load (i32.const 16)) (i32.const 1))
+    (call $count))
+  (func (export "wasi:http/incoming-handler@0.2.3#handle") (param $request i32) (param $out i32)
+    (local $r i32)
+    (local.set $r (call $response (call $fields)))
+    (drop (call $status (local.get $r) (i32.add (i32.const 200) (call $left))))
+    (call $set (local.get $out) (i32.const 0) (local.get $r)
+      (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))

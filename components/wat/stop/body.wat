@@ -1,0 +1,20 @@
+(module ;; writes its body without end
+  (import "wasi:http/types@0.2.3" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.3" "[constructor]outgoing-response" (func $response (param i32) (result i32)))
+  (import "wasi:http/types@0.2.3" "[method]outgoing-response.body" (func $body (param i32 i32)))
+  (import "wasi:http/types@0.2.3" "[method]outgoing-body.write" (func $write (param i32 i32)))
+  (import "wasi:http/types@0.2.3" "[static]response-outparam.set"
+    (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
+  (import "wasi:io/streams@0.2.3" "[method]output-stream.blocking-write-and-flush" (func $put (param i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "wasi:http/incoming-handler@0.2.3#handle") (param $request i32) (param $out i32)
+    (local $r i32) (local $stream i32)
+    (local.set $r (call $response (call $fields)))
+    (call $body (local.get $r) (i32.const 64))
+    (call $write (i32.load (i32.const 68)) (i32.const 64))
+    (local.set $stream (i32.load (i32.const 68)))
+    (call $set (local.get $out) (i32.const 0) (local.get $r)
+      (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (loop $forever
+      (call $put (local.get $stream) (i32.const 1024) (i32.const 4096) (i32.const 64))
+      (br $forever))))

@@ -1,0 +1,9 @@
+(module ;; overflows the stack in a try_table that catches everything, and starts again
+  (memory (export "memory") 1)
+  (func $down (param i32) (result i32)
+    (i32.add (call $down (i32.add (local.get 0) (i32.const 1))) (local.get 0)))
+  (func (export "wasi:http/incoming-handler@0.2.3#handle") (param i32 i32)
+    (loop $forever
+      (block $caught
+        (try_table (catch_all $caught) (drop (call $down (i32.const 0)))))
+      (br $forever))))
