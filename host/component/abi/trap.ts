@@ -2,7 +2,7 @@
 const unreachableModule = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 8, 1, 4, 116, 114, 97, 112, 0, 0, 10, 5, 1, 3, 0, 0, 11,
 ]);
-const raise = new WebAssembly.Instance(new WebAssembly.Module(unreachableModule)).exports['trap'] as () => never;
+const raise = new WebAssembly.Instance(new WebAssembly.Module(unreachableModule)).exports.trap as () => never;
 
 /** A trap that the host raised; `code` says why. */
 export type HostTrap = WebAssembly.RuntimeError & { code: string };

@@ -28,9 +28,12 @@ function joinFlat(cases: readonly (Codec | null)[]): CoreType[] {
 const scratch = new DataView(new ArrayBuffer(8));
 
 function bitsOf(value: number, from: 'f32' | 'f64'): bigint {
-  if (from === 'f64') scratch.setFloat64(0, value);
-  else scratch.setUint32(4, (scratch.setFloat32(4, value), scratch.getUint32(4)));
-  return from === 'f64' ? scratch.getBigInt64(0) : BigInt(scratch.getUint32(4));
+  if (from === 'f32') {
+    scratch.setFloat32(0, value);
+    return BigInt(scratch.getUint32(0));
+  }
+  scratch.setFloat64(0, value);
+  return scratch.getBigInt64(0);
 }
 
 /** From the joined core type of a variant to the one that the case itself has. */
