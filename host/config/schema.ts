@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { parseAddress } from './address.ts';
+
+const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
+
+const whole = (min: number, max: number, fallback: number, description: string) => {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.int({ error }).min(min, { error }).max(max, { error }).default(fallback).describe(description);
+};
+
+const address = (fallback: string, description: string) => {
+  const error = 'must be a host and a port, as in "127.0.0.1:8080" or "[::1]:8080"';
+  const listen = z.string({ error }).transform((text, context) => {
+    const parsed = parseAddress(text);
+    if (parsed) return parsed;
+    context.addIssue({ code: 'custom', message: error, input: text });
+    return z.NEVER;
+  });
+  return listen.prefault(fallback).describe(description);
+};
+
+const flag = (fallback: boolean, description: string) => z.boolean({ error: 'must be true or false' }).default(fallback).describe(description);
+
+const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape, { error: 'must be an object' });
+
+const path = z.string({ error: 'must be a path' }).min(1, { error: 'must be a path' });
+const domainError = 'must be a host name in lower case, as in "localhost" or "example.com"';
+const domain = z.string({ error: domainError }).regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, { error: domainError });
+
+/** Every setting of a node, with its default. Sizes end in their unit: MiB, or bytes. */
+export const configSchema = section({
+  $schema: z.string({ error: 'must be a string' }).optional(),
+  http: address('127.0.0.1:8080', 'Where functions answer. Port 0: any free one.'),
+  control: address('127.0.0.1:8081', 'Where the control API answers. Port 0: any free one.'),
+  data: path.default('./.nacelle').describe('Directory of everything that lasts. Relative to the file that names it, or else to the working directory.'),
+  domain: domain.default('localhost').describe('Functions answer at <function>.<domain>.'),
+  gateways: whole(0, 256, 0, 'Threads that answer for functions. 0: one for each core.'),
+  ceilings: section({
+    memoryMib: whole(1, 4096, 512, 'Most memory that a manifest may ask for, in MiB.'),
+    cpuMs: whole(1, 3_600_000, 30_000, 'Most CPU time of an execution that a manifest may ask for, in milliseconds.'),
+    timeMs: whole(1, DAY_MS, 300_000, 'Most wall-clock time of an execution that a manifest may ask for, in milliseconds.'),
+    bodyMib: whole(1, 4096, 64, 'Largest request body that a manifest may ask for, in MiB.'),
+  }).prefault({}),
+  modules: section({
+    bytesMax: whole(1024, 1024 * MIB, 64 * MIB, 'Largest component that can be uploaded, in bytes.'),
+  }).prefault({}),
+  cache: section({
+    ttlMs: whole(1, 365 * DAY_MS, 3_600_000, 'How long a prepared module is kept after its last use, in milliseconds.'),
+    bytesMax: whole(MIB, 1024 * 1024 * MIB, 1024 * MIB, 'Size of the cache of prepared modules, in bytes.'),
+    pinLive: flag(false, 'Keep the modules of live versions in the cache whatever their age.'),
+  }).prefault({}),
+  store: section({
+    bytesMax: whole(MIB, 16 * 1024 * 1024 * MIB, 16 * 1024 * MIB, 'Size that the store may reach, in bytes.'),
+  }).prefault({}),
+  logs: section({
+    level: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { error: 'must be trace, debug, info, warn, error, fatal or silent' })
+      .default('info')
+      .describe("Least level of the node's own log."),
+    linesMax: whole(1, 1_000_000, 1000, 'Lines that are kept of each function, the latest.'),
+    bytesMax: whole(1024, 1024 * MIB, MIB, 'Bytes of lines that are kept of each function, the latest.'),
+  }).prefault({}),
+});
+
+type Parsed = z.output<typeof configSchema>;
+
+/** The settings of a node, checked and complete: `gateways` is at least 1 and `data` is an absolute path. */
+export type NodeConfig = Omit<Parsed, '$schema'>;
+
+/** Settings as a file has them. */
+export type ConfigFile = z.input<typeof configSchema>;
