@@ -6,15 +6,15 @@ function describe(text: string, { error, offset }: ParseError): string {
 }
 
 /** The library's own reader would make a key `__proto__` the prototype. */
-function valueOf(node: Node | undefined): unknown {
-  if (node?.type === 'array') return (node.children ?? []).map(valueOf);
+function toValue(node: Node | undefined): unknown {
+  if (node?.type === 'array') return (node.children ?? []).map(toValue);
   if (node?.type !== 'object') return node?.value;
-  return Object.fromEntries((node.children ?? []).map(({ children }) => [children?.[0]?.value as string, valueOf(children?.[1])]));
+  return Object.fromEntries((node.children ?? []).map(({ children }) => [children?.[0]?.value as string, toValue(children?.[1])]));
 }
 
 /** Reads JSON with comments and trailing commas. `problems` has one line for each error of syntax; `value` is then of no use. */
 export function parseJsonc(text: string): { value: unknown; problems: string[] } {
   const errors: ParseError[] = [];
   const tree = parseTree(text.replace(/^\uFEFF/, ''), errors, { allowTrailingComma: true });
-  return { value: valueOf(tree), problems: errors.map((error) => describe(text, error)) };
+  return { value: toValue(tree), problems: errors.map((error) => describe(text, error)) };
 }
