@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { breakings } from './toolchain/broken.ts';
 import { componentOfC } from './toolchain/c.ts';
+import { componentOfRust, componentOfRustByAdapter } from './toolchain/rust.ts';
 import { componentOfWat, withLegacyTry } from './toolchain/wat.ts';
 
 /** How one fixture is made. `name` is its path under fixtures/ without `.wasm`; `sources` are paths under components/. */
@@ -40,6 +41,11 @@ function fromWat(folder: string, name: string): Recipe {
   return { name: `${folder}/${name}`, about, sources: [source], build };
 }
 
+function fromRust(name: string, crate: string, main: string, make: () => Promise<Uint8Array>): Recipe {
+  const manifests = ['rust/Cargo.toml', 'rust/Cargo.lock', `rust/${crate}/Cargo.toml`];
+  return { name, about: headOf(`rust/${crate}/src/${main}`), sources: [`rust/${crate}/src/${main}`, ...manifests], build: make };
+}
+
 function broken(name: string): Recipe {
   const { about, make } = breakings[name]!;
   const build = async () => make(readFileSync(new URL('hello.wasm', fixtures)));
@@ -49,6 +55,12 @@ function broken(name: string): Recipe {
 /** Every fixture, in the order in which they are built: broken ones are made of `hello`. */
 export const recipes: Recipe[] = [
   ...namesIn('c/', '.c').map(fromC),
+  fromRust('rust-std', 'std', 'lib.rs', () => componentOfRust('rust-std', 'rust_std')),
+  {
+    ...fromRust('rust-adapter', 'std', 'lib.rs', () => componentOfRustByAdapter('rust-std', 'rust_std')),
+    about: 'As rust-std, but built for WASI preview 1 and adapted, as older toolchains do it.',
+  },
+  fromRust('rust-wstd', 'wstd', 'main.rs', () => componentOfRust('rust-wstd', 'rust-wstd')),
   ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),
   ...namesIn('wat/state/', '.wat').map((name) => fromWat('state', name)),
   ...Object.keys(breakings).map(broken),

@@ -55,7 +55,7 @@ const EVIL = `']); globalThis.nacelleWasBroken = 1; (["\n\r\u2028\`\${globalThis
 
 /** Broken uploads by name. Each must be refused with a reason, or be harmless where `about` says so. */
 export const breakings: Record<string, Breaking> = {
-  'empty': { about: 'no bytes', make: () => new Uint8Array() },
+  'empty': { about: 'a file of no bytes', make: () => new Uint8Array() },
   'text': { about: 'not WebAssembly: a line of text', make: () => new TextEncoder().encode('#!/bin/sh\necho this is not wasm\n') },
   'truncated': { about: 'the first two thirds of a component', make: (whole) => whole.subarray(0, Math.floor((whole.length * 2) / 3)) },
   'core-module': { about: 'a core module, not a component', make: () => parse(`(module ${HANDLER})`) },
