@@ -67,6 +67,10 @@ export class Linker<C> {
     return drops && Object.hasOwn(drops, definition.name) ? (drops[definition.name] as (context: C, object: unknown) => void) : undefined;
   }
 
+  isHostResource(resource: number): boolean {
+    return this.plan.resources[resource]?.from === 'host';
+  }
+
   /** Makes an instance: runs start functions, which may suspend. Rejects with what a start function threw. */
   async instantiate(context: C, guard: Guard): Promise<Linked> {
     const instance = new Instantiation(this, context, guard);

@@ -8,6 +8,8 @@ import { makeTrap } from '../component/abi/trap.ts';
 import type { Guard } from '../component/guard.ts';
 import type { Linked, Linker } from '../component/link.ts';
 import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
+import { beginTeardown } from '../wasi/p2/resource.ts';
+import { EmptyStream, LogStream } from '../wasi/p2/stdio.ts';
 import { type Ended, endedBy, type Meter } from './outcome.ts';
 import { logicalPages, restore, type Snapshot, takeSnapshot } from './snapshot.ts';
 import { nextTurn } from './turns.ts';
@@ -25,6 +27,9 @@ export type InstanceLimits = { memoryPages: number; cpuMs: number };
 export type Call = { interface: string; function: string; parameters: readonly unknown[] };
 
 type Reject = (trap: Error) => void;
+
+/** Host resources that are the same before and after any execution. */
+const isStateless = (value: unknown): boolean => value instanceof LogStream || value instanceof EmptyStream;
 
 export class Instance implements Guard {
   private readonly linker: Linker<WasiContext>;
@@ -45,6 +50,11 @@ export class Instance implements Guard {
   private pending: Reject | undefined;
   /** When it became idle, by `performance.now()`. */
   idleSince = 0;
+
+  /** Memory that it holds, in pages of 64 KiB. */
+  get memoryPages(): number {
+    return this.pages;
+  }
 
   private constructor(linker: Linker<WasiContext>, limits: InstanceLimits, initialPages: number, grant: Grant, ports: ExecutionPorts) {
     this.linker = linker;
@@ -75,9 +85,18 @@ export class Instance implements Guard {
     }
   }
 
-  /** Takes the state to return to; `shared` is that of a twin, so that their memory images are kept once. */
-  remember(shared: Snapshot | undefined): Snapshot {
+  /**
+   * Takes the state to return to; `shared` is that of a twin, so that their memory images are kept once. Undefined if
+   * initialisation left host resources behind that have a state of their own, so that there is no way back.
+   */
+  remember(shared: Snapshot | undefined): Snapshot | undefined {
     const linked = this.linked as Linked;
+    let stateless = true;
+    for (const component of linked.components)
+      component.handles.forEachOwned((resource, value) => {
+        if (this.linker.isHostResource(resource) && !isStateless(value)) stateless = false;
+      });
+    if (!stateless) return undefined;
     this.snapshot = shared && linked.components.every((component) => component.handles.size === 0) ? shared : takeSnapshot(linked);
     return this.snapshot;
   }
@@ -122,6 +141,7 @@ export class Instance implements Guard {
   /** Gives back what the execution left behind: owned handles are dropped, last made first. */
   private dropHandles(): void {
     const { components } = this.linked as Linked;
+    beginTeardown(this.context);
     components.forEach((component, index) => {
       const kept = this.snapshot?.handles[index]?.values;
       component.handles.forEachOwned((resource, value, handle) => {
@@ -133,7 +153,8 @@ export class Instance implements Guard {
   /** Returns to the state that was remembered. False if it cannot, and the instance must be dropped. */
   reset(): boolean {
     const linked = this.linked as Linked;
-    const snapshot = this.snapshot as Snapshot;
+    const snapshot = this.snapshot;
+    if (!snapshot) return false;
     this.dropHandles();
     this.context.local.clear();
     for (let i = 0; i < linked.components.length; i++) linked.components[i]?.handles.restore(snapshot.handles[i] as Snapshot['handles'][number]);

@@ -6,6 +6,7 @@ import type { HostInterface } from '../component/host.ts';
 import { Linker } from '../component/link.ts';
 import type { Plan } from '../component/plan.ts';
 import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
+import { idleInstances } from './idle.ts';
 import { type Call, Instance, type InstanceLimits } from './instance.ts';
 import type { Ended, Meter } from './outcome.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -67,6 +68,8 @@ export class InstancePool {
   run(ports: ExecutionPorts, call: Call): Running {
     this.running++;
     const reused = this.idle.pop();
+    if (reused) idleInstances.remove(reused);
+    else idleInstances.makeRoom();
     const instance = reused ?? Instance.prepare(this.linker, this.options.limits, this.options.initialPages, this.options.grant, ports);
     const done = reused ? this.execute(instance, ports, call, false) : this.initialiseAndExecute(instance, ports, call);
     return { done, stop: (code, message) => instance.stop(code, message) };
@@ -80,7 +83,7 @@ export class InstancePool {
       instance.destroy();
       return { result: undefined, ended, meter: noMeter(), fresh: true };
     }
-    if (this.resets) this.snapshot = instance.remember(this.snapshot);
+    if (this.resets) this.snapshot = instance.remember(this.snapshot) ?? this.snapshot;
     return this.execute(instance, ports, call, true);
   }
 
@@ -102,6 +105,7 @@ export class InstancePool {
     else {
       instance.idleSince = performance.now();
       this.idle.push(instance);
+      idleInstances.add(instance, this);
     }
     return { ...outcome, fresh };
   }
@@ -119,15 +123,23 @@ export class InstancePool {
     const before = performance.now() - idleMs;
     let dropped = 0;
     while (this.idle.length > 0 && (this.idle[0] as Instance).idleSince < before) {
-      this.idle.shift()?.destroy();
+      this.dropOldest();
       dropped++;
     }
     return dropped;
   }
 
+  /** Drops the instance that has been idle for longest. */
+  dropOldest(): void {
+    const oldest = this.idle.shift();
+    if (!oldest) return;
+    idleInstances.remove(oldest);
+    oldest.destroy();
+  }
+
   /** Drops idle instances; running ones are dropped as they end. */
   close(): void {
     this.closed = true;
-    for (const instance of this.idle.splice(0)) instance.destroy();
+    while (this.idle.length > 0) this.dropOldest();
   }
 }

@@ -1,0 +1,39 @@
+import type { Instance } from './instance.ts';
+
+/** Idle instances that one thread keeps, of all functions. Each memory takes 8 GiB of address space: 16,366 fit a process. */
+const IDLE_INSTANCES_MAX = 1000;
+/** Memory of all idle instances of a thread, in pages of 64 KiB: 1 GiB. */
+const IDLE_PAGES_MAX = 16384;
+
+/** Whoever holds an idle instance and can let its oldest one go. */
+type Holder = { dropOldest(): void };
+
+/** The idle instances of this thread, longest idle first, whichever function they belong to. */
+class IdleInstances {
+  private readonly holders = new Map<Instance, { holder: Holder; pages: number }>();
+  private pages = 0;
+
+  add(instance: Instance, holder: Holder): void {
+    const pages = instance.memoryPages;
+    this.holders.set(instance, { holder, pages });
+    this.pages += pages;
+    this.makeRoom();
+  }
+
+  remove(instance: Instance): void {
+    this.pages -= this.holders.get(instance)?.pages ?? 0;
+    this.holders.delete(instance);
+  }
+
+  /** Drops the longest idle ones until what is kept is within bounds. */
+  makeRoom(): void {
+    while (this.holders.size > IDLE_INSTANCES_MAX || (this.pages > IDLE_PAGES_MAX && this.holders.size > 1)) {
+      const [oldest] = this.holders.values();
+      if (!oldest) return;
+      oldest.holder.dropOldest();
+    }
+  }
+}
+
+/** One a thread. */
+export const idleInstances = new IdleInstances();
