@@ -1,0 +1,51 @@
+import { Problem } from '../base/errors.ts';
+import { evaluateComponent } from './elaborate/component.ts';
+import type { Entity } from './elaborate/entities.ts';
+import { quote } from './elaborate/scope.ts';
+import { Elaboration } from './elaborate/state.ts';
+import type { Plan } from './plan.ts';
+import { parseComponent } from './read/component.ts';
+import type { ComponentSyntax } from './read/syntax.ts';
+
+type ExportedInterface = Plan['exports'][number];
+
+/** Says by name that a component of a later WASI is not supported, before anything in it can fail to be read. */
+function refuseLaterWasi(root: ComponentSyntax): void {
+  const later = root.definitions.find(
+    (definition) => (definition.kind === 'import' || definition.kind === 'export') && /^wasi:[^@]*@0\.3\b/.test(definition.name),
+  );
+  if (later?.kind !== 'import' && later?.kind !== 'export') return;
+  const verb = later.kind === 'import' ? 'imports' : 'exports';
+  throw new Problem('module-invalid', `cannot run a component that ${verb} ${quote(later.name)}: WASI 0.3 is not supported yet; build it for 0.2`);
+}
+
+function exportedInterface(state: Elaboration, name: string, items: ReadonlyMap<string, Entity>): ExportedInterface {
+  const exported: ExportedInterface = { interface: name, functions: [] };
+  const resources: [string, number][] = [];
+  for (const [item, entity] of items) {
+    if (entity.sort === 'func') {
+      state.use(entity.ref, entity.type);
+      exported.functions.push({ name: item, func: entity.ref, type: entity.type });
+    } else if (entity.sort === 'type' && entity.type.kind === 'resource') resources.push([item, entity.type.resource]);
+  }
+  return resources.length > 0 ? { ...exported, resources } : exported;
+}
+
+function exportsOf(state: Elaboration, items: ReadonlyMap<string, Entity>): Plan['exports'] {
+  const own = exportedInterface(state, '', items);
+  const exports = own.functions.length > 0 ? [own] : [];
+  for (const [name, entity] of items) if (entity.sort === 'instance') exports.push(exportedInterface(state, name, entity.exports));
+  return exports;
+}
+
+/**
+ * Reads a component binary and evaluates it symbolically into what an instance of it needs. Nothing is compiled or run.
+ * Throws `Problem('module-invalid')`, with the byte offset where it is known.
+ */
+export function readComponent(bytes: Uint8Array): Plan {
+  const parsed = parseComponent(bytes);
+  refuseLaterWasi(parsed.root);
+  const state = new Elaboration(bytes, parsed);
+  const items = evaluateComponent(state, parsed.root, null, null, 0);
+  return state.plan(exportsOf(state, items));
+}

@@ -1,0 +1,90 @@
+import type { FuncRef, FuncType, Lift, Lower, Plan, ResourceDef, Step } from '../plan.ts';
+import { type CoreInterface, readCoreInterface } from '../read/core-interface.ts';
+import type { ParsedComponent } from '../read/syntax.ts';
+import { Interner } from './interner.ts';
+import { quote, refuse } from './scope.ts';
+
+/** Definitions, declarations and fields that are evaluated; a component that is instantiated twice counts twice. */
+const WORK_MAX = 1_000_000;
+const COMPONENTS_MAX = 200;
+const STEPS_MAX = 400;
+const DEPTH_MAX = 32;
+
+type HostImport = { functions: Map<string, FuncType>; resources: string[] };
+
+/** The plan as it grows while a component is evaluated. */
+export class Elaboration {
+  readonly interner = new Interner();
+  readonly resources: ResourceDef[] = [];
+  readonly lowers: Lower[] = [];
+  readonly lifts: Lift[] = [];
+  readonly steps: Step[] = [];
+  private readonly imports = new Map<string, HostImport>();
+  private readonly interfaces: (CoreInterface | undefined)[] = [];
+  private readonly bytes: Uint8Array;
+  private readonly parsed: ParsedComponent;
+  private components = 0;
+  private depth = 0;
+  private work = 0;
+
+  constructor(bytes: Uint8Array, parsed: ParsedComponent) {
+    this.bytes = bytes;
+    this.parsed = parsed;
+  }
+
+  spend(at: number, items = 1): void {
+    this.work += items;
+    if (this.work > WORK_MAX) refuse(at, `evaluating a component may take ${WORK_MAX} steps, this takes more`);
+  }
+
+  /** Runs `body` with the index of a new component instance. */
+  instantiate<T>(at: number, body: (component: number) => T): T {
+    if (this.components >= COMPONENTS_MAX) refuse(at, `at most ${COMPONENTS_MAX} component instances are allowed`);
+    if (this.depth >= DEPTH_MAX) refuse(at, `components may be instantiated ${DEPTH_MAX} deep, this is deeper`);
+    this.depth++;
+    const result = body(this.components++);
+    this.depth--;
+    return result;
+  }
+
+  addStep(step: Step, at: number): number {
+    if (this.steps.length >= STEPS_MAX) refuse(at, `at most ${STEPS_MAX} core instances are allowed`);
+    return this.steps.push(step) - 1;
+  }
+
+  addResource(resource: ResourceDef): number {
+    return this.resources.push(resource) - 1;
+  }
+
+  coreInterface(module: number): CoreInterface {
+    const known = this.interfaces[module];
+    if (known) return known;
+    const { start, end } = this.parsed.modules[module] as { start: number; end: number };
+    const found = readCoreInterface(this.bytes, start, end);
+    this.interfaces[module] = found;
+    return found;
+  }
+
+  addImport(name: string, at: number): void {
+    if (this.imports.has(name)) refuse(at, `the interface ${quote(name)} is imported twice`);
+    this.imports.set(name, { functions: new Map(), resources: [] });
+  }
+
+  addHostResource(imported: string, name: string): number {
+    this.imports.get(imported)?.resources.push(name);
+    return this.addResource({ from: 'host', interface: imported, name });
+  }
+
+  /** Notes that a function of the host is called or handed out. */
+  use(func: FuncRef, type: FuncType): void {
+    if (func.from === 'host') this.imports.get(func.interface)?.functions.set(func.name, type);
+  }
+
+  plan(exports: Plan['exports']): Plan {
+    const imports = [...this.imports]
+      .map(([name, { functions, resources }]) => ({ interface: name, functions: [...functions].map(([func, type]) => ({ name: func, type })), resources }))
+      .filter((imported) => imported.interface !== '' || imported.functions.length > 0);
+    const { resources, lowers, lifts, steps, components } = this;
+    return { modules: this.parsed.modules, types: this.interner.types, resources, imports, lowers, lifts, steps, components, exports };
+  }
+}
