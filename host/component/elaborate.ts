@@ -19,22 +19,20 @@ function refuseLaterWasi(root: ComponentSyntax): void {
   throw new Problem('module-invalid', `cannot run a component that ${verb} ${quote(later.name)}: WASI 0.3 is not supported yet; build it for 0.2`);
 }
 
-function exportedInterface(state: Elaboration, name: string, items: ReadonlyMap<string, Entity>): ExportedInterface {
+function exportedInterface(name: string, items: ReadonlyMap<string, Entity>): ExportedInterface {
   const exported: ExportedInterface = { interface: name, functions: [] };
   const resources: [string, number][] = [];
   for (const [item, entity] of items) {
-    if (entity.sort === 'func') {
-      state.use(entity.ref, entity.type);
-      exported.functions.push({ name: item, func: entity.ref, type: entity.type });
-    } else if (entity.sort === 'type' && entity.type.kind === 'resource') resources.push([item, entity.type.resource]);
+    if (entity.sort === 'func') exported.functions.push({ name: item, func: entity.ref, type: entity.type });
+    else if (entity.sort === 'type' && entity.type.kind === 'resource') resources.push([item, entity.type.resource]);
   }
   return resources.length > 0 ? { ...exported, resources } : exported;
 }
 
-function exportsOf(state: Elaboration, items: ReadonlyMap<string, Entity>): Plan['exports'] {
-  const own = exportedInterface(state, '', items);
+function exportsOf(items: ReadonlyMap<string, Entity>): Plan['exports'] {
+  const own = exportedInterface('', items);
   const exports = own.functions.length > 0 ? [own] : [];
-  for (const [name, entity] of items) if (entity.sort === 'instance') exports.push(exportedInterface(state, name, entity.exports));
+  for (const [name, entity] of items) if (entity.sort === 'instance') exports.push(exportedInterface(name, entity.exports));
   return exports;
 }
 
@@ -47,5 +45,5 @@ export function readComponent(bytes: Uint8Array): Plan {
   refuseLaterWasi(parsed.root);
   const state = new Elaboration(bytes, parsed);
   const items = evaluateComponent(state, parsed.root, null, null, 0);
-  return state.plan(exportsOf(state, items));
+  return state.plan(exportsOf(items));
 }

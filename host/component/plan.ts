@@ -63,7 +63,7 @@ export type Plan = {
   modules: { start: number; end: number }[];
   types: TypeDef[];
   resources: ResourceDef[];
-  /** The host interfaces that the component names, versions included, with the functions of each that are lowered somewhere. */
+  /** The host interfaces that the component imports, versions included, with all that it declares of each; '' for functions without one. */
   imports: { interface: string; functions: ImportedFunction[]; resources: string[] }[];
   lowers: Lower[];
   lifts: Lift[];

@@ -76,7 +76,6 @@ export function evaluateLower(state: Elaboration, scope: Scope, component: numbe
   if (syntax.postReturn !== null) refuse(at, 'only a lifted function can have the canonical option post-return');
   const memory = crossing.paramsInMemory || crossing.paramPointers || crossing.resultInMemory || crossing.resultPointers;
   const options = evaluateOptions(scope, syntax, { memory, realloc: crossing.resultPointers }, at);
-  state.use(func, type);
   const lower = state.lowers.push({ func, type, options, component }) - 1;
   const signature = crossing.resultInMemory ? signatureOf([...crossing.params, 'i32'], []) : signatureOf(crossing.params, crossing.results);
   scope.add('core func', { kind: 'func', ref: { from: 'lower', lower }, signature });

@@ -52,7 +52,10 @@ function evaluateInstance(state: Elaboration, type: TypeEntity, at: number, prov
 
 /** An item that the host provides under `imported`, an interface name or '' for the root itself. */
 function hostItem(state: Elaboration, imported: string, name: string, type: ExternType, scope: Scope, at: number): Entity {
-  if (type.sort === 'func') return { sort: 'func', ref: { from: 'host', interface: imported, name }, type: expectFunc(scope, type.type, at) };
+  if (type.sort === 'func') {
+    const funcType = expectFunc(scope, type.type, at);
+    return { sort: 'func', ref: state.addHostFunction(imported, name, funcType), type: funcType };
+  }
   if (type.sort !== 'type') return refuse(at, `the host cannot provide the ${type.sort} ${quote(name)}`);
   if (type.bound === null) return { sort: 'type', type: { kind: 'resource', resource: state.addHostResource(imported, name) } };
   return scope.get('type', type.bound, at);
@@ -60,7 +63,11 @@ function hostItem(state: Elaboration, imported: string, name: string, type: Exte
 
 /** An import of the root component, which the host provides. */
 export function importFromHost(state: Elaboration, scope: Scope, name: string, type: ExternType, at: number): Entity {
-  if (type.sort !== 'instance') return hostItem(state, '', name, type, scope, at);
+  if (type.sort !== 'instance') {
+    if (type.sort === 'func' || (type.sort === 'type' && type.bound === null)) state.addImport('', at);
+    return hostItem(state, '', name, type, scope, at);
+  }
+  if (name === '') refuse(at, 'an imported interface must have a name');
   state.addImport(name, at);
   const provide: Provide = (item, itemType, inner, itemAt) => hostItem(state, name, item, itemType, inner, itemAt);
   return { sort: 'instance', exports: evaluateInstance(state, scope.get('type', type.type, at).type, at, provide) };

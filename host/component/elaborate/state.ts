@@ -10,8 +10,6 @@ const COMPONENTS_MAX = 200;
 const STEPS_MAX = 400;
 const DEPTH_MAX = 32;
 
-type HostImport = { functions: Map<string, FuncType>; resources: string[] };
-
 /** The plan as it grows while a component is evaluated. */
 export class Elaboration {
   readonly interner = new Interner();
@@ -19,7 +17,7 @@ export class Elaboration {
   readonly lowers: Lower[] = [];
   readonly lifts: Lift[] = [];
   readonly steps: Step[] = [];
-  private readonly imports = new Map<string, HostImport>();
+  private readonly imports = new Map<string, Plan['imports'][number]>();
   private readonly interfaces: (CoreInterface | undefined)[] = [];
   private readonly bytes: Uint8Array;
   private readonly parsed: ParsedComponent;
@@ -65,9 +63,11 @@ export class Elaboration {
     return found;
   }
 
+  /** Notes an imported interface; '' stands for what the root imports without one. */
   addImport(name: string, at: number): void {
+    if (name === '' && this.imports.has('')) return;
     if (this.imports.has(name)) refuse(at, `the interface ${quote(name)} is imported twice`);
-    this.imports.set(name, { functions: new Map(), resources: [] });
+    this.imports.set(name, { interface: name, functions: [], resources: [] });
   }
 
   addHostResource(imported: string, name: string): number {
@@ -75,16 +75,23 @@ export class Elaboration {
     return this.addResource({ from: 'host', interface: imported, name });
   }
 
-  /** Notes that a function of the host is called or handed out. */
-  use(func: FuncRef, type: FuncType): void {
-    if (func.from === 'host') this.imports.get(func.interface)?.functions.set(func.name, type);
+  addHostFunction(imported: string, name: string, type: FuncType): FuncRef {
+    this.imports.get(imported)?.functions.push({ name, type });
+    return { from: 'host', interface: imported, name };
   }
 
   plan(exports: Plan['exports']): Plan {
-    const imports = [...this.imports]
-      .map(([name, { functions, resources }]) => ({ interface: name, functions: [...functions].map(([func, type]) => ({ name: func, type })), resources }))
-      .filter((imported) => imported.interface !== '' || imported.functions.length > 0);
     const { resources, lowers, lifts, steps, components } = this;
-    return { modules: this.parsed.modules, types: this.interner.types, resources, imports, lowers, lifts, steps, components, exports };
+    return {
+      modules: this.parsed.modules,
+      types: this.interner.types,
+      resources,
+      imports: [...this.imports.values()],
+      lowers,
+      lifts,
+      steps,
+      components,
+      exports,
+    };
   }
 }
