@@ -1,0 +1,87 @@
+import type { Blobs } from '../store/blobs.ts';
+import type { Table } from '../store/table.ts';
+import { createFunctions, type Functions } from './function.ts';
+import type { Ground } from './ground.ts';
+import type { Ceilings } from './manifest.ts';
+import type { ModuleSummary } from './model.ts';
+import { createModules, type Modules } from './module.ts';
+import { createPublisher, type RouteListener } from './publisher.ts';
+import type { RouteTable } from './route-table.ts';
+import { createSealer } from './secret.ts';
+import { createSerial } from './serial.ts';
+import { buildRouteTable } from './snapshot.ts';
+import { createTenants, type Tenants } from './tenant.ts';
+import { createTokens, type Tokens } from './token.ts';
+
+export type DeploymentOptions = {
+  table: Table;
+  blobs: Blobs;
+  ceilings: Ceilings;
+  /** Host name under which functions have their default hosts. */
+  domain: string;
+  /** 32 bytes that stay on the node, outside the store: secrets are encrypted with them. */
+  secretKey: Uint8Array;
+  /** Reads the component with this digest from Blobs, validates it and makes its artifact. @throws Problem `module-invalid`, `import-unknown` */
+  prepare: (digest: string) => Promise<ModuleSummary>;
+  /** Awaited by every change: it resolves when all gateways route by the table. */
+  onRouteTable: RouteListener;
+  /** A function (or with null a tenant) is gone: drop what memory holds of it. */
+  forget?: (tenant: string, name: string | null) => void;
+  /** Milliseconds since 1970. */
+  now?: () => number;
+  /** How long a module that no version refers to is kept after its last upload; default an hour. */
+  moduleKeepMs?: number;
+};
+
+export type Deployments = {
+  functions: Functions;
+  modules: Modules;
+  tenants: Tenants;
+  tokens: Tokens;
+  /** Ends what a stop of the node interrupted and hands out the first route table. Before anything else is called. */
+  open(): Promise<void>;
+  /** Removes modules and bytes that nothing refers to; to be called at start and now and then. */
+  sweep(): Promise<void>;
+  /** What was handed out last. */
+  readonly routeTable: RouteTable | undefined;
+};
+
+const hourMs = 3_600_000;
+
+/** Tenants, tokens, modules and functions, all in the Table and Blobs. One node at a time writes: it orders its own changes. */
+export const createDeployments = (options: DeploymentOptions): Deployments => {
+  const { table, blobs, ceilings, domain, prepare } = options;
+  const sealer = createSealer(options.secretKey);
+  const publisher = createPublisher((version) => buildRouteTable({ table, sealer, ceilings }, version), options.onRouteTable);
+  const ground: Ground = {
+    table,
+    blobs,
+    sealer,
+    ceilings,
+    domain,
+    prepare,
+    serial: createSerial(),
+    now: options.now ?? Date.now,
+    publish: () => publisher.publish(),
+    forget: options.forget ?? (() => undefined),
+    moduleKeepMs: options.moduleKeepMs ?? hourMs,
+  };
+  const modules = createModules(ground);
+  const tokens = createTokens(ground);
+  const tenants = createTenants(ground, modules, tokens);
+  const functions = createFunctions(ground, modules);
+  return {
+    functions,
+    modules,
+    tenants,
+    tokens,
+    open: async () => {
+      await tenants.open();
+      await publisher.publish();
+    },
+    sweep: () => modules.sweep(),
+    get routeTable() {
+      return publisher.current;
+    },
+  };
+};

@@ -1,0 +1,41 @@
+import { Problem } from '../base/errors.ts';
+import type { Blobs } from '../store/blobs.ts';
+import type { Entry, Table } from '../store/table.ts';
+import { tenantKey } from './keys.ts';
+import type { Ceilings } from './manifest.ts';
+import type { ModuleSummary, TenantRecord } from './model.ts';
+import type { Sealer } from './secret.ts';
+import type { Serial } from './serial.ts';
+
+/** What the parts of deployment share. All changes of records run in `serial`; `publish` runs after them, outside of it. */
+export type Ground = {
+  table: Table;
+  blobs: Blobs;
+  serial: Serial;
+  sealer: Sealer;
+  ceilings: Ceilings;
+  /** Host name under which functions have their default hosts. */
+  domain: string;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  /** Reads the component from Blobs, validates it and makes its artifact. @throws Problem `module-invalid`, `import-unknown` */
+  prepare: (digest: string) => Promise<ModuleSummary>;
+  publish: () => Promise<void>;
+  /** What was kept in memory of a function (or of all of a tenant's) is to be dropped: logs, executions. */
+  forget: (tenant: string, name: string | null) => void;
+  /** How long a module that no version refers to is kept after its last upload. */
+  moduleKeepMs: number;
+};
+
+/** A tenant that is there; one that is being removed is not. */
+export const findTenant = async (table: Table, tenant: string): Promise<Entry<TenantRecord> | undefined> => {
+  const entry = await table.get<TenantRecord>(tenantKey(tenant));
+  return entry && entry.value.state !== 'removing' ? entry : undefined;
+};
+
+/** @throws Problem `not-found` */
+export const requireTenant = async (table: Table, tenant: string): Promise<Entry<TenantRecord>> => {
+  const entry = await findTenant(table, tenant);
+  if (!entry) throw new Problem('not-found', `there is no tenant "${tenant}"`);
+  return entry;
+};

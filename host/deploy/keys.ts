@@ -1,0 +1,39 @@
+import type { RoutePattern } from './route.ts';
+
+/**
+ * Where deployment records stand in the Table. Every key starts with its tenant; what belongs to the node itself, or
+ * must be unique over all tenants, starts with `~node`, which is no tenant's name.
+ */
+const node = '~node';
+const versionDigits = 10;
+
+export const tenantKey = (tenant: string): string => `${node}/tenant/${tenant}`;
+export const tenantPrefix = `${node}/tenant/`;
+
+export const tokenKey = (id: string): string => `${node}/token/${id}`;
+export const tokenPrefix = `${node}/token/`;
+
+/** Who answers at a route: at most one function of all tenants. */
+export const claimKey = ({ host, path }: RoutePattern): string => `${node}/route/${host ?? ''}${path}`;
+
+/** Which tenants hold a module: the bytes go when no one does. */
+export const holderKey = (digest: string, tenant: string): string => `${holderPrefix(digest)}${tenant}`;
+export const holderPrefix = (digest: string): string => `${node}/holder/${digest}/`;
+
+/** All that a tenant owns. */
+export const ownedPrefix = (tenant: string): string => `${tenant}/`;
+
+export const moduleKey = (tenant: string, digest: string): string => `${modulePrefix(tenant)}${digest}`;
+export const modulePrefix = (tenant: string): string => `${tenant}/module/`;
+
+export const functionKey = (tenant: string, name: string): string => `${functionPrefix(tenant)}${name}`;
+export const functionPrefix = (tenant: string): string => `${tenant}/function/`;
+
+/** Padded, so that versions stand in order. */
+export const versionKey = (tenant: string, name: string, version: number): string =>
+  `${versionPrefix(tenant, name)}${String(version).padStart(versionDigits, '0')}`;
+export const versionPrefix = (tenant: string, name: string): string => `${tenant}/version/${name}/`;
+export const allVersionsPrefix = (tenant: string): string => `${tenant}/version/`;
+
+export const secretKey = (tenant: string, name: string, secret: string): string => `${secretPrefix(tenant, name)}${secret}`;
+export const secretPrefix = (tenant: string, name: string): string => `${tenant}/secret/${name}/`;

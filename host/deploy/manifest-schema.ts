@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import { digestPattern, nameConstraint, namePattern } from './names.ts';
+import { formatRoute, parseRoute } from './route.ts';
+
+const settingsMax = 256;
+const valueCharactersMax = 32_768;
+const variablePattern = /^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/;
+const hostPattern = /^(\*|([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?)$/;
+
+const whole = (min: number, max: number, fallback: number) => {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.int({ error }).min(min, { error }).max(max, { error }).default(fallback);
+};
+
+const variableError = 'must be 1 to 128 letters, digits, "_", "." and "-", starting with a letter or "_"';
+const variable = z.string({ error: variableError }).regex(variablePattern, { error: variableError });
+
+const valueError = `must be a string of at most ${valueCharactersMax} characters without NUL`;
+const value = z
+  .string({ error: valueError })
+  .max(valueCharactersMax, { error: valueError })
+  .regex(/^[^\0]*$/, { error: valueError });
+
+const settingsError = `must be an object of at most ${settingsMax} strings`;
+const settings = z
+  .record(variable, value, { error: (issue) => (issue.code === 'invalid_key' ? variableError : settingsError) })
+  .refine((record) => Object.keys(record).length <= settingsMax, { error: settingsError })
+  .prefault({});
+
+const route = z.string({ error: 'must be a string: a host, a path that begins with "/", or both' }).transform((text, context) => {
+  const pattern = parseRoute(text);
+  if (typeof pattern !== 'string') return formatRoute(pattern);
+  context.addIssue({ code: 'custom', message: `must be a route: ${pattern}`, input: text });
+  return z.NEVER;
+});
+
+const unique = (items: readonly string[]): boolean => new Set(items).size === items.length;
+
+const list = <S extends z.ZodType<string, string>>(item: S, max: number, what: string) =>
+  z
+    .array(item, { error: `must be a list of ${what}` })
+    .max(max, { error: `must have at most ${max} entries` })
+    .refine(unique, { error: 'must not name the same twice', when: ({ value }) => Array.isArray(value) })
+    .prefault([]);
+
+const hostError = 'must be a host, a host and port ("api.example.com:443") or "*"';
+const outboundHost = z
+  .string({ error: hostError })
+  .max(260, { error: hostError })
+  .regex(hostPattern, { error: hostError })
+  .refine((text) => Number(/:(\d+)$/.exec(text)?.[1] ?? 1) <= 65_535, { error: 'must have a port up to 65535' })
+  .transform((text) => text.toLowerCase());
+
+const limits = z
+  .strictObject(
+    {
+      memoryMib: whole(1, 4096, 64).describe('Memory of one instance, in MiB.'),
+      cpuMs: whole(1, 3_600_000, 500).describe('CPU time of one execution, in milliseconds.'),
+      timeMs: whole(1, 86_400_000, 10_000).describe('Wall-clock time of one execution, in milliseconds.'),
+      bodyMib: whole(1, 4096, 8).describe('Size of a request body, in MiB.'),
+      concurrency: whole(1, 1000, 100).describe('Executions at once in one gateway thread.'),
+    },
+    { error: 'must be an object' },
+  )
+  .prefault({});
+
+const capabilities = z
+  .strictObject(
+    {
+      http: list(outboundHost, 64, 'hosts').describe('Hosts that outgoing requests may go to: "host", "host:port" or "*".'),
+      filesystem: z
+        .strictObject(
+          {
+            scratch: z
+              .boolean({ error: 'must be true or false' })
+              .default(false)
+              .describe('A scratch directory in memory, empty at the start of each execution.'),
+          },
+          { error: 'must be an object' },
+        )
+        .prefault({}),
+    },
+    { error: 'must be an object' },
+  )
+  .prefault({});
+
+const digestError = 'must be the digest of an uploaded module, "sha256:" and 64 hexadecimal digits';
+
+/** Every key that means something now, with its default. Keys that later versions will know: `laterKeys` in manifest.ts. */
+export const manifestSchema = z.strictObject(
+  {
+    $schema: z.string({ error: 'must be a string' }).optional().describe('Where an editor finds the schema of this file.'),
+    name: z.string({ error: nameConstraint }).regex(namePattern, { error: nameConstraint }).describe('Name of the function in its tenant.'),
+    component: z
+      .string({ error: 'must be a path' })
+      .min(1, { error: 'must be a path' })
+      .max(4096, { error: 'must be a path' })
+      .optional()
+      .describe('Path of the component, from the folder of this file.'),
+    module: z
+      .string({ error: digestError })
+      .regex(digestPattern, { error: digestError })
+      .optional()
+      .describe('Digest of an uploaded module, in place of "component".'),
+    routes: list(route, 64, 'routes').describe('Hosts, paths or both that the function answers at, beside its default routes.'),
+    limits,
+    instance: z
+      .enum(['pristine', 'reuse'], { error: 'must be "pristine" or "reuse"' })
+      .default('pristine')
+      .describe('Whether an execution starts from fresh state or from that of the one before.'),
+    trust: z.enum(['shared'], { error: 'must be "shared"' }).default('shared').describe('Whether the function may run in a thread that serves other tenants.'),
+    env: settings.describe('Environment variables of the guest.'),
+    config: settings.describe('Values for wasi:config.'),
+    secrets: list(variable, 64, 'names').describe('Names of secrets that wasi:config gives too; their values are put with "nacelle secrets put".'),
+    capabilities,
+    capacity: z
+      .strictObject({ idleMs: whole(0, 86_400_000, 60_000).describe('How long an idle instance is kept, in milliseconds.') }, { error: 'must be an object' })
+      .prefault({}),
+  },
+  { error: 'must be an object' },
+);
+
+/** A manifest with all defaults set. */
+export type Manifest = z.output<typeof manifestSchema>;
+/** A manifest as a user writes it. */
+export type ManifestInput = z.input<typeof manifestSchema>;
+
+/** The published JSON Schema (draft 2020-12) of a manifest file. */
+export const manifestJsonSchema = (): Record<string, unknown> => ({
+  ...z.toJSONSchema(manifestSchema, { io: 'input', target: 'draft-2020-12' }),
+  title: 'nacelle manifest',
+});

@@ -1,0 +1,130 @@
+import { Problem } from '../base/errors.ts';
+import { type Manifest, manifestSchema } from './manifest-schema.ts';
+
+/** The most that a manifest may set on this node (node.jsonc, "ceilings"). */
+export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number };
+
+/** Keys of the design that this version does not act on: refused by name rather than ignored. */
+const laterKeys: readonly (readonly string[])[] = [
+  ['source'],
+  ['sidecars'],
+  ['shared'],
+  ['session'],
+  ['guarantee'],
+  ['events'],
+  ['onFailure'],
+  ['onResult'],
+  ['capabilities', 'keyvalue'],
+  ['capabilities', 'messaging'],
+  ['capabilities', 'objects'],
+  ['capacity', 'fleet'],
+  ['capacity', 'prewarm'],
+  ['capacity', 'whenExhausted'],
+  ['capacity', 'deferMaxMs'],
+];
+
+const shownMax = 80;
+const problemsMax = 100;
+
+/** A value for a message: JSON, cut to a bearable length. */
+const shown = (value: unknown): string => {
+  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value);
+  return text.length > shownMax ? `${text.slice(0, shownMax)}…` : text;
+};
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const ownValue = (value: unknown, key: PropertyKey): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<PropertyKey, unknown>)[key] : undefined;
+
+const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown => path.reduce(ownValue, input);
+
+/** `limits.memoryMib` is called `memoryMib`, as ceilings are. */
+const keyName = (path: readonly PropertyKey[]): string => {
+  const parts = path[0] === 'limits' && path.length > 1 ? path.slice(1) : path;
+  return (
+    parts.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index > 0 ? '.' : ''}${String(part).slice(0, shownMax)}`)).join('') ||
+    'the manifest'
+  );
+};
+
+/** Takes the later keys out of a manifest: they are told apart from keys that nobody knows. */
+const takeLaterKeys = (input: Record<string, unknown>, of: string): { rest: Record<string, unknown>; later: string[] } => {
+  const rest = { ...input };
+  const later: string[] = [];
+  for (const [first, second] of laterKeys as [string, string?][]) {
+    const section = ownValue(rest, first);
+    if (second === undefined && section !== undefined) {
+      later.push(`${first}${of}`);
+      delete rest[first];
+    } else if (second !== undefined && isRecord(section) && Object.hasOwn(section, second)) {
+      later.push(`${first}.${second}${of}`);
+      const { [second]: _taken, ...kept } = section;
+      rest[first] = kept;
+    }
+  }
+  if (rest.trust === 'isolated') {
+    later.push(`trust${of} to "isolated"`);
+    delete rest.trust;
+  }
+  return { rest, later };
+};
+
+type Issue = { code: string; path: readonly PropertyKey[]; message: string; keys?: readonly string[]; issues?: readonly { message: string }[] };
+
+const issueProblems = (input: unknown, of: string, issue: Issue): string[] => {
+  if (issue.code === 'unrecognized_keys') return (issue.keys ?? []).map((key) => `cannot set ${keyName([...issue.path, key])}${of}: there is no such key`);
+  if (issue.code === 'invalid_key') return [`cannot set ${keyName(issue.path)}${of}: its name ${issue.issues?.[0]?.message ?? issue.message}`];
+  return [`cannot set ${keyName(issue.path)}${of}: ${issue.message}, got ${shown(valueAt(input, issue.path))}`];
+};
+
+const ceilingProblems = (limits: Readonly<Record<string, unknown>>, of: string, ceilings: Ceilings): string[] =>
+  Object.entries(ceilings).flatMap(([key, most]) => {
+    const actual = limits[key];
+    return typeof actual === 'number' && actual > most ? [`cannot set ${key}${of}: at most ${most} on this node, got ${actual}`] : [];
+  });
+
+/** A default above the node's ceiling is lowered to it; only what the manifest itself asks for is refused. */
+const lowerDefaults = (manifest: Manifest, asked: Readonly<Record<string, unknown>>, ceilings: Ceilings): Manifest => {
+  const limits = { ...manifest.limits };
+  for (const key of Object.keys(ceilings) as (keyof Ceilings)[]) if (asked[key] === undefined) limits[key] = Math.min(limits[key], ceilings[key]);
+  return { ...manifest, limits };
+};
+
+/** What concerns several keys, checked on the input so that it is told together with all else. */
+const crossProblems = (input: unknown, of: string): string[] => {
+  const { secrets, config, env } = isRecord(input) ? input : {};
+  const clashes = (Array.isArray(secrets) ? secrets : []).filter(
+    (name: unknown) => typeof name === 'string' && isRecord(config) && Object.hasOwn(config, name),
+  );
+  return [
+    ...clashes.map((name) => `cannot set secrets${of}: ${shown(name)} is a key of config too`),
+    ...Object.entries({ env, config }).flatMap(([key, section]) =>
+      isRecord(section) && Object.hasOwn(section, '__proto__') ? [`cannot set ${key}.__proto__${of}: the name is reserved`] : [],
+    ),
+  ];
+};
+
+const problem = (later: readonly string[], problems: readonly string[]): Problem => {
+  const all = [...problems, ...later.map((what) => `cannot set ${what}: this version of the node does not do this yet`)];
+  const listed = all.length > problemsMax ? [...all.slice(0, problemsMax), `and ${all.length - problemsMax} more`] : all;
+  const count = all.length === 1 ? '' : ` (and ${all.length - 1} more)`;
+  return new Problem(problems.length === 0 ? 'not-implemented' : 'manifest-invalid', `${all[0]}${count}`, listed);
+};
+
+/**
+ * Checks a manifest and sets its defaults.
+ * @throws Problem `manifest-invalid` with every problem found, or `not-implemented` if all of them are keys of later versions
+ */
+export const parseManifest = (input: unknown, ceilings: Ceilings): Manifest => {
+  const name = ownValue(input, 'name');
+  const of = typeof name === 'string' ? ` of ${shown(name)}` : '';
+  const { rest, later } = isRecord(input) ? takeLaterKeys(input, of) : { rest: input, later: [] };
+  const parsed = manifestSchema.safeParse(rest);
+  const limits = ownValue(rest, 'limits');
+  const asked = isRecord(limits) ? limits : {};
+  const problems = (parsed.error?.issues ?? []).flatMap((issue) => issueProblems(rest, of, issue as Issue));
+  problems.push(...ceilingProblems(asked, of, ceilings), ...crossProblems(rest, of));
+  if (problems.length > 0 || later.length > 0 || !parsed.success) throw problem(later, problems);
+  return lowerDefaults(parsed.data, asked, ceilings);
+};

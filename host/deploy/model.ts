@@ -1,0 +1,62 @@
+import type { Manifest } from './manifest-schema.ts';
+import type { FunctionRoute } from './route.ts';
+
+/** Times are milliseconds since 1970. */
+export type TenantRecord = {
+  name: string;
+  /** What an admin gave beside the default routes, in the form of a manifest's routes. */
+  routes: string[];
+  /** `removing`: its data is being deleted, and it is invisible already. */
+  state: 'active' | 'suspended' | 'removing';
+  createdAt: number;
+};
+
+export type TokenRecord = {
+  id: string;
+  /** sha-256 of the whole token, in hexadecimal. */
+  hash: string;
+  scopes: string[];
+  note: string | null;
+  createdAt: number;
+  expiresAt: number | null;
+};
+
+/** What preparation found out about a component. */
+export type ModuleSummary = {
+  /** Interfaces with versions: `wasi:http/types@0.2.3`. */
+  imports: string[];
+  exports: string[];
+  /** Why instances cannot be reset and are made anew each time; empty if they can. */
+  unrestorable: string[];
+};
+
+export type ModuleRecord = ModuleSummary & {
+  digest: string;
+  bytes: number;
+  createdAt: number;
+  /** Last upload or deployment; an unused module is kept for a while after it. */
+  usedAt: number;
+};
+
+export type WeightedVersion = { version: number; weight: number };
+
+export type FunctionRecord = {
+  name: string;
+  createdAt: number;
+  updatedAt: number;
+  versionNext: number;
+  /** Versions that answer, by weight; one entry for now. */
+  live: WeightedVersion[];
+  /** Versions that were live before, the latest last: where a rollback goes. */
+  history: number[];
+  /** Changes whenever a secret does, and differs for a function removed and made again. */
+  revision: string;
+  /** Routes held now, default ones included. */
+  routes: FunctionRoute[];
+};
+
+export type VersionRecord = { version: number; digest: string; createdAt: number; manifest: Manifest };
+
+export type SecretRecord = { name: string; updatedAt: number; sealed: string };
+
+export type ClaimRecord = { tenant: string; function: string };

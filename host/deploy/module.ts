@@ -1,0 +1,161 @@
+import { Problem } from '../base/errors.ts';
+import type { Entry } from '../store/table.ts';
+import { type Ground, requireTenant } from './ground.ts';
+import { allVersionsPrefix, holderKey, holderPrefix, moduleKey, modulePrefix, tenantPrefix } from './keys.ts';
+import type { ModuleRecord, ModuleSummary, TenantRecord, VersionRecord } from './model.ts';
+import { type Listed, type ListPage, listPage, scanAll } from './scan.ts';
+
+export type Modules = {
+  /**
+   * Takes the bytes of a component and prepares it. The same bytes again are found by their digest and not prepared again.
+   * @returns `created` false if the tenant had it already
+   * @throws Problem `body-too-large`, `module-invalid`, `import-unknown`, `store-full`; what `source` throws
+   */
+  upload(
+    tenant: string,
+    source: AsyncIterable<Uint8Array>,
+    options: { bytesMax: number; digest?: string },
+  ): Promise<{ module: ModuleRecord; created: boolean }>;
+  /** The module, kept for another while as if it had been uploaded again. */
+  touch(tenant: string, digest: string): Promise<ModuleRecord | undefined>;
+  find(tenant: string, digest: string): Promise<Entry<ModuleRecord> | undefined>;
+  list(tenant: string, page: ListPage): Promise<Listed<ModuleRecord>>;
+  /** Drops modules of a tenant that no version refers to and that were not used for `moduleKeepMs`. */
+  collect(tenant: string): Promise<void>;
+  /** Drops one module whatever refers to it. Runs within `serial`. */
+  drop(tenant: string, digest: string): Promise<void>;
+  /** `collect` for all tenants, then the bytes that no tenant holds. */
+  sweep(): Promise<void>;
+};
+
+/** A module belongs to the tenants that uploaded it, each for itself; its bytes are kept once and go with the last holder. */
+export const createModules = (ground: Ground): Modules => new TenantModules(ground);
+
+class TenantModules implements Modules {
+  private readonly ground: Ground;
+  private uploads = 0;
+  /** Bytes without a holder that an upload under way may be about to hold. */
+  private readonly undecided = new Set<string>();
+  /** While bytes are deleted no upload begins: it could rely on bytes that go the next moment. */
+  private deciding: Promise<void> | undefined;
+
+  constructor(ground: Ground) {
+    this.ground = ground;
+  }
+
+  async upload(
+    tenant: string,
+    source: AsyncIterable<Uint8Array>,
+    options: { bytesMax: number; digest?: string },
+  ): Promise<{ module: ModuleRecord; created: boolean }> {
+    while (this.deciding) await this.deciding;
+    this.uploads += 1;
+    let digest: string | undefined;
+    try {
+      const blob = await this.ground.blobs.put(source, options);
+      digest = blob.digest;
+      const known = await this.touch(tenant, digest);
+      if (known) return { module: known, created: false };
+      const summary = await this.ground.prepare(digest);
+      return await this.ground.serial(() => this.record(tenant, blob, summary));
+    } finally {
+      this.uploads -= 1;
+      if (digest !== undefined) this.undecided.add(digest);
+      await this.ground.serial(() => this.decide());
+    }
+  }
+
+  touch(tenant: string, digest: string): Promise<ModuleRecord | undefined> {
+    return this.ground.serial(async () => {
+      const entry = await this.find(tenant, digest);
+      if (!entry) return undefined;
+      const module = { ...entry.value, usedAt: this.ground.now() };
+      await this.ground.table.commit([{ key: entry.key, put: module, expectRevision: entry.revision }]);
+      return module;
+    });
+  }
+
+  async find(tenant: string, digest: string): Promise<Entry<ModuleRecord> | undefined> {
+    return this.ground.table.get<ModuleRecord>(moduleKey(tenant, digest));
+  }
+
+  list(tenant: string, page: ListPage): Promise<Listed<ModuleRecord>> {
+    return listPage<ModuleRecord>(this.ground.table, modulePrefix(tenant), page);
+  }
+
+  collect(tenant: string): Promise<void> {
+    return this.ground.serial(async () => {
+      const { table, now, moduleKeepMs } = this.ground;
+      const used = new Set<string>();
+      for await (const { value } of scanAll<VersionRecord>(table, allVersionsPrefix(tenant))) used.add(value.digest);
+      for await (const { value } of scanAll<ModuleRecord>(table, modulePrefix(tenant))) {
+        if (!used.has(value.digest) && value.usedAt + moduleKeepMs <= now()) await this.drop(tenant, value.digest);
+      }
+    });
+  }
+
+  async drop(tenant: string, digest: string): Promise<void> {
+    await this.ground.table.commit([
+      { key: moduleKey(tenant, digest), delete: true },
+      { key: holderKey(digest, tenant), delete: true },
+    ]);
+    this.undecided.add(digest);
+    await this.decide();
+  }
+
+  async sweep(): Promise<void> {
+    const { table, serial, blobs } = this.ground;
+    for await (const { value } of scanAll<TenantRecord>(table, tenantPrefix)) await this.collect(value.name);
+    await serial(async () => {
+      for await (const digest of blobs.digests()) this.undecided.add(digest);
+      await this.decide();
+    });
+  }
+
+  private async record(
+    tenant: string,
+    { digest, bytes }: { digest: string; bytes: number },
+    summary: ModuleSummary,
+  ): Promise<{ module: ModuleRecord; created: boolean }> {
+    const { table, now } = this.ground;
+    const owner = await requireTenant(table, tenant);
+    const known = await this.find(tenant, digest);
+    if (known) return { module: known.value, created: false };
+    const { imports, exports, unrestorable } = summary;
+    const module: ModuleRecord = { digest, bytes, imports, exports, unrestorable, createdAt: now(), usedAt: now() };
+    await table.commit([
+      { key: owner.key, check: true, expectRevision: owner.revision },
+      { key: moduleKey(tenant, digest), put: module, expectRevision: 0 },
+      { key: holderKey(digest, tenant), put: true },
+    ]);
+    return { module, created: true };
+  }
+
+  /** Deletes bytes that nobody holds; put off while uploads are under way. Runs within `serial`. */
+  private async decide(): Promise<void> {
+    if (this.uploads > 0) return;
+    this.deciding = this.deleteUnheld().finally(() => {
+      this.deciding = undefined;
+    });
+    await this.deciding;
+  }
+
+  private async deleteUnheld(): Promise<void> {
+    for (const digest of this.undecided) {
+      const holders = await this.ground.table.scan({ prefix: holderPrefix(digest), limit: 1 });
+      if (holders.entries.length === 0) await this.ground.blobs.delete(digest);
+      this.undecided.delete(digest);
+    }
+  }
+}
+
+const handlerPattern = /^wasi:http\/incoming-handler@0\.2\.\d+$/;
+
+/** @throws Problem `module-invalid` if the component does not serve HTTP */
+export const requireHandler = ({ digest, exports }: ModuleRecord): void => {
+  if (exports.some((name) => handlerPattern.test(name))) return;
+  throw new Problem(
+    'module-invalid',
+    `cannot run module ${digest}: it must export wasi:http/incoming-handler@0.2, its exports are ${exports.join(', ') || 'none'}`,
+  );
+};
