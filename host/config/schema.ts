@@ -60,6 +60,7 @@ export const configSchema = section({
       .describe("Least level of the node's own log."),
     linesMax: whole(1, 1_000_000, 1000, 'Lines that are kept of each function, the latest.'),
     bytesMax: whole(1024, 1024 * MIB, MIB, 'Bytes of lines that are kept of each function, the latest.'),
+    allBytesMax: whole(MIB, 1024 * 1024 * MIB, 256 * MIB, 'Bytes of lines that are kept of all functions together.'),
   }).prefault({}),
 });
 

@@ -1,0 +1,46 @@
+import { Counter, Histogram, type MetricSnapshot } from './instruments.ts';
+
+const MILLISECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
+
+/**
+ * The numbers of one thread. Each thread has its own; the supervisor merges their snapshots (`exposeMetrics`).
+ * Durations are in seconds, as Prometheus asks.
+ */
+export class Metrics {
+  /** By class of status: `2xx`. */
+  readonly requests = new Counter('nacelle_requests_total', 'Requests answered by gateway threads, by class of status.', 'status');
+  readonly requestSeconds = new Histogram('nacelle_request_seconds', 'From the arrival of a request to the end of its response.', MILLISECONDS);
+  /** By error code, or `ok`. */
+  readonly executions = new Counter('nacelle_executions_total', 'Executions that ended, by error code or "ok".', 'code');
+  readonly executionCpuSeconds = new Counter('nacelle_execution_cpu_seconds_total', 'CPU time that guests used.');
+  /** By direction: `in`, `out`. */
+  readonly bodyBytes = new Counter('nacelle_body_bytes_total', 'Bytes of request and response bodies of guests.', 'direction');
+  readonly executionsInFlight = new Counter('nacelle_executions_in_flight', 'Executions that run now.', undefined, 'gauge');
+  readonly instances = new Counter('nacelle_instances', 'Instances that are in memory now.', undefined, 'gauge');
+  /** By why: `demand`, or `unrestorable` where each execution needs a new one. */
+  readonly instancesMade = new Counter('nacelle_instances_made_total', 'Instances made, by why.', 'why');
+  /** By why: `idle`, `trap`, `superseded`. */
+  readonly instancesDropped = new Counter('nacelle_instances_dropped_total', 'Instances dropped, by why.', 'why');
+  /** By where the module came from: `thread`, `cache`, `prepared`. */
+  readonly loads = new Counter('nacelle_module_loads_total', 'Modules loaded for executions, by where they came from.', 'from');
+  /** By outcome: `hit`, `miss`. */
+  readonly cacheLookups = new Counter('nacelle_cache_lookups_total', 'Lookups in the cache of prepared modules, by outcome.', 'outcome');
+  /** By why: `expired`, `evicted`, `damaged`. */
+  readonly cacheDropped = new Counter('nacelle_cache_dropped_total', 'Entries that left the cache of prepared modules, by why.', 'why');
+  readonly cacheBytes = new Counter('nacelle_cache_bytes', 'Size of the cache of prepared modules.', undefined, 'gauge');
+  readonly prepareSeconds = new Histogram('nacelle_prepare_seconds', 'Time that the preparation of a module took.', MILLISECONDS);
+  /** By class of status. */
+  readonly controlRequests = new Counter('nacelle_control_requests_total', 'Requests answered by the control API, by class of status.', 'status');
+  readonly logLines = new Counter('nacelle_log_lines_total', 'Lines that functions logged, by stream.', 'stream');
+  readonly logLinesDropped = new Counter('nacelle_log_lines_dropped_total', 'Lines that functions logged faster than they could be kept.');
+
+  /** Plain data that can be posted to another thread. */
+  snapshot(): MetricSnapshot[] {
+    return Object.values(this).map((instrument: Counter | Histogram) => instrument.snapshot());
+  }
+}
+
+const classes = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+
+/** `2xx` for 204. */
+export const statusClass = (status: number): string => classes[Math.trunc(status / 100)] ?? 'other';
