@@ -39,6 +39,8 @@ export type OutboundRequest = {
   authority: string;
   pathWithQuery: string;
   headers: HeaderList;
+  /** True if the grant names the host; false if only `*` allows it, which does not reach the node's own control port. */
+  listed: boolean;
   connectTimeoutMs: number | undefined;
   firstByteTimeoutMs: number | undefined;
   betweenBytesTimeoutMs: number | undefined;
