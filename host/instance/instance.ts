@@ -8,8 +8,7 @@ import { makeTrap } from '../component/abi/trap.ts';
 import type { Guard } from '../component/guard.ts';
 import type { Linked, Linker } from '../component/link.ts';
 import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
-import { beginTeardown } from '../wasi/p2/resource.ts';
-import { EmptyStream, LogStream } from '../wasi/p2/stdio.ts';
+import { beginTeardown, survivesReset } from '../wasi/p2/index.ts';
 import { type Ended, endedBy, type Meter } from './outcome.ts';
 import { logicalPages, restore, type Snapshot, takeSnapshot } from './snapshot.ts';
 import { nextTurn } from './turns.ts';
@@ -27,9 +26,6 @@ export type InstanceLimits = { memoryPages: number; cpuMs: number };
 export type Call = { interface: string; function: string; parameters: readonly unknown[] };
 
 type Reject = (trap: Error) => void;
-
-/** Host resources that are the same before and after any execution. */
-const isStateless = (value: unknown): boolean => value instanceof LogStream || value instanceof EmptyStream;
 
 export class Instance implements Guard {
   private readonly linker: Linker<WasiContext>;
@@ -94,7 +90,7 @@ export class Instance implements Guard {
     let stateless = true;
     for (const component of linked.components)
       component.handles.forEachOwned((resource, value) => {
-        if (this.linker.isHostResource(resource) && !isStateless(value)) stateless = false;
+        if (this.linker.isHostResource(resource) && !survivesReset(value)) stateless = false;
       });
     if (!stateless) return undefined;
     this.snapshot = shared && linked.components.every((component) => component.handles.size === 0) ? shared : takeSnapshot(linked);

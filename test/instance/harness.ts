@@ -1,0 +1,150 @@
+import { readFileSync } from 'node:fs';
+import type { ByteSink, ByteSource } from '../../host/base/stream.ts';
+import { Linker } from '../../host/component/link.ts';
+import { InstancePool, type Outcome, type PoolOptions, type Running } from '../../host/instance/pool.ts';
+import type { Artifact } from '../../host/module/artifact.ts';
+import { prepare } from '../../host/module/prepare.ts';
+import type { ExecutionPorts, Grant, HeaderList, OutboundHttp, WasiContext } from '../../host/wasi/context.ts';
+import { hostInterfaces, makeIncomingRequest, makeResponseOutparam } from '../../host/wasi/p2/index.ts';
+
+export type Loaded = { artifact: Artifact; modules: WebAssembly.Module[]; handler: string };
+
+/** A fixture, prepared as an upload would be, without threads or cache. */
+export async function load(name: string): Promise<Loaded> {
+  const artifact = await prepare(new Uint8Array(readFileSync(new URL(`../../fixtures/${name}.wasm`, import.meta.url))));
+  const handler = artifact.plan.exports.find((exported) => exported.interface.startsWith('wasi:http/incoming-handler@'))?.interface ?? '';
+  return { artifact, modules: artifact.modules.map((bytes) => new WebAssembly.Module(bytes as BufferSource)), handler };
+}
+
+export const grant: Grant = { env: [['GREETING', 'hi']], config: new Map([['colour', 'blue']]), outboundHosts: [], scratch: false, scratchBytesMax: 0 };
+
+const outbound: OutboundHttp = {
+  send() {
+    throw new Error('no outgoing requests in this test');
+  },
+};
+
+export type Captured = { stdout: string; records: string[] };
+
+export function ports(captured: Captured = { stdout: '', records: [] }): ExecutionPorts {
+  const log = {
+    write(_stream: string, bytes: Uint8Array) {
+      captured.stdout += Buffer.from(bytes).toString('latin1');
+    },
+    record(level: string, context: string, message: string) {
+      captured.records.push(`${level} ${context} ${message}`);
+    },
+  };
+  return { id: 'test', log, outbound };
+}
+
+export const initialPages = (artifact: Artifact): number => artifact.reports.reduce((sum, report) => sum + report.memories.reduce((pages, memory) => pages + memory.minPages, 0), 0);
+
+export function optionsOf({ artifact, modules }: Loaded, overrides: Partial<PoolOptions> = {}): PoolOptions {
+  return {
+    plan: artifact.plan,
+    modules,
+    interfaces: hostInterfaces,
+    grant,
+    limits: { memoryPages: 1024, cpuMs: 200 },
+    initialPages: initialPages(artifact),
+    mode: 'pristine',
+    restorable: artifact.restorable,
+    concurrency: 100,
+    ...overrides,
+  };
+}
+
+export const poolOf = (loaded: Loaded, overrides: Partial<PoolOptions> = {}): InstancePool => new InstancePool(optionsOf(loaded, overrides));
+
+export const linkerOf = ({ artifact, modules }: Loaded): Linker<WasiContext> => new Linker(artifact.plan, modules, hostInterfaces);
+
+class BytesSource implements ByteSource {
+  private readonly bytes: Uint8Array;
+  private at = 0;
+  readonly ready = true;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  read(max: number): Uint8Array | null {
+    if (this.at >= this.bytes.length) return null;
+    const chunk = this.bytes.slice(this.at, this.at + max);
+    this.at += chunk.length;
+    return chunk;
+  }
+
+  async readable(): Promise<void> {}
+
+  trailers(): undefined {
+    return undefined;
+  }
+
+  cancel(): void {}
+}
+
+export type Answer = { status: number; headers: HeaderList; body: Uint8Array; text: string; failed: string | undefined; aborted: string | undefined; complete: boolean };
+
+/** Collects what a guest answers. */
+export class Collector {
+  status = 0;
+  headers: HeaderList = [];
+  failed: string | undefined;
+  aborted: string | undefined;
+  complete = false;
+  readonly chunks: Uint8Array[] = [];
+
+  respond(status: number, headers: HeaderList): ByteSink {
+    this.status = status;
+    this.headers = headers;
+    const collector = this;
+    return {
+      capacity: 65536,
+      drained: true,
+      write(chunk) {
+        collector.chunks.push(chunk);
+      },
+      async writable() {},
+      async flushed() {},
+      finish() {
+        collector.complete = true;
+      },
+      abort(reason) {
+        collector.aborted = reason;
+      },
+    };
+  }
+
+  fail(errorCode: string, detail: string | undefined): void {
+    this.failed = detail === undefined ? errorCode : `${errorCode}: ${detail}`;
+  }
+
+  answer(): Answer {
+    const body = Buffer.concat(this.chunks);
+    const { status, headers, failed, aborted, complete } = this;
+    return { status, headers, body, text: body.toString(), failed, aborted, complete };
+  }
+}
+
+export type Sent = { method?: string; path?: string; headers?: [string, string][]; body?: string };
+
+/** The parameters of `handle` for a request. */
+export function parametersOf(sent: Sent, collector: Collector): unknown[] {
+  const headers: HeaderList = (sent.headers ?? []).map(([name, value]) => [name, Buffer.from(value)]);
+  const body = sent.body === undefined ? null : new BytesSource(Buffer.from(sent.body));
+  const method = sent.method ?? (sent.body === undefined ? 'GET' : 'POST');
+  return [makeIncomingRequest({ method, scheme: 'http', authority: 'localhost', pathWithQuery: sent.path ?? '/', headers, body }), makeResponseOutparam(collector, method)];
+}
+
+export function start(pool: InstancePool, handler: string, sent: Sent = {}, execution = ports()): { running: Running; collector: Collector } {
+  const collector = new Collector();
+  return { running: pool.run(execution, { interface: handler, function: 'handle', parameters: parametersOf(sent, collector) }), collector };
+}
+
+/** Sends one request through the pool and waits for the guest to return. */
+export async function send(pool: InstancePool, handler: string, sent: Sent = {}, execution = ports()): Promise<{ answer: Answer; outcome: Outcome }> {
+  const { running, collector } = start(pool, handler, sent, execution);
+  const outcome = await running.done;
+  return { answer: collector.answer(), outcome };
+}
