@@ -130,6 +130,11 @@ export class Reader {
     return new Reader(this.bytes, start, this.offset);
   }
 
+  /** A reader at the same place that moves by itself. */
+  fork(): Reader {
+    return new Reader(this.bytes, this.offset, this.end);
+  }
+
   /** The count before a vector; refused above `max`, or if that many items of at least a byte each cannot follow. */
   count(what: string, max: number): number {
     const at = this.offset;
@@ -194,6 +199,16 @@ export class Writer {
     if (this.length === this.buffer.length) this.reserve(1);
     this.buffer[this.length++] = value;
     return this;
+  }
+
+  /** Overwrites a byte that was written before. */
+  patch(at: number, value: number): void {
+    this.buffer[at] = value;
+  }
+
+  /** Forgets what was written after the first `length` bytes; keeps the buffer. */
+  truncate(length: number): void {
+    this.length = Math.min(this.length, length);
   }
 
   raw(bytes: ArrayLike<number>): this {
