@@ -18,7 +18,7 @@ export function encodeValue(value: Value): Buffer {
 
 /** `encoded` may be a reused buffer whose `length` is set by hand: only indices up to it are read, and nothing of it is kept. */
 export function decodeValue(encoded: Uint8Array): Value {
-  if (encoded[0] === tagBytes) return Uint8Array.prototype.slice.call(encoded, 1, encoded.length);
+  if (encoded[0] === tagBytes) return new Uint8Array(encoded.subarray(1, encoded.length));
   return JSON.parse(Buffer.prototype.utf8Slice.call(encoded, 1, encoded.length)) as Value;
 }
 
