@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { breakings } from './toolchain/broken.ts';
 import { componentOfC } from './toolchain/c.ts';
+import { componentOfJavaScript } from './toolchain/javascript.ts';
 import { componentOfRust, componentOfRustByAdapter } from './toolchain/rust.ts';
 import { componentOfWat, withLegacyTry } from './toolchain/wat.ts';
 
@@ -41,6 +42,12 @@ function fromWat(folder: string, name: string): Recipe {
   return { name: `${folder}/${name}`, about, sources: [source], build };
 }
 
+function fromJavaScript(name: string): Recipe {
+  const source = `js/${name}.ts`;
+  const runtime = namesIn('js/runtime/', '.ts').map((module) => `js/runtime/${module}.ts`);
+  return { name: `js-${name}`, about: headOf(source), sources: [source, ...runtime], build: () => componentOfJavaScript(new URL(source, here)) };
+}
+
 function fromRust(name: string, crate: string, main: string, make: () => Promise<Uint8Array>): Recipe {
   const manifests = ['rust/Cargo.toml', 'rust/Cargo.lock', `rust/${crate}/Cargo.toml`];
   return { name, about: headOf(`rust/${crate}/src/${main}`), sources: [`rust/${crate}/src/${main}`, ...manifests], build: make };
@@ -61,6 +68,7 @@ export const recipes: Recipe[] = [
     about: 'As rust-std, but built for WASI preview 1 and adapted, as older toolchains do it.',
   },
   fromRust('rust-wstd', 'wstd', 'main.rs', () => componentOfRust('rust-wstd', 'rust-wstd')),
+  ...namesIn('js/', '.ts').map(fromJavaScript),
   ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),
   ...namesIn('wat/state/', '.wat').map((name) => fromWat('state', name)),
   ...Object.keys(breakings).map(broken),
