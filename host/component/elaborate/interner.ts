@@ -57,6 +57,11 @@ export class Interner {
     return typeof type === 'number' ? (this.shapes[type] as Shape) : primitives[type];
   }
 
+  /** The reference of a type if it is there. */
+  find(type: TypeDef): TypeRef | undefined {
+    return this.byKey.get(JSON.stringify(type));
+  }
+
   intern(type: TypeDef, at: number): TypeRef {
     const key = JSON.stringify(type);
     const known = this.byKey.get(key);
