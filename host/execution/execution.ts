@@ -1,7 +1,7 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
-import type { Run, RunObserver } from './runner.ts';
+import type { Run, RunMeter } from './runner.ts';
 
 /**
  * The two ends of one execution towards the client, made by whoever took the request. What the guest did with its
@@ -9,6 +9,8 @@ import type { Run, RunObserver } from './runner.ts';
  */
 export type Exchange = {
   readonly request: GuestRequest;
+  /** Called once, before anything else. */
+  accept(execution: Execution): void;
   readonly response: ResponseSink;
   /** The status that the guest answered with; 0 before. */
   readonly status: number;
@@ -36,31 +38,26 @@ export type ExecutionHome = {
   abandon(execution: Execution, code: ErrorCode): void;
 };
 
-const noCalls = Object.freeze(Object.create(null)) as Readonly<Record<string, number>>;
+const noMeter: RunMeter = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: { names: [], counts: [] } };
 
 /**
  * One run of a function, from arrival until its instance is free. Begins with the request; ends when the guest has
  * returned, trapped or been stopped.
  */
-export class Execution implements ExecutionPorts, ExecutionFacts, RunObserver {
+export class Execution implements ExecutionPorts, ExecutionFacts {
   readonly id: string;
   readonly version: number;
   readonly exchange: Exchange;
   readonly arrivedMs: number;
   admittedMs = Number.NaN;
   placedMs = Number.NaN;
-  instantiatedMs = Number.NaN;
-  guestStartedMs = Number.NaN;
   endedMs = Number.NaN;
   releasedMs = Number.NaN;
   state: ExecutionState = 'queued';
   code: ErrorCode | undefined = undefined;
   load: LoadSource = 'thread';
-  cpuUs = 0;
-  wallUs = 0;
-  memoryBytesPeak = 0;
-  memoryRefused = 0;
-  hostCalls = noCalls;
+  /** What it used; zeros until it has ended. */
+  meter: RunMeter = noMeter;
   /** Why it was stopped, if it was. */
   stopCode: ErrorCode | undefined = undefined;
   run: Run | undefined = undefined;
@@ -101,19 +98,11 @@ export class Execution implements ExecutionPorts, ExecutionFacts, RunObserver {
     return this.exchange.bytesOut;
   }
 
-  instantiated(): void {
-    this.instantiatedMs = performance.now();
-  }
-
-  guestStarted(): void {
-    this.guestStartedMs = performance.now();
-  }
-
   /** Ends the execution wherever it is: waiting, loading or running. The first reason counts; nothing happens after its end. */
   stop(code: ErrorCode): void {
     if (this.stopCode || this.state === 'succeeded' || this.state === 'failed') return;
     this.stopCode = code;
-    if (this.run) this.run.stop(code);
+    if (this.run) this.run.stop(code, code);
     else this.#home.abandon(this, code);
   }
 

@@ -84,6 +84,7 @@ export class FunctionExecutor implements ExecutionHome {
   execute(exchange: Exchange, arrivedMs: number): Execution {
     const { ids, limits } = this.#options;
     const execution = new Execution(ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
+    exchange.accept(execution);
     if (this.inFlight < limits.concurrency) this.#admit(execution);
     else if (this.#queue.size < Math.max(limits.concurrency, queuedAtLeast)) this.#enqueue(execution);
     else this.#refuse(execution, 'capacity-exhausted');
@@ -151,6 +152,7 @@ export class FunctionExecutor implements ExecutionHome {
         this.#finish(execution, {
           problem: error instanceof Problem ? error : new Problem('internal', `cannot load "${this.#options.function}": ${String(error)}`),
           backtrace: undefined,
+          exited: false,
         });
       },
     );
@@ -179,10 +181,13 @@ export class FunctionExecutor implements ExecutionHome {
     if (this.#loading.size === 0) this.#loadSource = 'thread';
     this.#running.add(execution);
     this.#deadline ??= setTimeout(this.#endOverdue, this.#options.limits.timeMs);
-    const run = runner.run(execution.exchange.request, execution.exchange.response, execution, execution);
+    const run = runner.run(execution.exchange.request, execution.exchange.response, execution);
     execution.run = run;
-    if (execution.stopCode) run.stop(execution.stopCode);
-    run.ended.then((failure) => this.#finish(execution, failure));
+    if (execution.stopCode) run.stop(execution.stopCode, execution.stopCode);
+    run.ended.then(({ failure, meter }) => {
+      execution.meter = meter;
+      this.#finish(execution, failure);
+    });
   }
 
   /** One timer serves all executions: they have the same limit, so the oldest is the next to be overdue. */
@@ -200,14 +205,6 @@ export class FunctionExecutor implements ExecutionHome {
   };
 
   #finish(execution: Execution, failure: RunFailure | undefined): void {
-    const { run } = execution;
-    if (run) {
-      execution.cpuUs = run.meter.cpuUs;
-      execution.wallUs = run.meter.wallUs;
-      execution.memoryBytesPeak = run.meter.memoryBytesPeak;
-      execution.memoryRefused = run.meter.memoryRefused;
-      execution.hostCalls = run.meter.hostCalls;
-    }
     this.#running.delete(execution);
     this.#close(execution, outcomeOf(execution, failure, this.#options.function, this.#options.limits), failure?.backtrace);
     this.#next();

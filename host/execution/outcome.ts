@@ -29,7 +29,7 @@ export const outcomeOf = (execution: Execution, failure: RunFailure | undefined,
   const { exchange, stopCode } = execution;
   if (stopCode) return stopProblem(stopCode, name, limits);
   if (exchange.refused) return exchange.refused;
-  if (failure) return failure.problem;
+  if (failure && !(failure.exited && exchange.complete)) return failure.problem;
   if (exchange.status === 0) return new Problem('guest-no-response', `"${name}" returned without setting a response`);
   if (!exchange.complete) return new Problem('guest-no-response', `"${name}" returned before it finished the body of its response`);
   return undefined;

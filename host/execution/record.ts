@@ -1,23 +1,24 @@
 import type { ErrorCode } from '../base/errors.ts';
+import type { HostCalls, RunMeter } from './runner.ts';
 
 /** Where the module of an execution came from. */
 export type LoadSource = 'thread' | 'cache' | 'prepared';
 
 export type ExecutionState = 'queued' | 'running' | 'succeeded' | 'failed';
 
-/** What an execution used. `memoryRefused` counts refused requests for more memory; `hostCalls` is by interface name. */
+/** What an execution used. `memoryRefused`: it asked for more memory than its limit; `hostCalls` is by interface name. */
 export type Meter = {
   cpuUs: number;
   wallUs: number;
   memoryBytesPeak: number;
-  memoryRefused: number;
+  memoryRefused: boolean;
   hostCalls: Readonly<Record<string, number>>;
   bytesIn: number;
   bytesOut: number;
 };
 
 /** Steps of an execution in the order in which they happen. */
-export const steps = ['arrived', 'admitted', 'placed', 'instantiated', 'guest-started', 'response-started', 'ended', 'released'] as const;
+export const steps = ['arrived', 'admitted', 'placed', 'response-started', 'ended', 'released'] as const;
 
 /** What is known of one execution (`GET /v1/executions/:id`). Times are in microseconds since arrival. */
 export type ExecutionRecord = {
@@ -49,8 +50,6 @@ export type ExecutionFacts = {
   readonly arrivedMs: number;
   admittedMs: number;
   placedMs: number;
-  instantiatedMs: number;
-  guestStartedMs: number;
   responseStartedMs: number;
   endedMs: number;
   releasedMs: number;
@@ -58,16 +57,22 @@ export type ExecutionFacts = {
   code: ErrorCode | undefined;
   load: LoadSource;
   status: number;
-  cpuUs: number;
-  wallUs: number;
-  memoryBytesPeak: number;
-  memoryRefused: number;
-  hostCalls: Readonly<Record<string, number>>;
+  meter: RunMeter;
   bytesIn: number;
   bytesOut: number;
 };
 
-const moments = ['arrivedMs', 'admittedMs', 'placedMs', 'instantiatedMs', 'guestStartedMs', 'responseStartedMs', 'endedMs', 'releasedMs'] as const;
+const moments = ['arrivedMs', 'admittedMs', 'placedMs', 'responseStartedMs', 'endedMs', 'releasedMs'] as const;
+
+/** Calls by interface, without version: `wasi:http/types`. */
+const byInterface = ({ names, counts }: HostCalls): Record<string, number> => {
+  const calls = new Map<string, number>();
+  counts.forEach((count, i) => {
+    const name = names[i]?.split(/[@#]/, 1)[0];
+    if (name && count > 0) calls.set(name, (calls.get(name) ?? 0) + count);
+  });
+  return Object.fromEntries(calls);
+};
 
 /** Tells an execution as the control API does. */
 export const describeExecution = (tenant: string, name: string, facts: ExecutionFacts): ExecutionRecord => ({
@@ -88,11 +93,11 @@ export const describeExecution = (tenant: string, name: string, facts: Execution
   decisions: [],
   sidecars: [],
   meter: {
-    cpuUs: Math.round(facts.cpuUs),
-    wallUs: Math.round(facts.wallUs),
-    memoryBytesPeak: facts.memoryBytesPeak,
-    memoryRefused: facts.memoryRefused,
-    hostCalls: facts.hostCalls,
+    cpuUs: facts.meter.cpuUs,
+    wallUs: facts.meter.wallUs,
+    memoryBytesPeak: facts.meter.memoryBytesPeak,
+    memoryRefused: facts.meter.memoryRefused,
+    hostCalls: byInterface(facts.meter.hostCalls),
     bytesIn: facts.bytesIn,
     bytesOut: facts.bytesOut,
   },

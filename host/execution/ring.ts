@@ -1,38 +1,20 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
+import type { RunMeter } from './runner.ts';
 
 /** Executions of one function that are kept whole. */
 export const keptExecutions = 1000;
 
-const numberFields = [
-  'version',
-  'arrivedMs',
-  'admittedMs',
-  'placedMs',
-  'instantiatedMs',
-  'guestStartedMs',
-  'responseStartedMs',
-  'endedMs',
-  'releasedMs',
-  'status',
-  'cpuUs',
-  'wallUs',
-  'memoryBytesPeak',
-  'memoryRefused',
-  'bytesIn',
-  'bytesOut',
-] as const satisfies readonly (keyof ExecutionFacts)[];
-
+const numberFields = ['version', 'arrivedMs', 'admittedMs', 'placedMs', 'responseStartedMs', 'endedMs', 'releasedMs', 'status', 'bytesIn', 'bytesOut'] as const;
 const width = numberFields.length;
 const firstRows = 16;
 
-type Labels = { state: ExecutionState; code: ErrorCode | undefined; load: LoadSource; hostCalls: Readonly<Record<string, number>> };
-
-const noCalls = Object.freeze(Object.create(null)) as Readonly<Record<string, number>>;
+type Numbers = Pick<ExecutionFacts, (typeof numberFields)[number]>;
+type Labels = { id: string; state: ExecutionState; code: ErrorCode | undefined; load: LoadSource; meter: RunMeter };
 
 /**
- * The last executions of one function, kept as plain numbers in one array: writing one costs no objects that outlive the
- * request. Begins small and grows up to `keptExecutions` rows.
+ * The last executions of one function, their numbers in one array, so that keeping one costs little and outlives no
+ * request's objects but its meter. Begins small and grows up to the rows it keeps.
  */
 export class ExecutionRing {
   #numbers = new Float64Array(firstRows * width);
@@ -40,7 +22,7 @@ export class ExecutionRing {
   readonly #states: ExecutionState[] = [];
   readonly #codes: (ErrorCode | undefined)[] = [];
   readonly #loads: LoadSource[] = [];
-  readonly #hostCalls: Readonly<Record<string, number>>[] = [];
+  readonly #meters: RunMeter[] = [];
   readonly #rows: number;
   #written = 0;
 
@@ -63,23 +45,17 @@ export class ExecutionRing {
     numbers[at + 1] = facts.arrivedMs;
     numbers[at + 2] = facts.admittedMs;
     numbers[at + 3] = facts.placedMs;
-    numbers[at + 4] = facts.instantiatedMs;
-    numbers[at + 5] = facts.guestStartedMs;
-    numbers[at + 6] = facts.responseStartedMs;
-    numbers[at + 7] = facts.endedMs;
-    numbers[at + 8] = facts.releasedMs;
-    numbers[at + 9] = facts.status;
-    numbers[at + 10] = facts.cpuUs;
-    numbers[at + 11] = facts.wallUs;
-    numbers[at + 12] = facts.memoryBytesPeak;
-    numbers[at + 13] = facts.memoryRefused;
-    numbers[at + 14] = facts.bytesIn;
-    numbers[at + 15] = facts.bytesOut;
+    numbers[at + 4] = facts.responseStartedMs;
+    numbers[at + 5] = facts.endedMs;
+    numbers[at + 6] = facts.releasedMs;
+    numbers[at + 7] = facts.status;
+    numbers[at + 8] = facts.bytesIn;
+    numbers[at + 9] = facts.bytesOut;
     this.#ids[row] = facts.id;
     this.#states[row] = facts.state;
     this.#codes[row] = facts.code;
     this.#loads[row] = facts.load;
-    this.#hostCalls[row] = facts.hostCalls;
+    this.#meters[row] = facts.meter;
   }
 
   find(id: string): ExecutionFacts | undefined {
@@ -89,13 +65,14 @@ export class ExecutionRing {
 
   #facts(row: number): ExecutionFacts {
     const labels: Labels = {
-      state: this.#states[row] ?? 'failed',
+      id: this.#ids[row] as string,
+      state: this.#states[row] as ExecutionState,
       code: this.#codes[row],
-      load: this.#loads[row] ?? 'thread',
-      hostCalls: this.#hostCalls[row] ?? noCalls,
+      load: this.#loads[row] as LoadSource,
+      meter: this.#meters[row] as RunMeter,
     };
-    const numbers = numberFields.map((field, i) => [field, this.#numbers[row * width + i] as number] as const);
-    return { id: this.#ids[row] as string, ...labels, ...(Object.fromEntries(numbers) as Pick<ExecutionFacts, (typeof numberFields)[number]>) };
+    const numbers = Object.fromEntries(numberFields.map((field, i) => [field, this.#numbers[row * width + i] as number]));
+    return { ...labels, ...(numbers as Numbers) };
   }
 
   #grow(): void {

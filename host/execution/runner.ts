@@ -1,38 +1,31 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 
-/** What one run used, filled in when it has ended. */
-export type RunMeter = {
-  cpuUs: number;
-  wallUs: number;
-  memoryBytesPeak: number;
-  memoryRefused: number;
-  hostCalls: Readonly<Record<string, number>>;
-};
+/** Calls of host functions: how often each of `names` was called. */
+export type HostCalls = { names: readonly string[]; counts: readonly number[] };
 
-/** Why a guest did not end by returning. `backtrace` is for the function's log. */
-export type RunFailure = { problem: Problem; backtrace: string | undefined };
+/** What one run used. `memoryRefused`: it asked for more memory than its limit. */
+export type RunMeter = { cpuUs: number; wallUs: number; memoryBytesPeak: number; memoryRefused: boolean; hostCalls: HostCalls };
 
-/** Told by a runner at its moments; all are optional steps of the timeline. */
-export type RunObserver = {
-  /** An instance is there: taken from the idle ones, or made. */
-  instantiated(): void;
-  guestStarted(): void;
-};
+/** Why a guest did not end by returning. `exited` when it called exit without an error: not a failure if it has answered. */
+export type RunFailure = { problem: Problem; backtrace: string | undefined; exited: boolean };
+
+export type RunEnd = { failure: RunFailure | undefined; meter: RunMeter };
 
 /** One run under way. `ended` never rejects; it resolves when the instance is free or gone. */
 export type Run = {
-  readonly ended: Promise<RunFailure | undefined>;
-  readonly meter: RunMeter;
-  /** Ends the guest by a genuine trap; `ended` then resolves with this code. Nothing happens if it has ended. */
-  stop(code: ErrorCode): void;
+  readonly ended: Promise<RunEnd>;
+  /** Ends the guest by a genuine trap. Nothing happens if it has ended. */
+  stop(code: ErrorCode, message: string): void;
 };
 
 /** Runs one version of a function, one execution an instance at a time. */
 export type FunctionRunner = {
-  run(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts, observer: RunObserver): Run;
+  run(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): Run;
   /** Instances alive, idle ones included. */
   readonly instances: number;
+  /** Drops instances that nobody used for `idleMs`. */
+  sweep(idleMs: number): void;
   /** Drops idle instances now and the others when their runs have ended. */
   close(): void;
 };

@@ -1,0 +1,133 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { Hono } from 'hono';
+import { Problem } from '../base/errors.ts';
+import type { Route, RouteTable } from '../deploy/route-table.ts';
+import type { FunctionExecutor } from '../execution/executor.ts';
+import type { GuestRequest, HeaderList } from '../wasi/context.ts';
+import { HttpExchange } from './exchange.ts';
+import { guestHeaders } from './headers.ts';
+import { RouteMatcher } from './matcher.ts';
+import { sendProblem } from './problem.ts';
+import { RequestBody } from './request-body.ts';
+import { hostOf, pathOf, type RequestTarget, readTarget, stripPrefix } from './target.ts';
+
+const mib = 1024 * 1024;
+
+/** A route as a thread serves it. */
+type Served = { route: Route; pick: () => Candidate };
+type Candidate = { executor: FunctionExecutor; name: string; bodyBytesMax: number; bodyMib: number };
+
+/** A request as its guest sees it; headers are made when the guest asks. */
+class HttpGuestRequest implements GuestRequest {
+  readonly method: string;
+  readonly scheme = 'http';
+  readonly authority: string;
+  readonly pathWithQuery: string;
+  readonly body: RequestBody | null;
+  readonly #incoming: IncomingMessage;
+  readonly #prefix: string;
+  #headers: HeaderList | undefined;
+
+  constructor(incoming: IncomingMessage, { authority, target }: RequestTarget, prefix: string, body: RequestBody | null) {
+    this.method = incoming.method ?? 'GET';
+    this.authority = authority;
+    this.pathWithQuery = stripPrefix(target, prefix);
+    this.body = body;
+    this.#incoming = incoming;
+    this.#prefix = prefix;
+  }
+
+  get headers(): HeaderList {
+    this.#headers ??= guestHeaders(this.#incoming.rawHeaders, this.#incoming.headers.connection, this.#prefix);
+    return this.#headers;
+  }
+}
+
+const weightedPick = (targets: readonly { candidate: Candidate; weight: number }[]): (() => Candidate) => {
+  const [first] = targets;
+  if (!first) throw new Problem('internal', 'a route has no targets');
+  if (targets.length === 1) return () => first.candidate;
+  const total = targets.reduce((sum, { weight }) => sum + weight, 0);
+  return () => {
+    let point = Math.random() * total;
+    for (const { candidate, weight } of targets) {
+      if (point < weight) return candidate;
+      point -= weight;
+    }
+    return first.candidate;
+  };
+};
+
+/** Answers for one version of the route table; requests that it has begun stay with it when another takes over. */
+export type GatewayApp = (incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean) => void;
+
+/** Everything that is not a function. Goes through Hono; functions do not, since its context costs as much as a small guest. */
+const otherRequests = (): RequestListener => {
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  app.notFound(({ env: { incoming, outgoing } }) => {
+    sendProblem(
+      incoming,
+      outgoing,
+      new Problem('function-not-found', `no function answers at ${incoming.headers.host ?? ''}${pathOf(incoming.url ?? '')}`.slice(0, 300)),
+    );
+    return RESPONSE_ALREADY_SENT;
+  });
+  return getRequestListener(app.fetch, { overrideGlobalObjects: false });
+};
+
+const bodyOf = (incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: number, expectsContinue: boolean, tooLarge: () => void): RequestBody | null => {
+  const { headers } = incoming;
+  if (headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0') return null;
+  return new RequestBody(incoming, { bytesMax, tooLarge, ...(expectsContinue ? { wanted: () => outgoing.writeContinue() } : {}) });
+};
+
+/**
+ * Builds the application of a route table.
+ * @param executorOf the executor of a version, by `DeployedVersion.key`
+ */
+export const createGatewayApp = (table: RouteTable, executorOf: (key: string) => FunctionExecutor | undefined): GatewayApp => {
+  const matcher = new RouteMatcher<Served>();
+  const versions = new Map(table.functions.map((version) => [version.key, version]));
+  for (const route of table.routes) {
+    const targets = route.targets.flatMap(({ key, weight }) => {
+      const [version, executor] = [versions.get(key), executorOf(key)];
+      return version && executor
+        ? [{ weight, candidate: { executor, name: version.function, bodyMib: version.limits.bodyMib, bodyBytesMax: version.limits.bodyMib * mib } }]
+        : [];
+    });
+    if (targets.length > 0) matcher.add(route, { route, pick: weightedPick(targets) });
+  }
+  const others = otherRequests();
+  return (incoming, outgoing, expectsContinue) => {
+    const arrivedMs = performance.now();
+    const target = readTarget(incoming);
+    const served = target && matcher.find(hostOf(target.authority), pathOf(target.target));
+    if (!target)
+      sendProblem(incoming, outgoing, new Problem('request-invalid', 'cannot route the request: its target must be a path or an absolute URL, with one host'));
+    else if (!served) others(incoming, outgoing);
+    else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
+    else serve(served, target, incoming, outgoing, expectsContinue, arrivedMs);
+  };
+};
+
+const serve = (
+  served: Served,
+  target: RequestTarget,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  expectsContinue: boolean,
+  arrivedMs: number,
+): void => {
+  const { executor, name, bodyBytesMax, bodyMib } = served.pick();
+  const length = incoming.headers['content-length'];
+  if (length !== undefined && Number(length) > bodyBytesMax) {
+    const message = `cannot take the body for "${name}": at most ${bodyMib} MiB (limits.bodyMib), got ${length} bytes`;
+    sendProblem(incoming, outgoing, new Problem('body-too-large', message));
+    return;
+  }
+  const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, () => execution.stop('body-too-large'));
+  const request = new HttpGuestRequest(incoming, target, served.route.stripPrefix, body);
+  const execution = executor.execute(new HttpExchange(incoming, outgoing, request, body), arrivedMs);
+};

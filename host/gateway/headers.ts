@@ -1,0 +1,99 @@
+import type { HeaderList } from '../wasi/context.ts';
+
+/** Fields that belong to one connection, not to the message (RFC 9110, section 7.6.1); `host` is the request's authority. */
+const hopByHop = new Set([
+  'connection',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Names in lower case by the name as sent; '' for those that guests do not see. */
+const names = new Map<string, string>();
+const namesMax = 1000;
+
+const visibleName = (raw: string): string => {
+  const cached = names.get(raw);
+  if (cached !== undefined) return cached;
+  const lower = raw.toLowerCase();
+  const name = hopByHop.has(lower) ? '' : lower;
+  if (names.size >= namesMax) names.clear();
+  names.set(raw, name);
+  return name;
+};
+
+/** Further names that a `connection` header takes away from the message. */
+const namedByConnection = (connection: string | undefined): ReadonlySet<string> | undefined => {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined;
+  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()));
+};
+
+/**
+ * The headers of a request as a guest sees them, in the order sent.
+ * @param forwardedPrefix the prefix that was removed from the path, for `x-forwarded-prefix`; '' for none
+ */
+export const guestHeaders = (raw: readonly string[], connection: string | undefined, forwardedPrefix: string): HeaderList => {
+  const headers: HeaderList = [];
+  const hidden = namedByConnection(connection);
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = visibleName(raw[i] as string);
+    if (name === '' || hidden?.has(name) || (forwardedPrefix !== '' && name === 'x-forwarded-prefix')) continue;
+    headers.push([name, Buffer.from(raw[i + 1] as string, 'latin1')]);
+  }
+  if (forwardedPrefix !== '') headers.push(['x-forwarded-prefix', Buffer.from(forwardedPrefix, 'latin1')]);
+  return headers;
+};
+
+/** Trailers of a request, as they came after its body. */
+export const guestTrailers = (raw: readonly string[]): HeaderList | undefined => (raw.length === 0 ? undefined : guestHeaders(raw, undefined, ''));
+
+/** Most bytes of names and values in the headers of a guest's response. */
+export const responseHeaderBytesMax = 65_536;
+
+export type ResponseHead = {
+  /** Names and values in turn, for `writeHead`. */
+  lines: string[];
+  /** What the guest announced as `content-length`. */
+  length: number | undefined;
+  bytes: number;
+};
+
+/** `date` and `content-length` pass; what belongs to the connection, or is the node's to say, does not. */
+const isWithheld = (name: string): boolean => name === 'nacelle-execution' || hopByHop.has(name);
+
+/** Bytes as a string of the same length, one character each. */
+export const textOf = (value: Uint8Array): string => Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+
+const lengthPattern = /^\d{1,15}$/;
+
+/**
+ * Turns the headers of a guest's response into those that the client gets.
+ * @throws {RangeError} if `content-length` is not one number
+ */
+export const responseHead = (headers: HeaderList): ResponseHead => {
+  const lines: string[] = [];
+  let length: number | undefined;
+  let bytes = 0;
+  for (const [rawName, rawValue] of headers) {
+    const name = rawName.toLowerCase();
+    const value = textOf(rawValue);
+    bytes += name.length + value.length;
+    if (isWithheld(name)) continue;
+    if (name !== 'content-length') lines.push(name, value);
+    else if (length !== undefined || !lengthPattern.test(value)) throw new RangeError(`content-length must be one number, got "${value.slice(0, 40)}"`);
+    else length = Number(value);
+  }
+  return { lines, length, bytes };
+};
+
+/** Trailers as `addTrailers` takes them. */
+export const trailerLines = (trailers: HeaderList): [string, string][] =>
+  trailers.filter(([name]) => !isWithheld(name.toLowerCase()) && name.toLowerCase() !== 'content-length').map(([name, value]) => [name, textOf(value)]);
