@@ -1,6 +1,8 @@
 import type { Blobs } from '../store/blobs.ts';
 import type { Table } from '../store/table.ts';
-import { createFunctions, type Functions } from './function.ts';
+import { FunctionReader } from './function-reader.ts';
+import { FunctionSecrets } from './function-secrets.ts';
+import { FunctionWriter } from './function-writer.ts';
 import type { Ground } from './ground.ts';
 import type { Ceilings } from './manifest.ts';
 import type { ModuleSummary } from './model.ts';
@@ -34,7 +36,11 @@ export type DeploymentOptions = {
 };
 
 export type Deployments = {
-  functions: Functions;
+  functions: {
+    read: FunctionReader;
+    write: FunctionWriter;
+    secrets: FunctionSecrets;
+  };
   modules: Modules;
   tenants: Tenants;
   tokens: Tokens;
@@ -69,7 +75,8 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
   const modules = createModules(ground);
   const tokens = createTokens(ground);
   const tenants = createTenants(ground, modules, tokens);
-  const functions = createFunctions(ground, modules);
+  const read = new FunctionReader(table);
+  const functions = { read, write: new FunctionWriter(ground, read, modules), secrets: new FunctionSecrets(ground, read) };
   return {
     functions,
     modules,

@@ -1,0 +1,71 @@
+import type { MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { Problem } from '../base/errors.ts';
+import { tenantRoutes, tokenRoutes } from './admin.ts';
+import { authenticate, type ControlEnv } from './auth.ts';
+import type { ControlDeps } from './deps.ts';
+import { newGroup } from './endpoint.ts';
+import { functionRoutes } from './functions.ts';
+import { invokeRoutes } from './invoke.ts';
+import { logRoutes } from './logs.ts';
+import { moduleRoutes } from './modules.ts';
+import { nodeRoutes } from './node-routes.ts';
+import { errorHandler, notFoundHandler, problemResponse } from './problem.ts';
+import { secretRoutes } from './secrets.ts';
+import { versionRoutes } from './versions.ts';
+
+const jsonBytesMax = 1024 * 1024;
+const readMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Bodies that are streamed have limits of their own: those of modules and of guests' requests. */
+const isStreamed = (method: string, path: string): boolean => (method === 'PUT' && path === '/v1/modules') || path.endsWith('/invoke');
+
+const limitBody = (): MiddlewareHandler<ControlEnv> => {
+  const onError = (): Response => problemResponse(new Problem('body-too-large', `cannot read the body: at most ${jsonBytesMax} bytes here`));
+  const limit = bodyLimit({ maxSize: jsonBytesMax, onError });
+  return (context, next) => (isStreamed(context.req.method, context.req.path) ? next() : limit(context, next));
+};
+
+/** Headers of every answer, and a line in the node's log for every change. Tokens and bodies are not in it. */
+const account =
+  ({ log, observe }: Pick<ControlDeps, 'log' | 'observe'>): MiddlewareHandler<ControlEnv> =>
+  async (context, next) => {
+    const startedMs = performance.now();
+    await next();
+    const { method, path } = context.req;
+    const { status } = context.res;
+    context.res.headers.set('x-content-type-options', 'nosniff');
+    if (!context.res.headers.has('cache-control')) context.res.headers.set('cache-control', 'no-store');
+    observe?.(status);
+    if (readMethods.has(method)) return;
+    log.info(
+      { method, path, status, tenant: context.get('tenant'), tokenId: context.get('identity')?.token, ms: Math.round(performance.now() - startedMs) },
+      'control request',
+    );
+  };
+
+/** The control API. It listens nowhere itself: node.ts serves `fetch` on the control address. */
+export const createControlApp = (deps: ControlDeps) => {
+  const root = newGroup();
+  root.use('*', account(deps));
+  root.use('*', authenticate(deps.deployments));
+  root.use('*', limitBody());
+  root.onError(errorHandler(deps.log));
+  root.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
+  const app = root
+    .route('/', moduleRoutes(deps))
+    .route('/', functionRoutes(deps))
+    .route('/', versionRoutes(deps))
+    .route('/', secretRoutes(deps))
+    .route('/', invokeRoutes(deps))
+    .route('/', logRoutes(deps))
+    .route('/', tenantRoutes(deps))
+    .route('/', tokenRoutes(deps))
+    .route('/', nodeRoutes(deps));
+  app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });
+  root.notFound(notFoundHandler(root));
+  return app;
+};
+
+/** The API's endpoints as types, for the client. */
+export type ControlApp = ReturnType<typeof createControlApp>;

@@ -1,0 +1,57 @@
+import type { Deployments } from '../deploy/deployments.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { NumberedRecord } from '../telemetry/log-ring.ts';
+import type { NodeLog } from '../telemetry/node-log.ts';
+
+/** The logs of functions; `LogHub` is one. */
+export type FunctionLogs = {
+  /** Records kept, the oldest first: the last `count` of those after the number `after`. */
+  read(tenant: string, name: string, range: { after?: number; count?: number }): NumberedRecord[];
+  /** Calls `follower` with each new record until the returned function is called. */
+  follow(tenant: string, name: string, follower: (record: NumberedRecord) => void): () => void;
+};
+
+/** What the node is doing (`GET /v1/node`). */
+export type NodeInfo = {
+  isolates: [];
+  pools: [];
+  subPools: [];
+  queues: [];
+  fleets: { resident: string[]; onDemand: string[] };
+  gateways: { id: number; inFlight: number; instances: number }[];
+  cache: { entries: number; bytes: number; hits: number; misses: number; evicted: number; expired: number };
+  versions: { nacelle: string; node: string; v8: string };
+};
+
+/** A function to be called by the control API; its live version answers. */
+export type InvokeTarget = { tenant: string; function: string };
+
+/** What the control API works on; node.ts puts it together. */
+export type ControlDeps = {
+  deployments: Deployments;
+  logs: FunctionLogs;
+  executions: { find(id: string): Promise<ExecutionRecord | undefined> };
+  node: () => NodeInfo | Promise<NodeInfo>;
+  /** All metrics in Prometheus' text format. */
+  metrics: () => Promise<string>;
+  /** Why the node cannot serve now; empty when it can. */
+  notReady: () => string[];
+  /**
+   * Runs a request through a gateway as if it had come to the function's default host. `request.url` has the path as the
+   * guest is to see it. The answer carries `nacelle-execution`. Ends the execution when `request.signal` aborts.
+   */
+  invoke: (target: InvokeTarget, request: Request) => Promise<Response>;
+  log: Pick<NodeLog, 'info' | 'error'>;
+  /** Called for every response, for metrics. */
+  observe?: (status: number) => void;
+  settings: {
+    /** Largest module, in bytes. */
+    moduleBytesMax: number;
+    /** Where functions answer, for the URLs that are shown: `http://127.0.0.1:8080`. */
+    origin: () => string;
+    /** `0.1.0` */
+    version: string;
+    /** How often a log stream is kept alive and its right to go on is checked; default 15,000. */
+    heartbeatMs?: number;
+  };
+};

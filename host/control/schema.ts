@@ -1,0 +1,132 @@
+import { z } from '@hono/zod-openapi';
+import { type ManifestInput, manifestJsonSchema } from '../deploy/manifest-schema.ts';
+import { digestPattern, nameConstraint, namePattern } from '../deploy/names.ts';
+import { parseScope, scopeConstraint } from '../deploy/scope.ts';
+
+const listMax = 200;
+const listDefault = 100;
+
+const wholeText = (min: number, max: number, fallback: number) => {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, { error })
+    .refine((text) => Number(text) >= min && Number(text) <= max, { error })
+    .default(String(fallback))
+    .transform(Number)
+    .openapi({ type: 'integer', minimum: min, maximum: max, default: fallback });
+};
+
+export const name = z.string().regex(namePattern, { error: nameConstraint });
+export const digest = z.string().regex(digestPattern, { error: 'must be "sha256:" and 64 hexadecimal digits' });
+/** RFC 3339, in UTC. */
+export const time = z.iso.datetime();
+
+/** Names the tenant, where it is not the token's own. */
+const tenant = name.optional().openapi({ description: "The tenant, where it is not the token's own." });
+
+/** The query of an endpoint of one tenant: unknown keys are refused. */
+export const tenantQuery = <S extends z.ZodRawShape>(shape: S) => z.strictObject({ tenant, ...shape });
+
+export const page = {
+  limit: wholeText(1, listMax, listDefault),
+  cursor: z.string().max(4096).optional().openapi({ description: 'The "next" of the page before.' }),
+};
+
+export const listOf = <S extends z.ZodType>(item: S) => z.object({ items: z.array(item), next: z.string().optional() });
+
+export const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    code: z.string(),
+    detail: z.string(),
+    remedy: z.string(),
+    problems: z.array(z.string()).optional(),
+  })
+  .openapi('Problem');
+
+export const moduleView = z
+  .object({
+    digest,
+    bytes: z.number(),
+    imports: z.array(z.string()),
+    exports: z.array(z.string()),
+    unrestorable: z.array(z.string()).openapi({ description: 'Why instances are made anew for each execution; empty if they can be reset.' }),
+    uploadedAt: time,
+  })
+  .openapi('Module');
+
+const weighted = z.object({ version: z.number(), weight: z.number() });
+
+export const functionView = z
+  .object({
+    name,
+    tenant: name,
+    live: z.array(weighted),
+    routes: z.array(z.string()),
+    urls: z.array(z.string()),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .openapi('Function');
+
+export const versionView = z
+  .object({ version: z.number(), digest, createdAt: time, weight: z.number().openapi({ description: 'Share of requests in percent; 0 when not live.' }) })
+  .openapi('Version');
+
+export const secretView = z
+  .object({ name: z.string(), updatedAt: time, used: z.boolean().openapi({ description: 'The live version names it.' }) })
+  .openapi('Secret');
+
+export const functionDetail = functionView
+  .extend({
+    previous: z.number().nullable().openapi({ description: 'Where a rollback goes.' }),
+    version: versionView,
+    module: moduleView,
+    manifest: z.record(z.string(), z.unknown()),
+    secrets: z.array(secretView),
+    missingSecrets: z.array(z.string()).openapi({ description: 'Named by the live version, and without a value.' }),
+    denied: z.array(z.string()).openapi({ description: 'Imported, and not granted by the manifest: calls of them fail.' }),
+  })
+  .openapi('FunctionDetail');
+
+export const deployed = z
+  .object({
+    name,
+    tenant: name,
+    version: z.number(),
+    digest,
+    routes: z.array(z.string()),
+    urls: z.array(z.string()),
+    missingSecrets: z.array(z.string()),
+    denied: z.array(z.string()),
+  })
+  .openapi('Deployed');
+
+/** Checked by `parseManifest`, which lists every problem at once. */
+export const manifest = z.custom<ManifestInput & { module: string }>(() => true).openapi('Manifest', manifestJsonSchema() as object);
+
+export const tenantView = z.object({ name, routes: z.array(z.string()), state: z.enum(['active', 'suspended']), createdAt: time }).openapi('Tenant');
+
+export const scope = z.string().refine((text) => parseScope(text) !== undefined, { error: scopeConstraint });
+
+export const tokenView = z
+  .object({ id: z.string(), scopes: z.array(z.string()), note: z.string().nullable(), createdAt: time, expiresAt: time.nullable() })
+  .openapi('Token');
+
+export const logLine = z
+  .object({
+    sequence: z.number(),
+    at: time,
+    execution: z.string(),
+    version: z.number(),
+    stream: z.enum(['stdout', 'stderr', 'log', 'node']),
+    level: z.string().optional(),
+    text: z.string(),
+  })
+  .openapi('LogLine');
+
+export const logCount = wholeText(1, 10_000, listDefault);
+export const sequence = wholeText(0, Number.MAX_SAFE_INTEGER, 0);

@@ -1,0 +1,158 @@
+import { Problem } from '../base/errors.ts';
+import type { Entry, Write } from '../store/table.ts';
+import { allowedRoutes, claimWrites } from './claim.ts';
+import type { FunctionReader, FunctionView } from './function-reader.ts';
+import { newRevision } from './function-secrets.ts';
+import { type Ground, requireTenant } from './ground.ts';
+import { claimKey, functionKey, functionPrefix, secretKey, secretPrefix, versionKey, versionPrefix } from './keys.ts';
+import { parseManifest } from './manifest.ts';
+import type { Manifest } from './manifest-schema.ts';
+import type { FunctionRecord, SecretRecord, TenantRecord, VersionRecord } from './model.ts';
+import { type Modules, requireHandler } from './module.ts';
+import { functionRoutes } from './route.ts';
+import { scanValues } from './scan.ts';
+
+const versionsKept = 100;
+const historyMax = 20;
+const functionsMax = 1000;
+
+type Pointer = Pick<FunctionRecord, 'live' | 'history'>;
+
+/** The next state of the live pointer; what was live goes to the history. */
+const pointAt = (record: FunctionRecord, version: number): Pointer => {
+  const before = record.live.map((target) => target.version).filter((old) => old !== version);
+  return { live: [{ version, weight: 100 }], history: [...record.history, ...before].slice(-historyMax) };
+};
+
+/** Changes functions of tenants. A change is one commit; it resolves when all gateways route by it. */
+export class FunctionWriter {
+  private readonly ground: Ground;
+  private readonly reader: FunctionReader;
+  private readonly modules: Modules;
+
+  constructor(ground: Ground, reader: FunctionReader, modules: Modules) {
+    this.ground = ground;
+    this.reader = reader;
+    this.modules = modules;
+  }
+
+  /**
+   * Makes a new version of a function and sets it live.
+   * @param input a manifest with `module`
+   * @throws Problem `manifest-invalid`, `not-implemented`, `module-not-found`, `module-invalid`, `route-taken`, `route-not-allowed`
+   */
+  async deploy(tenant: string, input: unknown): Promise<FunctionView> {
+    const manifest = parseManifest(input, this.ground.ceilings);
+    const view = await this.ground.serial(() => this.commitVersion(tenant, manifest));
+    await this.ground.publish();
+    return view;
+  }
+
+  /** Sets a version live. @throws Problem `version-not-found`, `route-taken`, `route-not-allowed` */
+  async promote(tenant: string, name: string, version: number): Promise<FunctionRecord> {
+    const record = await this.ground.serial(async () => {
+      const entry = await this.reader.require(tenant, name);
+      return this.goLive(tenant, entry, version, pointAt(entry.value, version));
+    });
+    await this.ground.publish();
+    return record;
+  }
+
+  /** Sets live what was live before. @throws Problem `version-not-found` if nothing was; else as `promote` */
+  async rollback(tenant: string, name: string): Promise<FunctionRecord> {
+    const record = await this.ground.serial(async () => {
+      const entry = await this.reader.require(tenant, name);
+      const version = entry.value.history.at(-1);
+      if (version === undefined) throw new Problem('version-not-found', `cannot roll back "${name}": no other version was live before`);
+      return this.goLive(tenant, entry, version, { live: [{ version, weight: 100 }], history: entry.value.history.slice(0, -1) });
+    });
+    await this.ground.publish();
+    return record;
+  }
+
+  /** With its versions, secrets and routes, and modules that nothing else needs. @throws Problem `not-found` */
+  async remove(tenant: string, name: string): Promise<void> {
+    await this.ground.serial(async () => {
+      const { table } = this.ground;
+      const entry = await this.reader.require(tenant, name);
+      const versions = await scanValues<VersionRecord>(table, versionPrefix(tenant, name));
+      const secrets = await scanValues<SecretRecord>(table, secretPrefix(tenant, name));
+      await table.commit([
+        { key: entry.key, delete: true, expectRevision: entry.revision },
+        ...entry.value.routes.map((route): Write => ({ key: claimKey(route), delete: true })),
+        ...versions.map(({ version }): Write => ({ key: versionKey(tenant, name, version), delete: true })),
+        ...secrets.map((secret): Write => ({ key: secretKey(tenant, name, secret.name), delete: true })),
+      ]);
+    });
+    await this.ground.publish();
+    this.ground.forget(tenant, name);
+    await this.modules.collect(tenant);
+  }
+
+  private async commitVersion(tenant: string, manifest: Manifest): Promise<FunctionView> {
+    const { table, now } = this.ground;
+    const { name, module: digest } = manifest;
+    if (digest === undefined) throw new Problem('manifest-invalid', `cannot deploy "${name}": module must be the digest of an uploaded module`);
+    const owner = await requireTenant(table, tenant);
+    const module = await this.reader.requireModule(tenant, digest);
+    requireHandler(module.value);
+    const known = await table.get<FunctionRecord>(functionKey(tenant, name));
+    const base = known?.value ?? (await this.newFunction(tenant, name));
+    const version: VersionRecord = { version: base.versionNext, digest, createdAt: now(), manifest };
+    const { record, writes } = await this.liveWrites(owner.value, { ...base, versionNext: base.versionNext + 1 }, version, pointAt(base, version.version));
+    await table.commit([
+      { key: owner.key, check: true, expectRevision: owner.revision },
+      { key: module.key, put: { ...module.value, usedAt: now() }, expectRevision: module.revision },
+      { key: functionKey(tenant, name), put: record, expectRevision: known?.revision ?? 0 },
+      { key: versionKey(tenant, name, version.version), put: version, expectRevision: 0 },
+      ...writes,
+      ...(await this.outdated(tenant, record)),
+    ]);
+    return { record, version, module: module.value, secrets: await this.reader.secrets(tenant, name) };
+  }
+
+  private async newFunction(tenant: string, name: string): Promise<FunctionRecord> {
+    const { entries } = await this.ground.table.scan({ prefix: functionPrefix(tenant), limit: functionsMax });
+    if (entries.length >= functionsMax) throw new Problem('request-invalid', `cannot deploy "${name}": at most ${functionsMax} functions in a tenant`);
+    const at = this.ground.now();
+    return { name, createdAt: at, updatedAt: at, versionNext: 1, live: [], history: [], revision: newRevision(), routes: [] };
+  }
+
+  private async goLive(tenant: string, entry: Entry<FunctionRecord>, version: number, pointer: Pointer): Promise<FunctionRecord> {
+    const { table } = this.ground;
+    const owner = await requireTenant(table, tenant);
+    const target = await this.reader.requireVersion(tenant, entry.value.name, version);
+    const { record, writes } = await this.liveWrites(owner.value, entry.value, target.value, pointer);
+    await table.commit([
+      { key: owner.key, check: true, expectRevision: owner.revision },
+      { key: target.key, check: true, expectRevision: target.revision },
+      { key: entry.key, put: record, expectRevision: entry.revision },
+      ...writes,
+    ]);
+    return record;
+  }
+
+  /** The record with another live version, and the change of routes that goes with it. */
+  private async liveWrites(
+    owner: TenantRecord,
+    base: FunctionRecord,
+    { manifest }: VersionRecord,
+    pointer: Pointer,
+  ): Promise<{ record: FunctionRecord; writes: Write[] }> {
+    const { table, domain, now } = this.ground;
+    const routes = functionRoutes(owner.name, base.name, domain, allowedRoutes(owner, base.name, manifest.routes));
+    const writes = await claimWrites(table, { tenant: owner.name, function: base.name }, base.routes, routes);
+    return { record: { ...base, ...pointer, routes, updatedAt: now() }, writes };
+  }
+
+  /** Deletes the oldest versions over the number kept, but none that is live or that a rollback could reach. */
+  private async outdated(tenant: string, record: FunctionRecord): Promise<Write[]> {
+    const needed = new Set([...record.live.map(({ version }) => version), ...record.history]);
+    const versions = await scanValues<VersionRecord>(this.ground.table, versionPrefix(tenant, record.name));
+    const surplus = Math.max(0, versions.length + 1 - versionsKept);
+    return versions
+      .filter(({ version }) => !needed.has(version))
+      .slice(0, surplus)
+      .map(({ version }): Write => ({ key: versionKey(tenant, record.name, version), delete: true }));
+  }
+}
