@@ -83,7 +83,7 @@ export class Instance implements Guard {
 
   /**
    * Takes the state to return to; `shared` is that of a twin, so that their memory images are kept once. Undefined if
-   * initialisation left host resources behind that have a state of their own, so that there is no way back.
+   * there is no way back: initialisation left host resources with a state of their own, or a global that is NaN.
    */
   remember(shared: Snapshot | undefined): Snapshot | undefined {
     const linked = this.linked as Linked;
@@ -92,7 +92,8 @@ export class Instance implements Guard {
       component.handles.forEachOwned((resource, value) => {
         if (this.linker.isHostResource(resource) && !survivesReset(value)) stateless = false;
       });
-    if (!stateless) return undefined;
+    // A NaN loses its payload on its way through JavaScript.
+    if (!stateless || linked.state.globals.some((global) => Number.isNaN(global.value))) return undefined;
     this.snapshot = shared && linked.components.every((component) => component.handles.size === 0) ? shared : takeSnapshot(linked);
     return this.snapshot;
   }

@@ -38,7 +38,8 @@ export function ports(captured: Captured = { stdout: '', records: [] }): Executi
   return { id: 'test', log, outbound };
 }
 
-export const initialPages = (artifact: Artifact): number => artifact.reports.reduce((sum, report) => sum + report.memories.reduce((pages, memory) => pages + memory.minPages, 0), 0);
+export const initialPages = (artifact: Artifact): number =>
+  artifact.reports.reduce((sum, report) => sum + report.memories.reduce((pages, memory) => pages + memory.minPages, 0), 0);
 
 export function optionsOf({ artifact, modules }: Loaded, overrides: Partial<PoolOptions> = {}): PoolOptions {
   return {
@@ -84,7 +85,15 @@ class BytesSource implements ByteSource {
   cancel(): void {}
 }
 
-export type Answer = { status: number; headers: HeaderList; body: Uint8Array; text: string; failed: string | undefined; aborted: string | undefined; complete: boolean };
+export type Answer = {
+  status: number;
+  headers: HeaderList;
+  body: Uint8Array;
+  text: string;
+  failed: string | undefined;
+  aborted: string | undefined;
+  complete: boolean;
+};
 
 /** Collects what a guest answers. */
 export class Collector {
@@ -134,7 +143,10 @@ export function parametersOf(sent: Sent, collector: Collector): unknown[] {
   const headers: HeaderList = (sent.headers ?? []).map(([name, value]) => [name, Buffer.from(value)]);
   const body = sent.body === undefined ? null : new BytesSource(Buffer.from(sent.body));
   const method = sent.method ?? (sent.body === undefined ? 'GET' : 'POST');
-  return [makeIncomingRequest({ method, scheme: 'http', authority: 'localhost', pathWithQuery: sent.path ?? '/', headers, body }), makeResponseOutparam(collector, method)];
+  return [
+    makeIncomingRequest({ method, scheme: 'http', authority: 'localhost', pathWithQuery: sent.path ?? '/', headers, body }),
+    makeResponseOutparam(collector, method),
+  ];
 }
 
 export function start(pool: InstancePool, handler: string, sent: Sent = {}, execution = ports()): { running: Running; collector: Collector } {

@@ -53,15 +53,30 @@ async function answerOf({ instance }: Made, handler: string, sent: Sent): Promis
   const captured = { stdout: '', records: [] };
   const { ended } = await instance.run(ports(captured), { interface: handler, function: 'handle', parameters: parametersOf(sent, collector) });
   const { status, headers, text, failed, aborted } = collector.answer();
-  const shown = JSON.stringify({ status, headers: headers.map(([name, value]) => `${name}: ${Buffer.from(value)}`), text, failed, aborted, ended: ended?.code, captured });
+  const shown = JSON.stringify({
+    status,
+    headers: headers.map(([name, value]) => `${name}: ${Buffer.from(value)}`),
+    text,
+    failed,
+    aborted,
+    ended: ended?.code,
+    captured,
+  });
   return { shown, ended: ended !== undefined };
 }
 
 /** Memories (all bytes), globals (NaN and -0 told apart) and handles of an instance. */
 function stateOf({ linked }: Made): unknown {
   const { memories, globals, handles } = takeSnapshot(linked);
-  const images = memories.map(({ parts, pages }) => ({ pages, parts: parts.filter((part) => part.bytes !== null).map(({ start, bytes }) => [start, Buffer.from(bytes as Uint8Array).toString('base64')]) }));
-  return { images, globals: globals.map((value) => (typeof value === 'number' ? Buffer.from(new Float64Array([value]).buffer).toString('hex') : String(value))), handles };
+  const images = memories.map(({ parts, pages }) => ({
+    pages,
+    parts: parts.filter((part) => part.bytes !== null).map(({ start, bytes }) => [start, Buffer.from(bytes as Uint8Array).toString('base64')]),
+  }));
+  return {
+    images,
+    globals: globals.map((value) => (typeof value === 'number' ? Buffer.from(new Float64Array([value]).buffer).toString('hex') : String(value))),
+    handles,
+  };
 }
 
 for (const [name, sent] of Object.entries(requests))

@@ -8,7 +8,11 @@ const CPU_MS = 60;
 /** Fixtures that only end when somebody stops them from outside: they wait, or answer for ever within their limits. */
 const waiting = new Set(['poll', 'catch-poll', 'body']);
 /** Fixtures that the engine or another limit ends, before CPU time is up. */
-const endedOtherwise: Record<string, RegExp> = { 'recursion-deep': /call stack exhausted/, handles: /more than \d+ handles|CPU time|more bytes/ };
+const endedOtherwise: Record<string, RegExp> = {
+  'recursion-deep': /call stack exhausted/,
+  'catch-overflow': /call stack exhausted/,
+  handles: /more than \d+ handles|CPU time|more bytes/,
+};
 
 const names = readdirSync(new URL('../../fixtures/stop/', import.meta.url)).map((file) => file.replace('.wasm', ''));
 
