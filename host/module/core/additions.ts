@@ -2,8 +2,8 @@ import { Code, i32, op, type ValueType } from './assemble.ts';
 import { names } from './report.ts';
 import type { CoreModule } from './sections.ts';
 
-/** Units of work between two calls of `tick`: about 50 µs of optimised code. */
-export const unitsPerTick = 1 << 17;
+/** Units of work between two calls of `tick`: about 200 µs of optimised code. */
+export const unitsPerTick = 1 << 20;
 
 /** Imports of module `nacelle` that a rewritten module has. */
 export type Needs = { tick: boolean; grow: boolean; pages: number[] };

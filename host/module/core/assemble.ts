@@ -62,6 +62,20 @@ export class Code extends Writer {
     return this.byte(0x41).s32(value);
   }
 
+  /** `i32.const` of a value up to 2²⁰ in three bytes, which `patch32` can change. */
+  wide32(value: number): this {
+    this.byte(0x41).byte(0).byte(0).byte(0);
+    this.patch32(this.length - 3, value);
+    return this;
+  }
+
+  /** Overwrites the value, which stands at `at`, of what `wide32` wrote. */
+  patch32(at: number, value: number): void {
+    this.patch(at, (value & 0x7f) | 0x80);
+    this.patch(at + 1, ((value >> 7) & 0x7f) | 0x80);
+    this.patch(at + 2, (value >> 14) & 0x3f);
+  }
+
   i64(value: bigint): this {
     return this.byte(0x42).s64(value);
   }

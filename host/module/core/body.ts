@@ -1,24 +1,27 @@
-import { type Reader, Writer } from '../../component/binary.ts';
+import { Reader, Writer } from '../../component/binary.ts';
 import type { Additions } from './additions.ts';
 import { Code, i32, op } from './assemble.ts';
 import { copyMemory, copyTable, fillMemory, fillTable, growMemory, growTable, initMemory, initTable } from './helpers.ts';
 import { costs, refuseOpcode, shape, shapes, skipHeapType, skipMemoryArgument, skipSelect, skipValueType, skipVector } from './instructions.ts';
 import { limits } from './limits.ts';
-import { charged, Paths } from './paths.ts';
+import { Paths } from './paths.ts';
 
 /** Units that may pass without a charge on any way through a function outside of its loops. */
 const unitsUncharged = 512;
 /** Units that a loop counts in a local before it settles them with the fuel. */
-const unitsUnsettled = 1024;
+const unitsUnsettled = 2_048;
 /** What one round of a loop counts at most: fits in one byte of LEB128. */
 const unitsRoundMax = 63;
-/** What an invocation pays beside the units on its way: its call, or the units that its loops may leave unsettled. */
+/** What an invocation pays beside the units on its way, and what it pays more if it has loops, which may leave units unsettled. */
 const unitsOfInvocation = 32;
-const unitsOfLoops = 256;
+const unitsOfLoops = 512;
 const unitsOfCall = 32;
 const unitsOfImport = 128;
 const unitsOfThrow = 2_000;
 const unitsOfGrow = 256;
+
+/** Bulk operations on fewer bytes, when the number is a constant, stay as they are: V8 makes plain stores of them. */
+const bytesInline = 4_096;
 
 /** A control frame: where its label stands among the new labels, and what is left to do at its end. */
 type Frame = { label: number; retry: boolean; weightAt: number };
@@ -38,12 +41,17 @@ export class BodyRewriter {
   private readonly frames: Frame[] = [];
   private readonly code = new Code(1 << 16);
   private readonly hints: number[] = [];
+  /** Where the charges of the invocation stand, with their units. */
+  private readonly invocations: { at: number; units: number }[] = [];
   private reader!: Reader;
   /** Start of what was read and not yet written. */
   private from = 0;
   private labels = 0;
   private counter = 0;
   private loops = false;
+  /** Where the last `i32.const` stands, and where it ends. */
+  private constantAt = 0;
+  private constantEnd = 0;
 
   constructor(add: Additions) {
     this.add = add;
@@ -55,10 +63,14 @@ export class BodyRewriter {
     while (this.frames.length > 0) this.instruction();
     reader.expectEnd('the function');
     this.flush(reader.offset);
+    for (const { at, units } of this.invocations) this.code.patch32(at, units + (this.loops ? unitsOfLoops : 0));
     const head = new Writer(declared.bytes.length + 8);
     head.u32(declared.groups + (this.loops ? 1 : 0)).raw(declared.bytes);
     if (this.loops) head.u32(1).raw(i32);
-    out.u32(head.length + this.code.length).raw(head.bytes).raw(this.code.bytes);
+    out
+      .u32(head.length + this.code.length)
+      .raw(head.bytes)
+      .raw(this.code.bytes);
     return this.hints.map((offset) => offset + head.length);
   }
 
@@ -74,6 +86,7 @@ export class BodyRewriter {
     if (this.counter >= limits.locals) reader.fail(`a function may have ${limits.locals - 1} parameters and locals, got ${this.counter}`, start);
     this.code.truncate(0);
     this.hints.length = 0;
+    this.invocations.length = 0;
     this.loops = false;
     this.labels = 0;
     this.frames.length = 0;
@@ -101,12 +114,15 @@ export class BodyRewriter {
     const at = reader.offset;
     const opcode = reader.byte();
     paths.units += costs[opcode] as number;
-    if (paths.units > unitsUncharged) this.charge(at, charged.none, 0);
+    if (paths.units > unitsUncharged) this.charge(at, 0);
     switch (shapes[opcode]) {
       case shape.none:
         return;
       case shape.integer:
-        return reader.skipInteger();
+        reader.skipInteger();
+        this.constantAt = at;
+        this.constantEnd = opcode === 0x41 ? reader.offset : 0;
+        return;
       case shape.memory:
         return skipMemoryArgument(reader);
       case shape.float32:
@@ -162,19 +178,23 @@ export class BodyRewriter {
   }
 
   /** Inserts, before the instruction at `at`, a charge of `units` and of what may have run since the last one. */
-  private charge(at: number, kind: number, units: number): void {
+  private charge(at: number, units: number): void {
     const { code, add, paths } = this;
     this.flush(at);
-    code.globalGet(add.fuel).i32(paths.units + units).op(op.i32Sub).globalSet(add.fuel);
+    code.globalGet(add.fuel);
+    if (units === unitsOfInvocation) this.invocations.push({ at: code.length + 1, units: paths.units + units });
+    code
+      .wide32(paths.units + units)
+      .op(op.i32Sub)
+      .globalSet(add.fuel);
     code.globalGet(add.fuel).i32(0).op(op.i32LtS);
     this.hints.push(code.length);
     code.if().call(add.refill).op(op.end);
-    paths.paid(kind);
+    paths.pay();
   }
 
   private chargeInvocation(at: number): void {
-    const { paths } = this;
-    if (paths.reachable && paths.charged === charged.none) this.charge(at, charged.call, unitsOfInvocation);
+    if (!this.paths.paid) this.charge(at, unitsOfInvocation);
   }
 
   /** Where the label that was `depth` levels out stands now, seen from here. */
@@ -219,7 +239,7 @@ export class BodyRewriter {
     const { reader, code, paths } = this;
     const type = reader.s33();
     const header = reader.bytes.subarray(at + 1, reader.offset);
-    if (paths.reachable && !(paths.charged & charged.loop)) this.charge(at, charged.all, unitsOfLoops);
+    this.chargeInvocation(at);
     this.replace(at);
     this.loops = true;
     const retry = type < 0 || this.add.module.parameters[type] === 0;
@@ -300,7 +320,7 @@ export class BodyRewriter {
 
   private throw(at: number, opcode: number): void {
     const { reader, paths } = this;
-    if (paths.reachable) this.charge(at, charged.none, unitsOfThrow);
+    if (paths.units >= 0) this.charge(at, unitsOfThrow);
     if (opcode === 0x08) reader.skipInteger();
     else if (opcode === 0x09) {
       const depth = reader.u32();
@@ -351,6 +371,15 @@ export class BodyRewriter {
     this.paths.units += unitsOfCall;
   }
 
+  /** Whether the length of the bulk operation on bytes at `at` is a small constant, whose units are then counted. */
+  private inline(at: number): boolean {
+    if (this.constantEnd !== at) return false;
+    const bytes = new Reader(this.reader.bytes, this.constantAt + 1, at).s32();
+    if (bytes < 0 || bytes > bytesInline) return false;
+    this.paths.units += unitsOfCall + (bytes >> 3);
+    return true;
+  }
+
   private bulk(at: number): void {
     const { reader, add } = this;
     const opcode = reader.u32();
@@ -360,6 +389,7 @@ export class BodyRewriter {
     const second = opcode === 8 || opcode === 10 || opcode === 12 || opcode === 14 ? reader.u32() : 0;
     const changes = changing.get(opcode);
     if (changes) this.unrestorable.add(changes);
+    if (opcode < 12 && this.inline(at)) return;
     if (opcode === 8) this.instead(at, initMemory(add, first, second));
     else if (opcode === 10) this.instead(at, copyMemory(add, first, second));
     else if (opcode === 11) this.instead(at, fillMemory(add, first));

@@ -39,7 +39,12 @@ const functionTypes = (add: Additions): Record<string, number> => ({
 export const emitImports = (add: Additions): Writer =>
   extend(add.module, section.import, add.imports.length, (out) => {
     const types = functionTypes(add);
-    for (const field of add.importedFunctions) out.name(names.importModule).name(field).byte(kind.function).u32(types[field] as number);
+    for (const field of add.importedFunctions)
+      out
+        .name(names.importModule)
+        .name(field)
+        .byte(kind.function)
+        .u32(types[field] as number);
     for (const memory of add.needs.pages) out.name(names.importModule).name(names.importedPages(memory)).byte(kind.global).raw(i32).byte(1);
   });
 
@@ -54,7 +59,10 @@ export const emitAddedBodies = (add: Additions, out: Writer): void => {
     const head = new Writer(8);
     if (locals > 0) head.u32(1).u32(locals).raw(i32);
     else head.u32(0);
-    out.u32(head.length + body.length).raw(head.bytes).raw(body);
+    out
+      .u32(head.length + body.length)
+      .raw(head.bytes)
+      .raw(body);
   }
 };
 
@@ -189,4 +197,3 @@ export const emitData = (add: Additions): Writer | null => {
   }
   return out;
 };
-

@@ -2,13 +2,12 @@ import type { Additions } from './additions.ts';
 import { type Code, i32, op, type ValueType } from './assemble.ts';
 import { limits } from './limits.ts';
 
-
 /** Bytes that one instruction may fill or copy; longer ones are split, so that the slice can end in between. */
 const chunkBytes = 1 << 18;
 /** Table entries that one instruction may fill or copy. */
 const chunkEntries = 1 << 12;
-/** A unit pays for 8 bytes, a table entry for 8 units. */
-const unitShift = 3;
+/** A unit pays for a byte: fresh pages cost much more than warm ones. A table entry costs 64. */
+const unitShift = 6;
 
 /** Charges the units on the stack. */
 const charge = (code: Code, add: Additions, writeUnits: (code: Code) => void): void => {
@@ -107,11 +106,12 @@ const splitOperation = (add: Additions, split: Split): number =>
     split.operate(code);
   });
 
+/** The mask keeps a length that is out of bounds anyway from refunding units; a longer one in bounds was split before. */
 const byteUnits = (code: Code): void => {
-  code.i32(unitShift).op(op.i32ShrU);
+  code.i32(0x1f_ffff).op(op.i32And);
 };
 
-/** The mask keeps the product of a length that is out of bounds anyway from overflowing; no table has that many entries. */
+/** As above; no table has more entries. */
 const entryUnits = (code: Code): void => {
   code.i32(0x1f_ffff).op(op.i32And).i32(unitShift).op(op.i32Shl);
 };
@@ -141,8 +141,10 @@ export const initMemory = (add: Additions, segment: number, memory: number): num
 
 const outsideTable = (start: number, table: number) => outsideLength(start, (code) => code.bulk(16, table));
 
-const tableOperation = (add: Additions, split: Pick<Split, 'name' | 'outside' | 'operate' | 'moves'> & { mayOverlap?: boolean; parameters?: ValueType[] }): number =>
-  splitOperation(add, { chunk: chunkEntries, units: entryUnits, mayOverlap: false, ...split });
+const tableOperation = (
+  add: Additions,
+  split: Pick<Split, 'name' | 'outside' | 'operate' | 'moves'> & { mayOverlap?: boolean; parameters?: ValueType[] },
+): number => splitOperation(add, { chunk: chunkEntries, units: entryUnits, mayOverlap: false, ...split });
 
 const elementType = (add: Additions, table: number): ValueType => add.module.tables[table]?.elementType ?? [];
 
@@ -166,7 +168,12 @@ export const copyTable = (add: Additions, to: number, from: number): number =>
 
 /** A source out of bounds may trap after some entries were written: the instance is gone then anyway. */
 export const initTable = (add: Additions, segment: number, table: number): number =>
-  tableOperation(add, { name: `nacelle.table_init_${segment}_${table}`, outside: [outsideTable(0, table)], operate: (code) => code.bulk(12, segment, table), moves: true });
+  tableOperation(add, {
+    name: `nacelle.table_init_${segment}_${table}`,
+    outside: [outsideTable(0, table)],
+    operate: (code) => code.bulk(12, segment, table),
+    moves: true,
+  });
 
 export const growTable = (add: Additions, table: number): number =>
   add.function(`nacelle.table_grow_${table}`, [elementType(add, table), i32], [i32], 0, (code) => {

@@ -38,7 +38,8 @@ const validate = (bytes: Uint8Array): void => {
   if (bytes.length > limits.moduleBytes) {
     throw new Problem('module-invalid', `cannot take the core module: at most ${limits.moduleBytes} bytes are allowed, got ${bytes.length}`);
   }
-  if (!WebAssembly.validate(bytes as BufferSource)) throw new Problem('module-invalid', `cannot take the core module of ${bytes.length} bytes: it is not valid WebAssembly`);
+  if (!WebAssembly.validate(bytes as BufferSource))
+    throw new Problem('module-invalid', `cannot take the core module of ${bytes.length} bytes: it is not valid WebAssembly`);
 };
 
 type Code = { bodies: Writer; hints: Writer; hinted: number; unrestorable: Set<string> };
@@ -72,8 +73,7 @@ const codeSection = (add: Additions, code: Code): Writer => {
 };
 
 /** Says which branches are unlikely: https://github.com/WebAssembly/branch-hinting */
-const branchHints = (code: Code): Writer =>
-  new Writer(code.hints.length + 64).name('metadata.code.branch_hint').u32(code.hinted).raw(code.hints.bytes);
+const branchHints = (code: Code): Writer => new Writer(code.hints.length + 64).name('metadata.code.branch_hint').u32(code.hinted).raw(code.hints.bytes);
 
 const assemble = (add: Additions, code: Code, maxima: emit.Maxima): Uint8Array<ArrayBuffer> => {
   const { module } = add;

@@ -4,7 +4,21 @@ import { skipValueType } from './instructions.ts';
 import { limits } from './limits.ts';
 import { names } from './report.ts';
 
-export const section = { type: 1, import: 2, function: 3, table: 4, memory: 5, global: 6, export: 7, start: 8, element: 9, code: 10, data: 11, dataCount: 12, tag: 13 } as const;
+export const section = {
+  type: 1,
+  import: 2,
+  function: 3,
+  table: 4,
+  memory: 5,
+  global: 6,
+  export: 7,
+  start: 8,
+  element: 9,
+  code: 10,
+  data: 11,
+  dataCount: 12,
+  tag: 13,
+} as const;
 
 /** Least and most pages or entries. */
 export type Bounds = { min: number; max: number | null };
@@ -77,7 +91,8 @@ const readTypes = (module: CoreModule, reader: Reader): void => {
   for (let left = reader.count('types', limits.types); left > 0; left--) {
     const at = reader.offset;
     const form = reader.byte();
-    if (form !== 0x60) reader.fail(`the module uses ${forms.get(form) ?? `types of the unknown form 0x${form.toString(16)}`}, which this node does not run`, at);
+    if (form !== 0x60)
+      reader.fail(`the module uses ${forms.get(form) ?? `types of the unknown form 0x${form.toString(16)}`}, which this node does not run`, at);
     module.parameters.push(skipValueTypes(reader, 'parameters', limits.parameters));
     skipValueTypes(reader, 'results', limits.results);
   }
@@ -161,7 +176,8 @@ const readGlobals = (module: CoreModule, reader: Reader): void => {
 const readExports = (_module: CoreModule, reader: Reader): void => {
   for (let left = reader.count('exports', limits.exports); left > 0; left--) {
     const at = reader.offset;
-    if (reader.name().startsWith(names.exportPrefix)) reader.fail(`the module exports a name that begins with "${names.exportPrefix}", which this node keeps for itself`, at);
+    if (reader.name().startsWith(names.exportPrefix))
+      reader.fail(`the module exports a name that begins with "${names.exportPrefix}", which this node keeps for itself`, at);
     reader.skip(1);
     reader.skipInteger();
   }

@@ -1,0 +1,58 @@
+/**
+ * What metering costs: the same core modules as they come and rewritten, the best of many runs of each, in turns.
+ * Prints milliseconds, the ratio, and how often `tick` is reached. `node bin/node26.js bench/metering.ts [NAME]…`
+ */
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parse } from '@bytecodealliance/jco';
+import { rewriteCore } from '../host/module/core/rewrite.ts';
+
+type Run = (parameter: number) => number;
+
+const workloads: [name: string, parameter: number, what: string][] = [
+  ['sha256', 20, 'SHA-256 of 1.25 MiB'],
+  ['sieve', 2, 'sieve up to 1,000,000, twice'],
+  ['matrix', 1, '200 × 200 matrix product'],
+  ['fib', 31, 'fib(31)'],
+  ['tail', 5_000_000, '5 M mutual tail calls'],
+  ['indirect', 5_000_000, '5 M calls through a table'],
+  ['calls', 1_000_000, '2 M calls of short loops'],
+  ['fill', 1_000_000, '1 M fills and copies of 32 bytes'],
+  ['copy', 1_000_000, '1 M fills and copies of 0 to 255 bytes'],
+  ['large', 2, '2 fills and copies of 8 MiB'],
+];
+
+const rounds = 25;
+let ticks = 0;
+
+const instantiate = (bytes: Uint8Array): Run => {
+  const nacelle = { tick: () => (ticks++, 0), yield: () => {}, grow: () => 1 };
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { nacelle });
+  return instance.exports['run'] as Run;
+};
+
+const timed = (run: Run, parameter: number): number => {
+  const start = performance.now();
+  run(parameter);
+  return performance.now() - start;
+};
+
+const bench = async (name: string, parameter: number, what: string): Promise<void> => {
+  const wasm = await parse(readFileSync(new URL(`metering/${name}.wat`, import.meta.url), 'utf8'));
+  const runs = [instantiate(wasm), instantiate(rewriteCore(wasm).bytes)];
+  const best = runs.map(() => Number.POSITIVE_INFINITY);
+  if (runs[0]?.(parameter) !== runs[1]?.(parameter)) throw new Error(`${name}: the rewritten module gives another result`);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, run] of runs.entries()) best[index] = Math.min(best[index] ?? 0, timed(run, parameter));
+  }
+  ticks = 0;
+  runs[1]?.(parameter);
+  const [plain = 0, metered = 0] = best;
+  const perTickUs = ((metered * 1_000) / Math.max(1, ticks)).toFixed(0);
+  console.log(
+    `${name.padEnd(9)} ${plain.toFixed(2).padStart(8)} ms → ${metered.toFixed(2).padStart(8)} ms  ${(metered / plain).toFixed(2)}×  tick every ${perTickUs.padStart(4)} µs  ${what}`,
+  );
+};
+
+console.log(`${cpus()[0]?.model}, ${cpus().length} CPUs, Node ${process.version}, V8 ${process.versions.v8}`);
+for (const [name, parameter, what] of workloads) if (process.argv.length === 2 || process.argv.includes(name)) await bench(name, parameter, what);
