@@ -26,9 +26,16 @@ const rounds = 25;
 let ticks = 0;
 
 const instantiate = (bytes: Uint8Array): Run => {
-  const nacelle = { tick: () => (ticks++, 0), yield: () => {}, grow: () => 1 };
+  const nacelle = {
+    tick: () => {
+      ticks++;
+      return 0;
+    },
+    yield: () => {},
+    grow: () => 1,
+  };
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource), { nacelle });
-  return instance.exports['run'] as Run;
+  return instance.exports.run as Run;
 };
 
 const timed = (run: Run, parameter: number): number => {

@@ -25,6 +25,7 @@ export const shape = {
   heapType: 19,
   bulk: 20,
   vector: 21,
+  constant: 22,
 } as const;
 
 const ranges: [first: number, last: number, shape: number][] = [
@@ -51,7 +52,8 @@ const ranges: [first: number, last: number, shape: number][] = [
   [0x25, 0x26, shape.tableEntry],
   [0x28, 0x3e, shape.memory],
   [0x3f, 0x40, shape.memoryPages],
-  [0x41, 0x42, shape.integer],
+  [0x41, 0x41, shape.constant],
+  [0x42, 0x42, shape.integer],
   [0x43, 0x43, shape.float32],
   [0x44, 0x44, shape.float64],
   [0x45, 0xc4, shape.none],

@@ -1,7 +1,8 @@
 import { Problem } from '../../base/errors.ts';
 import { Writer } from '../../component/binary.ts';
 import { Additions, type Needs, unitsPerTick } from './additions.ts';
-import { BodyRewriter } from './body.ts';
+import { Body } from './body.ts';
+import { rewriteFunction } from './code.ts';
 import * as emit from './emit.ts';
 import { limits } from './limits.ts';
 import { rewriteNames } from './names.ts';
@@ -47,20 +48,20 @@ type Code = { bodies: Writer; hints: Writer; hinted: number; unrestorable: Set<s
 const rewriteBodies = (add: Additions): Code => {
   const { module } = add;
   const reader = sectionReader(module, section.code);
-  const rewriter = new BodyRewriter(add);
+  const body = new Body(add);
   const bodies = new Writer(((reader?.remaining ?? 0) * 5) >> 2);
   const hints = new Writer();
   let hinted = 0;
   reader?.u32();
   for (const [index, type] of module.functionTypes.entries()) {
     if (!reader) break;
-    const offsets = rewriter.rewrite(reader.within(reader.u32()), type, bodies);
+    const offsets = rewriteFunction(body, reader.within(reader.u32()), type, bodies);
     if (offsets.length === 0) continue;
     hinted++;
     hints.u32(add.shiftFunction(module.importedFunctions + index)).u32(offsets.length);
     for (const offset of offsets) hints.u32(offset).byte(1).byte(0);
   }
-  return { bodies, hints, hinted, unrestorable: rewriter.unrestorable };
+  return { bodies, hints, hinted, unrestorable: body.unrestorable };
 };
 
 const needsOf = (add: Additions): Needs => ({ tick: add.used.tick, grow: add.used.grow, pages: [...add.used.pages].sort((a, b) => a - b) });
