@@ -8,8 +8,8 @@ import { randomBytes } from 'node:crypto';
 import type { BinaryDatabase } from './environment.ts';
 import { written } from './failure.ts';
 
-/** LMDB puts 16 bytes before a large value, and the version takes 8: so a chunk fills its pages exactly. */
-export const chunkBytes = 1024 * 1024 - 24;
+/** LMDB puts a header of 24 bytes before a large value, and the version takes 8: so a chunk fills its pages exactly. */
+export const chunkBytes = 1024 * 1024 - 32;
 
 const kind = { chunk: 0x63, marker: 0x6d, record: 0x72 };
 const idBytes = 16;
@@ -56,6 +56,21 @@ export class ChunkStore {
     );
     if (there) await this.removeChunks(id);
     return there;
+  }
+
+  /** Removes a record whose chunks are unknown, because it is damaged; `strays` finds them. */
+  async removeRecord(key: Buffer): Promise<void> {
+    await written(this.database.remove(recordKey(key)));
+  }
+
+  /** Ids that have chunks and are not among `known` (in hexadecimal). Goes through all keys. */
+  strays(known: ReadonlySet<string>): Buffer[] {
+    const found = new Map<string, Buffer>();
+    for (const key of this.database.getKeys({ start: Buffer.of(kind.chunk), end: Buffer.of(kind.chunk + 1) })) {
+      const id = Buffer.from(key.subarray(1, 1 + idBytes));
+      if (!known.has(id.toString('hex'))) found.set(id.toString('hex'), id);
+    }
+    return [...found.values()];
   }
 
   async removeChunks(id: Buffer): Promise<void> {

@@ -1,4 +1,6 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { Problem } from '../../base/errors.ts';
+import { inspectDataFile } from './data-file.ts';
 
 export type BinaryDatabase = Database<Buffer, Buffer>;
 
@@ -23,9 +25,10 @@ export class Environment {
   private readonly root: RootDatabase<Buffer, Buffer>;
   private readonly opened = new Map<string, BinaryDatabase>();
 
-  /** @throws Error when there is none yet and it is opened read-only, or when the file is damaged */
+  /** @throws Problem `internal` when the file is damaged; Error when there is none yet and it is opened read-only */
   constructor(path: string, { databases, mapBytes, readOnly = false }: EnvironmentOptions) {
     this.path = path;
+    if (inspectDataFile(path) === 'damaged') throw new Problem('internal', `cannot open ${path}: its file is damaged or cut off`);
     this.root = open<Buffer, Buffer>({
       path,
       ...binary,

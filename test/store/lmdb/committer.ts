@@ -1,4 +1,4 @@
-// A process that commits pairs of records and puts blobs for ever, and prints each when it is acknowledged.
+// A process that commits pairs of records and puts blobs for ever, one of them half, and prints each when it is acknowledged.
 import { openStore } from '../../../host/store/lmdb/store.ts';
 import { pattern } from '../../contract/blobs.ts';
 
@@ -26,4 +26,13 @@ async function blobs(): Promise<void> {
   }
 }
 
-await Promise.all([commits(0), commits(1), commits(2), blobs()]);
+/** A put that has written chunks and never ends. */
+async function halfBlob(): Promise<void> {
+  async function* source() {
+    yield pattern(2_500_000, 77);
+    await new Promise(() => {});
+  }
+  await store.blobs.put(source(), { bytesMax: 3_000_000 });
+}
+
+await Promise.all([commits(0), commits(1), commits(2), blobs(), halfBlob()]);
