@@ -224,7 +224,7 @@ test('openCache: begins anew when the file is cut off or no cache', async () => 
 test('openCache: after kill -9 while entries are written, those that were answered are there and whole', async () => {
   for (let round = 0; round < 3; round++) {
     const directory = temporaryDirectory();
-    const child = startChild('../module/cache-filler.ts', directory);
+    const child = startChild('../module/cache-child.ts', directory);
     await child.printed(6 + 5 * round);
     await new Promise((resolve) => setTimeout(resolve, 5 * round));
     await child.kill();

@@ -18,7 +18,7 @@ test('lockData: refuses a second holder in this process, until the first lets go
 test('lockData: refuses at once what another process holds, and takes it over when that is killed', async () => {
   const directory = temporaryDirectory();
   for (let round = 0; round < 3; round++) {
-    const holder = startChild('lock-holder.ts', directory);
+    const holder = startChild('lock-child.ts', directory);
     await holder.printed(1);
     const began = performance.now();
     await rejects(openStore(directory, { bytesMax: 2 ** 24 }), 'data-in-use');
@@ -32,10 +32,10 @@ test('lockData: refuses at once what another process holds, and takes it over wh
 
 test('lockData: lets exactly one of several that start at once have a directory that a killed one held', async () => {
   const directory = temporaryDirectory();
-  const first = startChild('lock-holder.ts', directory);
+  const first = startChild('lock-child.ts', directory);
   await first.printed(1);
   await first.kill();
-  const children = [1, 2, 3].map(() => startChild('lock-holder.ts', directory));
+  const children = [1, 2, 3].map(() => startChild('lock-child.ts', directory));
   const outcomes = await Promise.allSettled(children.map((child) => child.printed(1)));
   assert.is(outcomes.filter(({ status }) => status === 'fulfilled').length, 1);
   await Promise.all(children.map((child) => child.kill()));

@@ -20,7 +20,7 @@ async function keys(store: Store, prefix: string): Promise<string[]> {
 }
 
 async function runAndKill(directory: string, round: number): Promise<Child> {
-  const child = startChild('lmdb/committer.ts', directory);
+  const child = startChild('lmdb/commit-child.ts', directory);
   await child.printed(40 + 30 * round);
   await new Promise((resolve) => setTimeout(resolve, 7 * round));
   await child.kill();

@@ -57,7 +57,7 @@ test('watch: a reader in another thread is told of commits, without polling', as
 
 test('watch: a reader in another process is told of commits by looking for them', async () => {
   const directory = temporaryDirectory();
-  const child = startChild('lmdb/committer.ts', directory);
+  const child = startChild('lmdb/commit-child.ts', directory);
   try {
     await child.printed(1);
     const reader = openStoreReader(directory, { watchPollMs: 20 });
