@@ -10,9 +10,14 @@ export const json = <S extends z.ZodType>(schema: S, description: string) => ({ 
 export const jsonBody = <S extends z.ZodType>(schema: S) => ({ content: { 'application/json': { schema } }, required: true });
 export const nothing = (description: string) => ({ description });
 
-/** The document says of every endpoint that it may answer with a problem, and with which token it is to be called. */
-export const endpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(config: R) => {
-  const route = createRoute<P, R>(config);
+const withProblems = <R extends RouteConfig>(route: R): R => {
   Object.assign(route.responses, { default: { content: { 'application/problem+json': { schema: problem } }, description: 'Refused or failed' } });
-  return Object.assign(route, { security: [{ bearer: [] }] });
+  return route;
 };
+
+/** The document says of every endpoint that it may answer with a problem, and that it needs a token. */
+export const endpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(config: R) =>
+  Object.assign(withProblems(createRoute<P, R>(config)), { security: [{ bearer: [] }] });
+
+/** An endpoint that needs no token. */
+export const openEndpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(config: R) => withProblems(createRoute<P, R>(config));

@@ -3,7 +3,7 @@ import { Problem } from '../base/errors.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import { requireAdmin, requireScope } from './auth.ts';
 import type { ControlDeps, NodeInfo } from './deps.ts';
-import { endpoint, json, newGroup } from './endpoint.ts';
+import { endpoint, json, newGroup, openEndpoint } from './endpoint.ts';
 import { tenantQuery } from './schema.ts';
 
 const status = z.object({ status: z.literal('ok') });
@@ -41,10 +41,10 @@ export const nodeRoutes = ({ deployments: { tenants }, executions, node, metrics
       }),
       async (context) => context.text(await metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
     )
-    .openapi(endpoint({ method: 'get', path: '/healthz', responses: { 200: json(status, 'The process runs') } }), (context) =>
+    .openapi(openEndpoint({ method: 'get', path: '/healthz', responses: { 200: json(status, 'The process runs') } }), (context) =>
       context.json({ status: 'ok' as const }, 200),
     )
-    .openapi(endpoint({ method: 'get', path: '/readyz', responses: { 200: json(status, 'Functions are served') } }), (context) => {
+    .openapi(openEndpoint({ method: 'get', path: '/readyz', responses: { 200: json(status, 'Functions are served') } }), (context) => {
       const reasons = notReady();
       if (reasons.length > 0) throw new Problem('unavailable', `the node is not ready: ${reasons.join('; ')}`, reasons);
       return context.json({ status: 'ok' as const }, 200);

@@ -17,7 +17,7 @@ export type Tokens = {
   /**
    * @param expiresAt milliseconds since 1970, null for never
    * @returns the token itself, which is not kept and cannot be shown again
-   * @throws Problem `not-found` if a scope names a tenant that does not exist
+   * @throws Problem `not-found` if a scope names a tenant that does not exist, `request-invalid` if it has expired
    */
   create(options: { scopes: Scope[]; note: string | null; expiresAt: number | null }): Promise<TokenInfo & { token: string }>;
   /** Takes as long for an unknown token as for a wrong one. */
@@ -58,6 +58,7 @@ const takeTenantAway = async (table: Table, tenant: string): Promise<void> => {
 export const createTokens = ({ table, serial, now }: { table: Table; serial: Serial; now: () => number }): Tokens => ({
   create: ({ scopes, note, expiresAt }) =>
     serial(async () => {
+      if (expiresAt !== null && expiresAt <= now()) throw new Problem('request-invalid', 'cannot create a token: expiresAt must be in the future');
       await requireTenants(table, scopes);
       const id = randomBytes(8).toString('hex');
       const token = `nacelle_${id}_${randomBytes(secretBytes).toString('base64url')}`;

@@ -1,0 +1,106 @@
+import { createControlApp } from '../../host/control/app.ts';
+import type { ControlDeps, InvokeTarget } from '../../host/control/deps.ts';
+import type { DeploymentOptions } from '../../host/deploy/deployments.ts';
+import { parseScope, type Scope } from '../../host/deploy/scope.ts';
+import type { ExecutionRecord } from '../../host/execution/record.ts';
+import { LogHub } from '../../host/telemetry/log-hub.ts';
+import { type Fixture, openFixture } from '../deploy/fixture.ts';
+
+export const nodeInfo = {
+  isolates: [] as [],
+  pools: [] as [],
+  subPools: [] as [],
+  queues: [] as [],
+  fleets: { resident: [], onDemand: [] },
+  gateways: [{ id: 0, inFlight: 0, instances: 0 }],
+  cache: { entries: 0, bytes: 0, hits: 0, misses: 0, evicted: 0, expired: 0 },
+  versions: { nacelle: '0.1.0', node: process.versions.node, v8: process.versions.v8 },
+};
+
+export const execution = (id: string, tenant: string): ExecutionRecord => ({
+  id,
+  tenant,
+  function: 'hello',
+  version: 1,
+  trigger: 'http',
+  state: 'succeeded',
+  arrivedAt: '2026-01-01T00:00:00.000Z',
+  fleet: 'resident',
+  rung: null,
+  load: 'thread',
+  timeline: [],
+  decisions: [],
+  sidecars: [],
+  meter: { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 },
+});
+
+export type Invoked = { target: InvokeTarget; url: string; method: string; headers: Record<string, string>; body: string };
+
+export type ControlFixture = Fixture & {
+  hub: LogHub;
+  logged: unknown[];
+  invoked: Invoked[];
+  reasons: string[];
+  admin: string;
+  /** Makes a token for these scopes. */
+  token(...scopes: string[]): Promise<string>;
+  request(method: string, path: string, options?: RequestOptions): Promise<Response>;
+};
+
+export type RequestOptions = { token?: string; json?: unknown; body?: BodyInit; headers?: Record<string, string>; signal?: AbortSignal };
+
+/** The control API over deployments in memory; executions are known by id: `exec-<tenant>`. */
+export const openControl = async (options: Partial<DeploymentOptions> = {}, settings: Partial<ControlDeps['settings']> = {}): Promise<ControlFixture> => {
+  const hub = new LogHub({ linesMax: 5000, bytesMax: 4_000_000 }, 64_000_000);
+  const fixture = await openFixture(options);
+  const logged: unknown[] = [];
+  const invoked: Invoked[] = [];
+  const reasons: string[] = [];
+  const app = createControlApp({
+    deployments: fixture.deployments,
+    logs: hub,
+    executions: { find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
+    node: () => nodeInfo,
+    metrics: async () => 'nacelle_up 1\n',
+    notReady: () => reasons,
+    invoke: async (target, request) => {
+      invoked.push({ target, url: request.url, method: request.method, headers: Object.fromEntries(request.headers), body: await request.text() });
+      return new Response('guest says hi', { status: 418, headers: { 'nacelle-execution': 'x1', 'x-guest': 'yes' } });
+    },
+    log: { info: (...line: unknown[]) => void logged.push(line), error: (...line: unknown[]) => void logged.push(line) },
+    settings: { moduleBytesMax: 1024, origin: () => 'http://127.0.0.1:8080', version: '0.1.0', ...settings },
+  });
+  const token = async (...scopes: string[]): Promise<string> =>
+    (await fixture.deployments.tokens.create({ scopes: scopes.map((text) => parseScope(text) as Scope), note: null, expiresAt: null })).token;
+  const admin = await token('admin');
+  const request = async (method: string, path: string, { token: bearer = admin, json, body, headers, signal }: RequestOptions = {}): Promise<Response> =>
+    app.fetch(
+      new Request(`http://127.0.0.1:8081${path}`, {
+        method,
+        headers: {
+          ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
+          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+        ...(body === undefined ? {} : { body, duplex: 'half' as const }),
+        ...(signal ? { signal } : {}),
+      }),
+    );
+  return { ...fixture, hub, logged, invoked, reasons, admin, token, request };
+};
+
+/** Uploads `text` and deploys it over the API. */
+export const deployed = async (
+  control: ControlFixture,
+  name: string,
+  {
+    tenant = 'default',
+    token = control.admin,
+    text = `${tenant} ${name}`,
+    ...manifest
+  }: Record<string, unknown> & { tenant?: string; token?: string; text?: string } = {},
+) => {
+  const module = (await (await control.request('PUT', `/v1/modules?tenant=${tenant}`, { token, body: text })).json()) as { digest: string };
+  return control.request('POST', `/v1/functions?tenant=${tenant}`, { token, json: { name, module: module.digest, ...manifest } });
+};
