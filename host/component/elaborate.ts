@@ -9,11 +9,11 @@ import type { ComponentSyntax } from './read/syntax.ts';
 
 type ExportedInterface = Plan['exports'][number];
 
+const laterWasi = /^wasi:(cli|clocks|filesystem|http|random|sockets)\/[^@]*@0\.3\b/;
+
 /** Says by name that a component of a later WASI is not supported, before anything in it can fail to be read. */
 function refuseLaterWasi(root: ComponentSyntax): void {
-  const later = root.definitions.find(
-    (definition) => (definition.kind === 'import' || definition.kind === 'export') && /^wasi:[^@]*@0\.3\b/.test(definition.name),
-  );
+  const later = root.definitions.find((definition) => (definition.kind === 'import' || definition.kind === 'export') && laterWasi.test(definition.name));
   if (later?.kind !== 'import' && later?.kind !== 'export') return;
   const verb = later.kind === 'import' ? 'imports' : 'exports';
   throw new Problem('module-invalid', `cannot run a component that ${verb} ${quote(later.name)}: WASI 0.3 is not supported yet; build it for 0.2`);
