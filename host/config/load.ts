@@ -20,7 +20,7 @@ export type ConfigSources = {
 
 const DEFAULT_FILE = 'node.jsonc';
 /** Variables that are not settings: they belong to the command line. */
-const otherVariables = ['NACELLE_CONFIG', 'NACELLE_URL', 'NACELLE_TOKEN', 'NACELLE_TENANT'];
+const otherVariables = ['NACELLE_CONFIG', 'NACELLE_URL', 'NACELLE_TOKEN'];
 
 type Raw = Record<string, unknown>;
 type Draft = { raw: Raw; origins: Map<string, string>; problems: string[] };

@@ -1,0 +1,42 @@
+import type { ExecutionRecord } from '../../execution/record.ts';
+import type { Command } from '../command.ts';
+import { fields, print, table } from '../terminal.ts';
+
+function explained(record: ExecutionRecord): string {
+  const { meter, result } = record;
+  const calls = Object.entries(meter.hostCalls).map(([name, count]) => [name, String(count)]);
+  return [
+    fields([
+      ['execution', record.id],
+      ['function', `${record.tenant}/${record.function}@${record.version}`],
+      ['state', record.code ? `${record.state}: ${record.code}` : record.state],
+      ['arrived', record.arrivedAt],
+      ['module from', record.load],
+      ['result', result ? `status ${result.status}, ${result.bytes} bytes` : '-'],
+      ['cpu', `${meter.cpuUs} µs`],
+      ['wall clock', `${meter.wallUs} µs`],
+      ['memory', `${meter.memoryBytesPeak} bytes at most, ${meter.memoryRefused} requests for more refused`],
+      ['bodies', `${meter.bytesIn} bytes in, ${meter.bytesOut} bytes out`],
+    ]),
+    '',
+    table(
+      ['after (µs)', 'step'],
+      record.timeline.map(({ at, step }) => [String(at), step]),
+      'no timeline',
+    ),
+    '',
+    table(['host interface', 'calls'], calls, 'no host calls'),
+  ].join('\n');
+}
+
+export const explain: Command = {
+  name: 'explain',
+  summary: 'Say what happened in an execution: its timeline and what it used.',
+  parameters: ['EXECUTION'],
+  options: {},
+  run: async ({ parameters: [id = ''], terminal, connect }) => {
+    const { api, tenant } = connect();
+    const record = (await (await api.v1.executions[':id'].$get({ param: { id }, query: tenant })).json()) as unknown as ExecutionRecord;
+    print(terminal, record, explained);
+  },
+};

@@ -1,0 +1,64 @@
+import { Problem } from '../../base/errors.ts';
+import { loadConfig } from '../../config/load.ts';
+import { settings } from '../../config/settings.ts';
+import type { Command, Context, OptionSpec } from '../command.ts';
+import { print } from '../terminal.ts';
+
+const later: Readonly<Record<string, OptionSpec>> = {
+  'tls-cert': { type: 'string', value: 'FILE', description: 'Not in this version.' },
+  'tls-key': { type: 'string', value: 'FILE', description: 'Not in this version.' },
+  origin: { type: 'string', value: 'URL', description: 'Not in this version.' },
+  cluster: { type: 'string', value: 'URL', description: 'Not in this version.' },
+};
+
+const settingOptions = Object.fromEntries(
+  settings.map(({ flag, description, fallback }): [string, OptionSpec] => [
+    flag,
+    { type: 'string', value: 'V', description: `${description} Default: ${fallback}.` },
+  ]),
+);
+
+function refuseLater({ options }: Context): void {
+  const asked = Object.keys(later).filter((name) => options.has(name));
+  if (asked.length === 0) return;
+  const problems = asked.map((name) => `cannot serve with --${name}: this version of the node does not do this yet`);
+  throw new Problem('not-implemented', problems[0] as string, problems);
+}
+
+const ended = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** Runs a node until SIGINT or SIGTERM. */
+export const serve: Command = {
+  name: 'serve',
+  summary: 'Run a node.',
+  parameters: [],
+  local: true,
+  options: {
+    config: { type: 'string', value: 'FILE', description: 'Settings in JSON with comments. Default: NACELLE_CONFIG, or ./node.jsonc if it is there.' },
+    examples: { type: 'boolean', description: 'Deploy the example functions at the first start.' },
+    ...settingOptions,
+    ...later,
+  },
+  run: async (context) => {
+    refuseLater(context);
+    const { options, env, directory, terminal, signal } = context;
+    const flags = Object.fromEntries(['config', ...settings.map(({ flag }) => flag)].map((name) => [name, options.text(name)]));
+    const config = loadConfig({ flags, env, directory });
+    const { startNode } = await import('../../node.ts');
+    const node = await startNode(config, { examples: options.flag('examples') });
+    const { httpUrl, controlUrl } = node;
+    print(terminal, { httpUrl, controlUrl, data: config.data }, () => banner(httpUrl, controlUrl, options.flag('examples')));
+    await ended(signal);
+    await node.close();
+  },
+};
+
+function banner(httpUrl: string, controlUrl: string, examples: boolean): string {
+  const lines = [`functions  ${httpUrl}`, `control    ${controlUrl}`];
+  if (examples) lines.push('', 'Try:', `  curl ${httpUrl}/hello/`);
+  return lines.join('\n');
+}

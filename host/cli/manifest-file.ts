@@ -1,0 +1,72 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Problem } from '../base/errors.ts';
+import { parseJsonc } from '../base/jsonc.ts';
+import { isName } from '../deploy/names.ts';
+import { UsageError } from './command.ts';
+import type { Options } from './options.ts';
+
+type ManifestObject = Record<string, unknown>;
+
+/** What is to be deployed: a manifest without `component`, and the file that the component is in, if it is to be uploaded. */
+export type Target = { manifest: ManifestObject; component: string | undefined };
+
+const MANIFEST_NAMES = ['nacelle.jsonc', 'nacelle.json'];
+
+function readManifest(file: string): ManifestObject {
+  const { value, problems } = parseJsonc(readFileSync(file, 'utf8'));
+  const listed = problems.map((problem) => `cannot read ${file}: ${problem}`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) listed.push(`cannot read ${file}: a manifest must be an object`);
+  if (listed.length > 0) throw new Problem('manifest-invalid', listed[0] as string, listed);
+  return value as ManifestObject;
+}
+
+/** `./build/My_Orders.wasm` gives `my-orders`. */
+const nameOf = (file: string): string =>
+  basename(file, '.wasm')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^[^a-z]+|-+$/g, '')
+    .slice(0, 63);
+
+function manifestOfFolder(folder: string): string {
+  const file = MANIFEST_NAMES.map((name) => join(folder, name)).find((candidate) => existsSync(candidate));
+  if (!file) throw new UsageError(`there is no ${MANIFEST_NAMES[0]} in ${folder}: name a manifest or a .wasm file`);
+  return file;
+}
+
+function fromManifest(file: string): Target {
+  const { component, ...manifest } = readManifest(file);
+  if (component === undefined) return { manifest, component: undefined };
+  if (typeof component !== 'string') throw new Problem('manifest-invalid', `cannot deploy ${file}: component must be a path, got ${JSON.stringify(component)}`);
+  return { manifest, component: resolve(dirname(file), component) };
+}
+
+function setKey(target: unknown, [key = '', ...rest]: readonly string[], value: unknown): unknown {
+  const object = typeof target === 'object' && target !== null && !Array.isArray(target) ? (target as ManifestObject) : {};
+  const inner = Object.hasOwn(object, key) ? object[key] : undefined;
+  return { ...object, [key]: rest.length > 0 ? setKey(inner, rest, value) : value };
+}
+
+function settingOf(text: string): { path: string[]; value: unknown } {
+  const [, path = '', raw = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (path === '') throw new UsageError(`--set must be KEY=VALUE, as in "limits.memoryMib=64", got "${text}"`);
+  try {
+    return { path: path.split('.'), value: JSON.parse(raw) };
+  } catch {
+    return { path: path.split('.'), value: raw };
+  }
+}
+
+/** Reads what `nacelle deploy PATH` names: a folder with a manifest, a manifest, or a component alone; then applies --name, --route and --set. */
+export function readTarget(path: string, options: Options): Target {
+  if (!existsSync(path)) throw new UsageError(`there is no ${path}`);
+  const file = statSync(path).isDirectory() ? manifestOfFolder(path) : path;
+  const read: Target = file.endsWith('.wasm') ? { manifest: { name: nameOf(file) }, component: file } : fromManifest(file);
+  let { manifest } = read;
+  for (const { path: keys, value } of options.list('set').map(settingOf)) manifest = setKey(manifest, keys, value) as ManifestObject;
+  if (options.list('route').length > 0) manifest = { ...manifest, routes: [...options.list('route')] };
+  if (options.has('name')) manifest = { ...manifest, name: options.text('name') };
+  if (file.endsWith('.wasm') && !isName(String(manifest.name))) throw new UsageError(`cannot name a function after ${basename(file)}: give a name with --name`);
+  return { ...read, manifest };
+}
