@@ -45,6 +45,7 @@ export type ControlFixture = Fixture & {
   /** Makes a token for these scopes. */
   token(...scopes: string[]): Promise<string>;
   request(method: string, path: string, options?: RequestOptions): Promise<Response>;
+  fetch(request: Request): Promise<Response>;
 };
 
 export type RequestOptions = { token?: string; json?: unknown; body?: BodyInit; headers?: Record<string, string>; signal?: AbortSignal };
@@ -87,7 +88,8 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
         ...(signal ? { signal } : {}),
       }),
     );
-  return { ...fixture, hub, logged, invoked, reasons, admin, token, request };
+  const fetch = async (to: Request): Promise<Response> => app.fetch(to);
+  return { ...fixture, hub, logged, invoked, reasons, admin, token, request, fetch };
 };
 
 /** Uploads `text` and deploys it over the API. */
