@@ -66,14 +66,6 @@ const pathMatches = (pattern: string, path: string): boolean => {
   return path === base || path.startsWith(`${base}/`);
 };
 
-/** @param host lower-case host name without port @param path as sent, without query */
-export const routeMatches = (route: RoutePattern, host: string, path: string): boolean =>
-  (route.host === null || hostMatches(route.host, host)) && pathMatches(route.path, path);
-
-/** The first route that matches, of a list sorted by `compareRoutes`. */
-export const findRoute = <R extends RoutePattern>(sorted: readonly R[], host: string, path: string): R | undefined =>
-  sorted.find((route) => routeMatches(route, host, path));
-
 /**
  * True when a tenant that was given `grant` may use `route`. A grant without host gives only routes without host: one with
  * a host would be more specific than those of whoever owns that host.
