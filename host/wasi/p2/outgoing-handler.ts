@@ -15,7 +15,8 @@ const toMs = (ns: bigint | undefined): number | undefined => (ns === undefined ?
 
 function pathOf(pathWithQuery: string | undefined): string {
   if (pathWithQuery === undefined || pathWithQuery === '') return '/';
-  return pathWithQuery.startsWith('?') ? `/${pathWithQuery}` : pathWithQuery;
+  const encoded = pathWithQuery.replace(/[\u0080-\uffff]+/g, encodeURIComponent);
+  return encoded.startsWith('?') ? `/${encoded}` : encoded;
 }
 
 /** The request as it goes out, or why it may not. */
