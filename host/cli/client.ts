@@ -1,6 +1,8 @@
 import { Problem } from '../base/errors.ts';
 import { type ControlClient as Api, createControlClient, problemOf } from '../control/client.ts';
-import type { Access } from './discover.ts';
+
+/** Where the control API is, and with which token. */
+export type Access = { url: string; token: string };
 
 /** The control API of one node. Every call throws a `Problem` unless it succeeds. */
 export type ControlClient = {

@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { Access } from './client.ts';
 import { type Context, UsageError } from './command.ts';
-
-/** Where the control API is, and with which token. */
-export type Access = { url: string; token: string };
 
 /** What a running node writes to node.json in its data directory. */
 export type NodeFile = { http: string; control: string; pid: number };

@@ -42,9 +42,6 @@ export const fields = (pairs: readonly (readonly [name: string, value: string])[
   return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd()).join('\n');
 };
 
-/** `2026-11-23 17:45:00` in UTC, from milliseconds since 1970. */
-export const moment = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
-
 /** The terminal of this process. */
 export const processTerminal = (json: boolean): Terminal => ({
   json,

@@ -4,9 +4,6 @@ import type { MetricSnapshot } from './instruments.ts';
 const own = new Registry();
 let collecting = false;
 
-/** Media type of what `exposeMetrics` returns. */
-export const metricsContentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
-
 /** Prometheus's text form of the sum of all threads' snapshots, with the process's own numbers (CPU, memory, event loop, collections). */
 export async function exposeMetrics(snapshots: readonly (readonly MetricSnapshot[])[]): Promise<string> {
   if (!collecting) collectDefaultMetrics({ register: own });

@@ -52,6 +52,11 @@ export class LogHub {
     if (ring) this.#empty(key, ring);
   }
 
+  /** Forgets the logs of all functions of a tenant that was removed. */
+  removeTenant(tenant: string): void {
+    for (const [key, ring] of [...this.#rings]) if (key.startsWith(`${tenant}/`)) this.#empty(key, ring);
+  }
+
   #empty(key: string, ring: LogRing): void {
     this.#bytes -= ring.bytes;
     ring.drain();

@@ -1,6 +1,7 @@
 import { errorTable } from '../../host/base/errors.ts';
 import { configJsonSchema } from '../../host/config/settings.ts';
 import { manifestJsonSchema } from '../../host/deploy/manifest-schema.ts';
+import { commandLinePage, configurationPage } from './pages.ts';
 
 /** A file of the repository that is made from the sources. `path` is from the root. */
 export type GeneratedFile = { path: string; text: string };
@@ -23,6 +24,8 @@ This page is made from \`host/base/errors.ts\` by \`npm run generate\`.
 const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 export const generatedFiles = (): GeneratedFile[] => [
+  { path: 'docs/cli.md', text: commandLinePage() },
+  { path: 'docs/configuration.md', text: configurationPage() },
   { path: 'docs/errors.md', text: errorsPage() },
   { path: 'manifest.schema.json', text: jsonText(manifestJsonSchema()) },
   { path: 'node.schema.json', text: jsonText(configJsonSchema()) },
