@@ -5,7 +5,7 @@ import { CacheStorage } from './cache-storage.ts';
 /** Reads the cache in a thread that does not own it. */
 export type CacheReader = {
   /** The entry, verified, of its own memory; undefined when there is none or it is damaged. Ask the supervisor then. */
-  get(key: string): Promise<Uint8Array | undefined>;
+  get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   close(): Promise<void>;
 };
 
@@ -15,7 +15,7 @@ export type CacheReader = {
  */
 export function openCacheReader(dataDir: string, report: (report: CacheReport) => void): CacheReader {
   const storage = CacheStorage.openReader(dataDir);
-  const get = async (key: string): Promise<Uint8Array | undefined> => {
+  const get = async (key: string): Promise<Uint8Array<ArrayBuffer> | undefined> => {
     checkKey(key);
     const value = await storage.read(key);
     if (value === undefined) return undefined;

@@ -43,7 +43,7 @@ export class CacheStorage {
   }
 
   /** Undefined: not there, or removed while it was read. 'damaged': what is there is not what was written. */
-  async read(key: string): Promise<Uint8Array | 'damaged' | undefined> {
+  async read(key: string): Promise<Uint8Array<ArrayBuffer> | 'damaged' | undefined> {
     this.environment.refresh();
     const record = this.record(Buffer.from(key));
     if (!record || record === 'damaged') return record;

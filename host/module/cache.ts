@@ -20,7 +20,7 @@ export type CacheOptions = {
 };
 
 /** `value` belongs to all callers that were answered together: it must not be changed or transferred. */
-export type Cached = { value: Uint8Array; from: 'cache' | 'prepared' };
+export type Cached = { value: Uint8Array<ArrayBuffer>; from: 'cache' | 'prepared' };
 
 /** `misses` counts calls that were answered by a preparation, whether their own or one under way. `damaged` entries are misses too. */
 export type CacheCounters = { hits: number; misses: number; evicted: number; expired: number; damaged: number; entries: number; bytes: number };
@@ -68,7 +68,7 @@ export class ArtifactCache {
    * The entry, or what `fill` makes, which is then kept. Calls for one key at once share one fill; its error reaches all of
    * them and nothing is kept. What does not fit beside the pinned entries is answered and not kept.
    */
-  async getOrFill(key: string, fill: () => Promise<Uint8Array>): Promise<Cached> {
+  async getOrFill(key: string, fill: () => Promise<Uint8Array<ArrayBuffer>>): Promise<Cached> {
     checkKey(key);
     this.checkOpen();
     let flight = this.flights.get(key);
@@ -128,7 +128,7 @@ export class ArtifactCache {
     await this.storage.close();
   }
 
-  private async readOrFill(key: string, fill: () => Promise<Uint8Array>): Promise<Cached> {
+  private async readOrFill(key: string, fill: () => Promise<Uint8Array<ArrayBuffer>>): Promise<Cached> {
     const kept = await this.read(key);
     if (kept) return { value: kept, from: 'cache' };
     const value = await fill();
@@ -136,7 +136,7 @@ export class ArtifactCache {
     return { value, from: 'prepared' };
   }
 
-  private async read(key: string): Promise<Uint8Array | undefined> {
+  private async read(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const entry = this.index.get(key);
     if (!entry) return undefined;
     if (this.index.isExpired(entry, this.now())) return this.drop(entry, 'expired');

@@ -23,7 +23,7 @@ export interface Blobs {
   put(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options: PutOptions): Promise<BlobInfo>;
 
   /** @throws Problem `internal` when what is stored is damaged */
-  get(digest: Digest): Promise<Uint8Array | undefined>;
+  get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined>;
 
   /**
    * Chunks of at most 1 MiB. The last one is withheld until all are verified, so that damaged bytes never look complete.

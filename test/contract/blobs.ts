@@ -28,7 +28,7 @@ export function blobsContract(adapter: string, open: OpenBlobs): void {
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 /** Bytes that differ at each place, so that an exchanged chunk is noticed. */
-export function pattern(length: number, seed = 1): Uint8Array {
+export function pattern(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(Math.ceil(length / 4));
   for (let index = 0; index < words.length; index++) words[index] = Math.imul(index + seed, 2654435761);
   return new Uint8Array(words.buffer, 0, length);

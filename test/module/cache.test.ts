@@ -18,11 +18,11 @@ const options: CacheOptions = {
   },
 };
 
-const never = async (): Promise<Uint8Array> => {
+const never = async (): Promise<Uint8Array<ArrayBuffer>> => {
   throw new Error('must not be filled');
 };
 
-async function put(cache: ArtifactCache, key: string, value: Uint8Array = pattern(100)): Promise<void> {
+async function put(cache: ArtifactCache, key: string, value = pattern(100)): Promise<void> {
   assert.is((await cache.getOrFill(key, async () => value)).from, 'prepared');
 }
 
@@ -46,7 +46,7 @@ test('getOrFill: prepares once, and answers from the cache after that, with the 
 test('getOrFill: a hundred at once prepare once', async () => {
   const cache = await openCache(temporaryDirectory(), options);
   let fills = 0;
-  const fill = async (): Promise<Uint8Array> => {
+  const fill = async (): Promise<Uint8Array<ArrayBuffer>> => {
     fills++;
     await new Promise((resolve) => setTimeout(resolve, 20));
     return pattern(10_000);

@@ -38,7 +38,7 @@ export class LmdbBlobs implements Blobs {
     }
   }
 
-  async get(digest: Digest): Promise<Uint8Array | undefined> {
+  async get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const info = this.info(digest);
     if (!info) return undefined;
     const bytes = Buffer.allocUnsafeSlow(info.bytes);

@@ -31,7 +31,7 @@ export class MemoryBlobs implements Blobs {
     return { digest, bytes: meter.bytes };
   }
 
-  async get(digest: Digest): Promise<Uint8Array | undefined> {
+  async get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
     digestBytes(digest);
     const bytes = this.blobs.get(digest);
     if (bytes && `sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest) throw damaged(digest);
