@@ -26,14 +26,14 @@ export type Exchange = {
   end(problem: Problem | undefined): void;
 };
 
-/** The log of one execution; `close` writes out lines that have no end yet. */
-export type ClosableLog = ExecutionLog & { close(): void };
+/** The log of one execution: what the guest writes, and what the node notes of it. `end` gives out lines that have no end yet. */
+export type FunctionLog = ExecutionLog & { note(level: string, message: string): void; end(): void };
 
 /** What an execution needs from the function that it belongs to. */
 export type ExecutionHome = {
   readonly version: number;
   readonly outbound: OutboundHttp;
-  openLog(executionId: string): ClosableLog;
+  openLog(executionId: string): FunctionLog;
   /** Ends an execution that has no guest running yet. */
   abandon(execution: Execution, code: ErrorCode): void;
 };
@@ -63,7 +63,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   run: Run | undefined = undefined;
   queueTimer: NodeJS.Timeout | undefined = undefined;
   readonly #home: ExecutionHome;
-  #log: ClosableLog | undefined = undefined;
+  #log: FunctionLog | undefined = undefined;
 
   constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number) {
     this.id = id;
@@ -73,7 +73,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
     this.arrivedMs = arrivedMs;
   }
 
-  get log(): ClosableLog {
+  get log(): FunctionLog {
     this.#log ??= this.#home.openLog(this.id);
     return this.#log;
   }
@@ -106,8 +106,8 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
     else this.#home.abandon(this, code);
   }
 
-  closeLog(): void {
-    this.#log?.close();
+  endLog(): void {
+    this.#log?.end();
     this.#log = undefined;
   }
 }

@@ -1,19 +1,19 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { OutboundHttp } from '../wasi/context.ts';
-import { type ClosableLog, type Exchange, Execution, type ExecutionHome } from './execution.ts';
+import { type Exchange, Execution, type ExecutionHome, type FunctionLog } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
 import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
 import type { ExecutionFacts, LoadSource } from './record.ts';
 import type { ExecutionRing } from './ring.ts';
-import type { FunctionRunner, RunFailure } from './runner.ts';
+import type { FunctionRunner, RunEnd } from './runner.ts';
 
 /** Executions that may wait for their turn: as many as may run, and at least this many. */
 const queuedAtLeast = 8;
 /** Longest wait for a turn. */
 const queueMs = 1000;
 
-/** A log line of the node about an execution: traps with their backtrace. */
-export type NodeLog = (executionId: string, text: string) => void;
+/** Executions of all functions of a thread: each may be a suspended stack, of which a process bears only so many. */
+export type ThreadLoad = { executions: number; readonly executionsMax: number };
 
 export type ExecutorOptions = {
   function: string;
@@ -22,10 +22,12 @@ export type ExecutorOptions = {
   ids: ExecutionIds;
   ring: ExecutionRing;
   outbound: OutboundHttp;
+  thread: ThreadLoad;
   /** Brings the function's module into this thread. Called again after it rejected. Rejections are `Problem`s. */
   load: () => Promise<{ runner: FunctionRunner; load: LoadSource }>;
-  openLog: (executionId: string) => ClosableLog;
-  nodeLog: NodeLog;
+  openLog: (executionId: string) => FunctionLog;
+  /** Called with each execution that has ended, refused ones too. */
+  onEnd: (execution: Execution) => void;
 };
 
 /** Codes after which the function's log is told what happened. */
@@ -80,18 +82,24 @@ export class FunctionExecutor implements ExecutionHome {
     return this.#runner?.instances ?? 0;
   }
 
+  /** It was retired, and nothing of it is left. */
+  get done(): boolean {
+    return this.#retired && this.inFlight === 0 && this.#queue.size === 0;
+  }
+
   /** Runs one request. Everything that goes wrong is told to `exchange.end`. */
   execute(exchange: Exchange, arrivedMs: number): Execution {
-    const { ids, limits } = this.#options;
+    const { ids, limits, thread } = this.#options;
     const execution = new Execution(ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
     exchange.accept(execution);
-    if (this.inFlight < limits.concurrency) this.#admit(execution);
+    if (thread.executions >= thread.executionsMax) this.#refuse(execution, 'capacity-exhausted');
+    else if (this.inFlight < limits.concurrency) this.#admit(execution);
     else if (this.#queue.size < Math.max(limits.concurrency, queuedAtLeast)) this.#enqueue(execution);
     else this.#refuse(execution, 'capacity-exhausted');
     return execution;
   }
 
-  openLog(executionId: string): ClosableLog {
+  openLog(executionId: string): FunctionLog {
     return this.#options.openLog(executionId);
   }
 
@@ -109,6 +117,11 @@ export class FunctionExecutor implements ExecutionHome {
   /** Brings the module into this thread before anybody asks for it. */
   async preload(): Promise<void> {
     if (!this.#runner) await this.#load();
+  }
+
+  /** Drops instances that nobody used for `idleMs`. */
+  sweep(idleMs: number): void {
+    this.#runner?.sweep(idleMs);
   }
 
   /** Lets go of a module that nobody has asked for in `idleMs`; the next execution loads it again. */
@@ -149,11 +162,9 @@ export class FunctionExecutor implements ExecutionHome {
       },
       (error: unknown) => {
         if (!this.#loading.delete(execution)) return;
-        this.#finish(execution, {
-          problem: error instanceof Problem ? error : new Problem('internal', `cannot load "${this.#options.function}": ${String(error)}`),
-          backtrace: undefined,
-          exited: false,
-        });
+        const problem = error instanceof Problem ? error : new Problem('internal', `cannot load "${this.#options.function}": ${String(error)}`);
+        this.#close(execution, problem, undefined);
+        this.#next();
       },
     );
   }
@@ -180,14 +191,12 @@ export class FunctionExecutor implements ExecutionHome {
     execution.load = this.#loadSource;
     if (this.#loading.size === 0) this.#loadSource = 'thread';
     this.#running.add(execution);
+    this.#options.thread.executions++;
     this.#deadline ??= setTimeout(this.#endOverdue, this.#options.limits.timeMs);
     const run = runner.run(execution.exchange.request, execution.exchange.response, execution);
     execution.run = run;
     if (execution.stopCode) run.stop(execution.stopCode, execution.stopCode);
-    run.ended.then(({ failure, meter }) => {
-      execution.meter = meter;
-      this.#finish(execution, failure);
-    });
+    run.ended.then((end) => this.#finish(execution, end));
   }
 
   /** One timer serves all executions: they have the same limit, so the oldest is the next to be overdue. */
@@ -204,9 +213,11 @@ export class FunctionExecutor implements ExecutionHome {
     }
   };
 
-  #finish(execution: Execution, failure: RunFailure | undefined): void {
+  #finish(execution: Execution, end: RunEnd): void {
+    execution.meter = end.meter;
     this.#running.delete(execution);
-    this.#close(execution, outcomeOf(execution, failure, this.#options.function, this.#options.limits), failure?.backtrace);
+    this.#options.thread.executions--;
+    this.#close(execution, outcomeOf(execution, end, this.#options.function, this.#options.limits), end.failure?.backtrace);
     this.#next();
   }
 
@@ -221,15 +232,13 @@ export class FunctionExecutor implements ExecutionHome {
     execution.state = problem ? 'failed' : 'succeeded';
     execution.code = problem?.code;
     execution.exchange.end(problem);
-    execution.closeLog();
-    if (problem && logged.has(problem.code)) this.#tell(execution, problem, backtrace);
+    if (problem && logged.has(problem.code)) {
+      execution.log.note('error', `${this.#options.function}@${this.version} ${problem.code}: ${problem.message}${backtrace ? `\n${backtrace}` : ''}`);
+    }
+    execution.endLog();
     execution.releasedMs = performance.now();
     this.#options.ring.add(execution);
-  }
-
-  #tell(execution: Execution, problem: Problem, backtrace: string | undefined): void {
-    const { function: name, nodeLog } = this.#options;
-    nodeLog(execution.id, `${name}@${this.version} ${problem.code}: ${problem.message}${backtrace ? `\n${backtrace}` : ''}`);
+    this.#options.onEnd(execution);
   }
 
   #next(): void {
@@ -244,7 +253,7 @@ export class FunctionExecutor implements ExecutionHome {
   }
 
   #closeIfDone(): void {
-    if (!this.#retired || this.inFlight > 0 || this.#queue.size > 0) return;
+    if (!this.done) return;
     clearTimeout(this.#deadline);
     this.#runner?.close();
   }

@@ -1,6 +1,6 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { Execution } from './execution.ts';
-import type { RunFailure } from './runner.ts';
+import type { RunEnd } from './runner.ts';
 
 /** What of a function's limits an execution is told about when it is ended. */
 export type OutcomeLimits = { timeMs: number; cpuMs: number; bodyMib: number };
@@ -25,12 +25,17 @@ const stopMessage = (code: ErrorCode, name: string, limits: OutcomeLimits): stri
 export const stopProblem = (code: ErrorCode, name: string, limits: OutcomeLimits): Problem => new Problem(code, stopMessage(code, name, limits));
 
 /** What an execution that has ended comes to: a problem, or undefined when the guest's response is whole. */
-export const outcomeOf = (execution: Execution, failure: RunFailure | undefined, name: string, limits: OutcomeLimits): Problem | undefined => {
+export const outcomeOf = (
+  execution: Execution,
+  { failure, response }: Pick<RunEnd, 'failure' | 'response'>,
+  name: string,
+  limits: OutcomeLimits,
+): Problem | undefined => {
   const { exchange, stopCode } = execution;
   if (stopCode) return stopProblem(stopCode, name, limits);
   if (exchange.refused) return exchange.refused;
-  if (failure && !(failure.exited && exchange.complete)) return failure.problem;
-  if (exchange.status === 0) return new Problem('guest-no-response', `"${name}" returned without setting a response`);
-  if (!exchange.complete) return new Problem('guest-no-response', `"${name}" returned before it finished the body of its response`);
-  return undefined;
+  if (failure && !(failure.exited && response === 'finished')) return failure.problem;
+  if (response === 'finished') return undefined;
+  const what = response === 'unset' ? 'setting a response' : 'finishing the body of its response';
+  return new Problem('guest-no-response', `"${name}" returned without ${what}`);
 };

@@ -10,7 +10,13 @@ export type RunMeter = { cpuUs: number; wallUs: number; memoryBytesPeak: number;
 /** Why a guest did not end by returning. `exited` when it called exit without an error: not a failure if it has answered. */
 export type RunFailure = { problem: Problem; backtrace: string | undefined; exited: boolean };
 
-export type RunEnd = { failure: RunFailure | undefined; meter: RunMeter };
+/**
+ * What became of the response by the end of the run: `unset` if the guest gave none, `failed` if it gave an error-code,
+ * `aborted` if its body is not whole, `finished` if nothing more is needed from the guest.
+ */
+export type ResponseState = 'unset' | 'failed' | 'open' | 'aborted' | 'finished';
+
+export type RunEnd = { failure: RunFailure | undefined; response: ResponseState; meter: RunMeter };
 
 /** One run under way. `ended` never rejects; it resolves when the instance is free or gone. */
 export type Run = {

@@ -9,7 +9,7 @@ import type { GuestRequest, HeaderList } from '../wasi/context.ts';
 import { HttpExchange } from './exchange.ts';
 import { guestHeaders } from './headers.ts';
 import { RouteMatcher } from './matcher.ts';
-import { sendProblem } from './problem.ts';
+import { hasBody, sendProblem } from './problem.ts';
 import { RequestBody } from './request-body.ts';
 import { hostOf, pathOf, type RequestTarget, readTarget, stripPrefix } from './target.ts';
 
@@ -78,8 +78,7 @@ const otherRequests = (): RequestListener => {
 };
 
 const bodyOf = (incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: number, expectsContinue: boolean, tooLarge: () => void): RequestBody | null => {
-  const { headers } = incoming;
-  if (headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0') return null;
+  if (!hasBody(incoming)) return null;
   return new RequestBody(incoming, { bytesMax, tooLarge, ...(expectsContinue ? { wanted: () => outgoing.writeContinue() } : {}) });
 };
 

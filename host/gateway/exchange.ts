@@ -104,7 +104,7 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
     if (chunk.byteLength === 0 || this.refused) return;
     this.bytesOut += chunk.byteLength;
     if (withoutBody(this.#incoming.method, this.status)) return;
-    if (this.bytesOut > (this.#head?.length ?? Number.POSITIVE_INFINITY)) this.#breakOff();
+    if (this.bytesOut > (this.#head?.length ?? Number.POSITIVE_INFINITY)) throw this.#breakOff();
     this.#pendingBytes += chunk.byteLength;
     if (this.#sent) {
       this.#send(chunk);
@@ -126,7 +126,10 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
 
   finish(trailers?: HeaderList): void {
     if (this.complete || this.#aborted) return;
-    if ((this.#head?.length ?? this.bytesOut) !== this.bytesOut && !withoutBody(this.#incoming.method, this.status)) this.#breakOff();
+    if ((this.#head?.length ?? this.bytesOut) !== this.bytesOut && !withoutBody(this.#incoming.method, this.status)) {
+      this.#breakOff();
+      return;
+    }
     if (trailers && trailers.length > 0) {
       this.sendHeld();
       if (this.#outgoing.chunkedEncoding) this.#outgoing.addTrailers(trailerLines(trailers));
@@ -166,11 +169,11 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
   }
 
   /** The guest's body is not as long as it said. */
-  #breakOff(): never {
+  #breakOff(): ByteStreamError {
     const message = `the guest announced a body of ${this.#head?.length} bytes and sent ${this.bytesOut}`;
     this.refused ??= new Problem('guest-no-response', message);
     this.abort(message);
-    throw new ByteStreamError('HTTP-response-body-size', message);
+    return new ByteStreamError('HTTP-response-body-size', message);
   }
 
   #sendWhole(): void {

@@ -14,6 +14,9 @@ export const errorBody = (problem: Problem, accept: string | undefined): ErrorBo
   return { contentType: 'text/plain; charset=utf-8', body: `${status} ${problem.code}\n${title}\n${detail}\n${remedy}\n` };
 };
 
+/** Whether a request announces a body. */
+export const hasBody = ({ headers }: IncomingMessage): boolean => headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+
 const isRetryable = (problem: Problem): boolean => problem.status === 503;
 
 /** Answers a request with a problem. `lines` are further headers, names and values in turn. */
@@ -22,8 +25,7 @@ export const sendProblem = (incoming: IncomingMessage, outgoing: ServerResponse,
   const { contentType, body } = errorBody(problem, incoming.headers.accept);
   const head = ['content-type', contentType, 'content-length', String(Buffer.byteLength(body)), 'cache-control', 'no-store', ...lines];
   if (isRetryable(problem)) head.push('retry-after', retryAfterSeconds);
-  if (!incoming.complete) head.push('connection', 'close');
-  // 499 is only for our own records: the client that it names is gone.
+  if (hasBody(incoming) && !incoming.complete) head.push('connection', 'close');
   outgoing.writeHead(problem.status, head);
   outgoing.end(body);
 };

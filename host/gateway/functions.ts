@@ -1,0 +1,127 @@
+import type { OutboundClient } from '../capability/outbound-http.ts';
+import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
+import type { Execution } from '../execution/execution.ts';
+import { FunctionExecutor, type ThreadLoad } from '../execution/executor.ts';
+import type { ExecutionIds } from '../execution/id.ts';
+import { createPoolRunner } from '../execution/pool-runner.ts';
+import { describeExecution, type ExecutionRecord } from '../execution/record.ts';
+import { ExecutionRing } from '../execution/ring.ts';
+import { ExecutionLog } from '../telemetry/execution-log.ts';
+import type { LogRecord } from '../telemetry/log-record.ts';
+import type { Grant } from '../wasi/context.ts';
+import type { ModuleLoader } from './module-loader.ts';
+
+/** Largest scratch directory of an execution, all its files together. */
+const scratchBytesMax = 64 * 1024 * 1024;
+
+export type FunctionsOptions = {
+  ids: ExecutionIds;
+  loader: ModuleLoader;
+  outbound: OutboundClient;
+  load: ThreadLoad;
+  pushLog: (record: LogRecord) => void;
+  onEnd: (execution: Execution) => void;
+};
+
+type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing };
+
+const grantOf = ({ env, config, outboundHosts, scratch }: DeployedVersion): Grant => ({
+  env,
+  config: new Map(config),
+  outboundHosts,
+  scratch,
+  scratchBytesMax,
+});
+
+/**
+ * The versions that one thread runs. A version begins with the first route table that has it and ends, after its last
+ * execution, with the first that has not. The executions of a function are kept over its versions.
+ */
+export class Functions {
+  readonly #options: FunctionsOptions;
+  readonly #served = new Map<string, Served>();
+  readonly #retiring = new Set<Served>();
+  readonly #rings = new Map<string, ExecutionRing>();
+
+  constructor(options: FunctionsOptions) {
+    this.#options = options;
+  }
+
+  executorOf(key: string): FunctionExecutor | undefined {
+    return this.#served.get(key)?.executor;
+  }
+
+  /** Makes executors for the versions of a table; to be called before requests are routed by it. */
+  begin(table: RouteTable): FunctionExecutor[] {
+    const fresh = table.functions.filter(({ key }) => !this.#served.has(key));
+    for (const version of fresh) this.#served.set(version.key, this.#serve(version));
+    return fresh.map(({ key }) => this.#served.get(key)?.executor as FunctionExecutor);
+  }
+
+  /** Ends the versions that the table no longer has; to be called when requests are routed by it. */
+  end(table: RouteTable): void {
+    const keys = new Set(table.functions.map(({ key }) => key));
+    const names = new Set(table.functions.map(({ tenant, function: name }) => `${tenant}/${name}`));
+    for (const [key, served] of this.#served) {
+      if (keys.has(key)) continue;
+      this.#served.delete(key);
+      this.#retiring.add(served);
+      served.executor.retire();
+    }
+    for (const name of this.#rings.keys()) if (!names.has(name)) this.#rings.delete(name);
+  }
+
+  find(id: string): ExecutionRecord | undefined {
+    for (const { version, executor, ring } of this.#all()) {
+      const facts = executor.find(id) ?? ring.find(id);
+      if (facts) return describeExecution(version.tenant, version.function, facts);
+    }
+    return undefined;
+  }
+
+  /** Drops instances and modules that were not used for long. */
+  sweep(moduleIdleMs: number): void {
+    for (const { version, executor } of this.#all()) {
+      executor.sweep(version.idleMs);
+      executor.unloadIdle(moduleIdleMs);
+    }
+    for (const served of this.#retiring) if (served.executor.done) this.#retiring.delete(served);
+  }
+
+  numbers(): { inFlight: number; queued: number; instances: number } {
+    const sum = { inFlight: 0, queued: 0, instances: 0 };
+    for (const { executor } of this.#all()) {
+      sum.inFlight += executor.inFlight;
+      sum.queued += executor.queued;
+      sum.instances += executor.instances;
+    }
+    return sum;
+  }
+
+  stopAll(): void {
+    for (const { executor } of this.#all()) executor.stopAll('unavailable');
+  }
+
+  *#all(): Iterable<Served> {
+    yield* this.#served.values();
+    yield* this.#retiring;
+  }
+
+  #serve(version: DeployedVersion): Served {
+    const { tenant, function: name } = version;
+    const ring = this.#rings.get(`${tenant}/${name}`) ?? new ExecutionRing();
+    this.#rings.set(`${tenant}/${name}`, ring);
+    return { version, ring, executor: this.#makeExecutor(version, ring) };
+  }
+
+  #makeExecutor(version: DeployedVersion, ring: ExecutionRing): FunctionExecutor {
+    const { ids, loader, outbound, load: thread, pushLog, onEnd } = this.#options;
+    const { tenant, function: name, limits, instance: mode } = version;
+    const load = async () => {
+      const { artifact, load: from } = await loader.load(version.digest);
+      return { runner: createPoolRunner({ function: name, artifact, grant: grantOf(version), limits, mode }), load: from };
+    };
+    const openLog = (execution: string) => new ExecutionLog({ execution, tenant, function: name, version: version.version }, pushLog);
+    return new FunctionExecutor({ function: name, version: version.version, limits, ids, ring, outbound, thread, load, openLog, onEnd });
+  }
+}

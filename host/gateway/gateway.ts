@@ -1,0 +1,175 @@
+import { Worker } from 'node:worker_threads';
+import { Problem } from '../base/errors.ts';
+import type { RouteTable } from '../deploy/route-table.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { LogRecord } from '../telemetry/log-record.ts';
+import type { Artifacts } from './artifacts.ts';
+import type { FromGateway, GatewayNumbers, GatewaySettings, ToGateway } from './protocol.ts';
+
+/** A thread answers within this time, or it hangs. */
+const answerMs = 20_000;
+const pingMs = 2000;
+
+export type GatewayEvents = {
+  artifacts: Artifacts;
+  onLogs: (records: LogRecord[], dropped: number) => void;
+  /** The thread is gone without having been asked to. */
+  onDeath: (reason: string) => void;
+};
+
+type Waiting<T> = { resolve: (value: T) => void; reject: (error: Problem) => void };
+
+const later = <T>(): { promise: Promise<T>; waiting: Waiting<T> } => {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  promise.catch(() => undefined);
+  return { promise, waiting: { resolve, reject } };
+};
+
+/**
+ * The supervisor's side of one gateway thread. Begins with a fresh thread; ends with `stop`, or when the thread dies or
+ * hangs: then all that is asked of it rejects.
+ */
+export class Gateway {
+  readonly id: number;
+  readonly #worker: Worker;
+  readonly #events: GatewayEvents;
+  readonly #stopped = later<void>();
+  readonly #gone = later<never>();
+  readonly #records = new Map<number, Waiting<ExecutionRecord | undefined>>();
+  readonly #counts = new Map<number, Waiting<GatewayNumbers>>();
+  readonly #routings = new Map<number, Waiting<void>>();
+  #listening: Waiting<number> | undefined;
+  #requests = 0;
+  #stopping = false;
+  #lastError: unknown;
+  #heardMs = performance.now();
+  readonly #pinger: NodeJS.Timeout;
+
+  constructor(settings: GatewaySettings, events: GatewayEvents) {
+    this.id = settings.id;
+    this.#events = events;
+    this.#worker = new Worker(new URL(`./thread${/\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.ts'}`, import.meta.url), {
+      name: `gateway ${settings.id}`,
+      workerData: settings,
+    });
+    this.#worker.on('message', this.#take);
+    this.#worker.on('error', (error) => {
+      this.#lastError = error;
+    });
+    this.#worker.on('exit', () => this.#end());
+    this.#pinger = setInterval(() => this.#ping(), pingMs).unref();
+  }
+
+  /** Resolves when the thread routes by this table. */
+  route(table: RouteTable): Promise<void> {
+    const { promise, waiting } = later<void>();
+    this.#routings.set(table.version, waiting);
+    this.#post({ kind: 'routes', table });
+    return this.#answer(promise);
+  }
+
+  /** @returns the port @throws Problem `address-in-use` */
+  listen(port: number): Promise<number> {
+    const { promise, waiting } = later<number>();
+    this.#listening = waiting;
+    this.#post({ kind: 'listen', port });
+    return this.#answer(promise);
+  }
+
+  find(execution: string): Promise<ExecutionRecord | undefined> {
+    const { promise, waiting } = later<ExecutionRecord | undefined>();
+    const request = ++this.#requests;
+    this.#records.set(request, waiting);
+    this.#post({ kind: 'find', request, execution });
+    return this.#answer(promise);
+  }
+
+  count(): Promise<GatewayNumbers> {
+    const { promise, waiting } = later<GatewayNumbers>();
+    const request = ++this.#requests;
+    this.#counts.set(request, waiting);
+    this.#post({ kind: 'count', request });
+    return this.#answer(promise);
+  }
+
+  /** Requests under way finish for at most `graceMs`; resolves when the thread has ended. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    this.#post({ kind: 'stop', graceMs });
+    const force = setTimeout(() => void this.#worker.terminate(), graceMs + answerMs);
+    await Promise.race([this.#stopped.promise, this.#gone.promise]).catch(() => undefined);
+    clearTimeout(force);
+    await this.#worker.terminate();
+  }
+
+  /** What the thread was asked, or a problem if it dies or does not answer. */
+  async #answer<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([promise, this.#gone.promise]);
+  }
+
+  #post(message: ToGateway): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** A thread that answers nothing for long hangs: it is ended, and its requests with it. */
+  #ping(): void {
+    if (performance.now() - this.#heardMs > answerMs) {
+      this.#lastError ??= new Error(`no answer for ${answerMs} ms`);
+      void this.#worker.terminate();
+    } else this.#post({ kind: 'ping' });
+  }
+
+  #end(): void {
+    clearInterval(this.#pinger);
+    const reason = this.#lastError instanceof Error ? (this.#lastError.stack ?? this.#lastError.message) : String(this.#lastError ?? 'it ended by itself');
+    this.#gone.waiting.reject(new Problem('unavailable', `gateway thread ${this.id} is gone`));
+    if (!this.#stopping) this.#events.onDeath(reason);
+  }
+
+  readonly #take = (message: FromGateway): void => {
+    this.#heardMs = performance.now();
+    switch (message.kind) {
+      case 'routing':
+        this.#routings.get(message.version)?.resolve();
+        this.#routings.delete(message.version);
+        break;
+      case 'listening':
+        this.#listening?.resolve(message.port);
+        break;
+      case 'not-listening':
+        this.#listening?.reject(new Problem(message.code, message.message));
+        break;
+      case 'artifact-wanted':
+        void this.#sendArtifact(message.request, message.digest);
+        break;
+      case 'found':
+        this.#records.get(message.request)?.resolve(message.record ?? undefined);
+        this.#records.delete(message.request);
+        break;
+      case 'numbers':
+        this.#counts.get(message.request)?.resolve(message.numbers);
+        this.#counts.delete(message.request);
+        break;
+      case 'pong':
+        break;
+      case 'logs':
+        this.#post({ kind: 'logs-taken' });
+        this.#events.onLogs(message.records, message.dropped);
+        break;
+      case 'stopped':
+        this.#stopped.waiting.resolve();
+        break;
+      default:
+        message satisfies never;
+    }
+  };
+
+  async #sendArtifact(request: number, digest: string): Promise<void> {
+    try {
+      this.#post({ kind: 'artifact', request, ...(await this.#events.artifacts.compile(digest)) });
+    } catch (error) {
+      const { code, message } = error instanceof Problem ? error : new Problem('internal', `cannot load module ${digest}: ${String(error)}`);
+      this.#post({ kind: 'artifact-refused', request, code, message });
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import { createServer } from 'node:net';
+import { Problem } from '../base/errors.ts';
+import type { Address } from '../config/address.ts';
+import type { RouteTable } from '../deploy/route-table.ts';
+import { gatewayMax, gatewayOf } from '../execution/id.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { LogRecord } from '../telemetry/log-record.ts';
+import type { NodeLog } from '../telemetry/node-log.ts';
+import type { Artifacts } from './artifacts.ts';
+import { Gateway } from './gateway.ts';
+import type { GatewayNumbers, GatewaySettings } from './protocol.ts';
+
+export type GatewaysOptions = {
+  http: Address;
+  /** Threads wanted; one where the platform cannot share a port. */
+  threads: number;
+  settings: Omit<GatewaySettings, 'id' | 'host' | 'reusePort' | 'executionsMax'>;
+  artifacts: Artifacts;
+  onLogs: (records: LogRecord[], dropped: number) => void;
+  log: Pick<NodeLog, 'error'>;
+};
+
+/** Suspended stacks that one process bears, with room to spare: it aborts near 14,000. */
+const executionsMax = 8000;
+const restartMs = { min: 50, max: 5000 };
+/** A thread that lived so long begins with the shortest wait again. */
+const healthyMs = 10_000;
+
+/** Where several sockets can share a port. */
+const canShare = process.platform === 'linux';
+
+/** Refuses a port that others use: a shared one would be shared with them too. */
+const checkFree = ({ host, port }: Address): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+      const why = error.code === 'EADDRINUSE' ? 'another process does' : error.message;
+      reject(new Problem(error.code === 'EADDRINUSE' ? 'address-in-use' : 'config-invalid', `cannot listen on ${where}: ${why}`));
+    });
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
+  });
+
+/**
+ * All gateway threads. A thread that dies is started again: requests on it fail, others go on. Begins with `start`,
+ * takes requests from `listen` to `stop`.
+ */
+export class Gateways {
+  readonly #options: GatewaysOptions;
+  readonly #threads: number;
+  readonly #live = new Map<number, Gateway>();
+  #table: RouteTable | undefined;
+  #port: number | undefined;
+  #stopping = false;
+
+  constructor(options: GatewaysOptions) {
+    this.#options = options;
+    this.#threads = canShare ? Math.min(options.threads, gatewayMax + 1) : 1;
+  }
+
+  /** @throws Problem `address-in-use` before any thread is started */
+  async start(): Promise<void> {
+    if (this.#options.http.port !== 0) await checkFree(this.#options.http);
+    for (let id = 0; id < this.#threads; id++) this.#live.set(id, this.#spawn(id, 0));
+  }
+
+  /** Resolves when all threads route by this table; a thread that dies meanwhile begins with it. */
+  async route(table: RouteTable): Promise<void> {
+    this.#table = table;
+    await Promise.allSettled(this.#all().map((gateway) => gateway.route(table)));
+  }
+
+  /** @returns the port */
+  async listen(): Promise<number> {
+    const [first, ...others] = this.#all();
+    if (!first) throw new Problem('unavailable', 'cannot listen: no gateway thread is there');
+    const port = await first.listen(this.#options.http.port);
+    this.#port = port;
+    await Promise.all(others.map((gateway) => gateway.listen(port)));
+    return port;
+  }
+
+  /** Threads that should be there and are not. */
+  get missing(): number {
+    return this.#threads - this.#live.size;
+  }
+
+  async find(execution: string): Promise<ExecutionRecord | undefined> {
+    const id = gatewayOf(execution);
+    const gateway = id === undefined ? undefined : this.#live.get(id);
+    return gateway?.find(execution).catch(() => undefined);
+  }
+
+  /** Numbers of all threads that answer. */
+  async count(): Promise<({ id: number } & GatewayNumbers)[]> {
+    const counted = await Promise.allSettled(this.#all().map(async (gateway) => ({ id: gateway.id, ...(await gateway.count()) })));
+    return counted.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#all().map((gateway) => gateway.stop(graceMs)));
+  }
+
+  #all(): Gateway[] {
+    return [...this.#live.values()];
+  }
+
+  #spawn(id: number, waitedMs: number): Gateway {
+    const { http, settings, artifacts, onLogs } = this.#options;
+    const startedMs = performance.now();
+    const onDeath = (reason: string): void => {
+      this.#live.delete(id);
+      if (this.#stopping) return;
+      this.#options.log.error({ gateway: id, reason }, 'a gateway thread died');
+      const waitMs = performance.now() - startedMs > healthyMs ? restartMs.min : Math.min(Math.max(waitedMs * 2, restartMs.min), restartMs.max);
+      setTimeout(() => void this.#restart(id, waitMs), waitMs).unref();
+    };
+    const whole = { ...settings, id, host: http.host, reusePort: this.#threads > 1, executionsMax: Math.floor(executionsMax / this.#threads) };
+    return new Gateway(whole, { artifacts, onLogs, onDeath });
+  }
+
+  async #restart(id: number, waitedMs: number): Promise<void> {
+    if (this.#stopping) return;
+    const gateway = this.#spawn(id, waitedMs);
+    this.#live.set(id, gateway);
+    try {
+      if (this.#table) await gateway.route(this.#table);
+      if (this.#port !== undefined) await gateway.listen(this.#port);
+    } catch (error) {
+      this.#options.log.error({ gateway: id, error: String(error) }, 'a gateway thread could not be started again');
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import type { ErrorCode } from '../base/errors.ts';
+import type { RouteTable } from '../deploy/route-table.ts';
+import type { CompiledArtifact } from '../execution/pool-runner.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { MetricSnapshot } from '../telemetry/instruments.ts';
+import type { LogRecord } from '../telemetry/log-record.ts';
+import type { LogLimits } from '../telemetry/log-ring.ts';
+
+/** What a gateway thread is started with. */
+export type GatewaySettings = {
+  /** Number of the thread; execution ids name it. */
+  id: number;
+  host: string;
+  /** Whether other threads listen on the same port. */
+  reusePort: boolean;
+  /** Longest time that any execution may take. */
+  timeMsMax: number;
+  /** A module that nobody asked for so long is let go. */
+  moduleIdleMs: number;
+  /** Executions at once, of all functions of the thread. */
+  executionsMax: number;
+  /** Log lines of each function in one batch. */
+  logLimits: LogLimits;
+  /** Ports of this machine that guests reach only if their grant names them. */
+  reservedPorts: number[];
+};
+
+/** From the supervisor to a gateway thread. */
+export type ToGateway =
+  /** Route by this table from now on; answered by `routing`. */
+  | { kind: 'routes'; table: RouteTable }
+  /** Port 0: any free one. Answered by `listening` or `not-listening`. */
+  | { kind: 'listen'; port: number }
+  /** Answers `artifact-wanted`. */
+  | { kind: 'artifact'; request: number; artifact: CompiledArtifact; from: 'cache' | 'prepared' }
+  | { kind: 'artifact-refused'; request: number; code: ErrorCode; message: string }
+  /** Answered by `found`. */
+  | { kind: 'find'; request: number; execution: string }
+  /** Answered by `numbers`. */
+  | { kind: 'count'; request: number }
+  /** Answered by `pong`. */
+  | { kind: 'ping' }
+  /** A batch of logs has been taken. */
+  | { kind: 'logs-taken' }
+  /** Take no more requests, let those under way finish for at most `graceMs`, then end. Answered by `stopped`. */
+  | { kind: 'stop'; graceMs: number };
+
+/** The state of a gateway thread in numbers. */
+export type GatewayNumbers = { inFlight: number; queued: number; instances: number; metrics: MetricSnapshot[] };
+
+/** From a gateway thread to the supervisor. */
+export type FromGateway =
+  | { kind: 'routing'; version: number }
+  | { kind: 'listening'; port: number }
+  | { kind: 'not-listening'; code: ErrorCode; message: string }
+  | { kind: 'artifact-wanted'; request: number; digest: string }
+  | { kind: 'found'; request: number; record: ExecutionRecord | null }
+  | { kind: 'numbers'; request: number; numbers: GatewayNumbers }
+  | { kind: 'pong' }
+  | { kind: 'logs'; records: LogRecord[]; dropped: number }
+  | { kind: 'stopped' };

@@ -1,0 +1,153 @@
+/**
+ * A gateway thread: takes requests, runs functions, answers. Begins when the supervisor starts it; ends with `stop`.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { Problem } from '../base/errors.ts';
+import { createOutboundHttp } from '../capability/outbound-http.ts';
+import type { RouteTable } from '../deploy/route-table.ts';
+import type { Execution } from '../execution/execution.ts';
+import type { FunctionExecutor, ThreadLoad } from '../execution/executor.ts';
+import { ExecutionIds } from '../execution/id.ts';
+import { LogBatch } from '../telemetry/log-batch.ts';
+import { Metrics, statusClass } from '../telemetry/metrics.ts';
+import { createGatewayApp, type GatewayApp } from './app.ts';
+import { Functions } from './functions.ts';
+import { createHttp1Listener } from './listener.ts';
+import { ModuleLoader } from './module-loader.ts';
+import type { FromGateway, GatewaySettings, ToGateway } from './protocol.ts';
+
+/** Batches of logs on their way to the supervisor; more are dropped. */
+const logBatchesMax = 8;
+/** Modules that are loaded before anybody asks, when a route table brings them. */
+const preloadedMax = 64;
+const preloadedAtOnce = 2;
+const sweepMs = 1000;
+
+const settings = workerData as GatewaySettings;
+const port = parentPort;
+if (!port) throw new Error('a gateway is started as a worker thread');
+const post = (message: FromGateway): void => port.postMessage(message);
+
+const metrics = new Metrics();
+const thread: ThreadLoad = { executions: 0, executionsMax: settings.executionsMax };
+const loader = new ModuleLoader(post);
+const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
+
+let logBatches = 0;
+const postLogs: ConstructorParameters<typeof LogBatch>[0] = (records, dropped) => {
+  if (logBatches >= logBatchesMax) {
+    metrics.logLinesDropped.add('', records.length + dropped);
+    return;
+  }
+  logBatches++;
+  post({ kind: 'logs', records, dropped });
+};
+const logs = new LogBatch(postLogs, settings.logLimits);
+
+const countExecution = (execution: Execution): void => {
+  metrics.executions.add(execution.code ?? 'ok');
+  metrics.requests.add(statusClass(execution.status));
+  metrics.requestSeconds.observe((execution.endedMs - execution.arrivedMs) / 1000);
+  metrics.executionCpuSeconds.add('', execution.meter.cpuUs / 1e6);
+  metrics.loads.add(execution.load);
+  if (execution.bytesIn > 0) metrics.bodyBytes.add('in', execution.bytesIn);
+  if (execution.bytesOut > 0) metrics.bodyBytes.add('out', execution.bytesOut);
+};
+
+const functions = new Functions({
+  ids: new ExecutionIds(settings.id),
+  loader,
+  outbound,
+  load: thread,
+  pushLog: (record) => {
+    metrics.logLines.add(record.stream);
+    logs.push(record);
+  },
+  onEnd: countExecution,
+});
+
+let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);
+const listener = createHttp1Listener((incoming, outgoing, expectsContinue) => app(incoming, outgoing, expectsContinue), settings.timeMsMax);
+
+const preload = async (executors: FunctionExecutor[]): Promise<void> => {
+  const waiting = executors.slice(0, preloadedMax);
+  const loadNext = async (): Promise<void> => {
+    for (let executor = waiting.shift(); executor; executor = waiting.shift()) await executor.preload().catch(() => undefined);
+  };
+  await Promise.all(Array.from({ length: preloadedAtOnce }, loadNext));
+};
+
+const route = (table: RouteTable): void => {
+  const fresh = functions.begin(table);
+  app = createGatewayApp(table, (key) => functions.executorOf(key));
+  functions.end(table);
+  post({ kind: 'routing', version: table.version });
+  void preload(fresh);
+};
+
+const listen = async (portWanted: number): Promise<void> => {
+  try {
+    post({ kind: 'listening', port: await listener.listen({ host: settings.host, port: portWanted, reusePort: settings.reusePort }) });
+  } catch (error) {
+    const problem = error instanceof Problem ? error : new Problem('internal', String(error));
+    post({ kind: 'not-listening', code: problem.code, message: problem.message });
+  }
+};
+
+const count = (request: number): void => {
+  const numbers = functions.numbers();
+  metrics.executionsInFlight.set('', numbers.inFlight);
+  metrics.instances.set('', numbers.instances);
+  post({ kind: 'numbers', request, numbers: { ...numbers, metrics: metrics.snapshot() } });
+};
+
+const sweeper = setInterval(() => functions.sweep(settings.moduleIdleMs), Math.min(sweepMs, Math.max(50, settings.moduleIdleMs / 4)));
+
+const stop = async (graceMs: number): Promise<void> => {
+  const lastChanceMs = graceMs + 1000;
+  const force = setTimeout(() => functions.stopAll(), graceMs);
+  await listener.close(lastChanceMs);
+  clearTimeout(force);
+  clearInterval(sweeper);
+  functions.stopAll();
+  await outbound.close();
+  logs.close();
+  post({ kind: 'stopped' });
+  port.close();
+};
+
+const take = (message: ToGateway): void => {
+  switch (message.kind) {
+    case 'routes':
+      route(message.table);
+      break;
+    case 'listen':
+      void listen(message.port);
+      break;
+    case 'artifact':
+      loader.take(message.request, message.artifact, message.from);
+      break;
+    case 'artifact-refused':
+      loader.refuse(message.request, message.code, message.message);
+      break;
+    case 'find':
+      post({ kind: 'found', request: message.request, record: functions.find(message.execution) ?? null });
+      break;
+    case 'count':
+      count(message.request);
+      break;
+    case 'ping':
+      post({ kind: 'pong' });
+      break;
+    case 'logs-taken':
+      logBatches--;
+      break;
+    case 'stop':
+      void stop(message.graceMs);
+      break;
+    default:
+      message satisfies never;
+  }
+};
+
+port.on('message', take);

@@ -1,0 +1,249 @@
+/**
+ * Puts a node together: the only file that names implementations. A node begins with `startNode`, when it has its data
+ * directory to itself, and ends with `close`, when its requests have been answered.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Problem } from './base/errors.ts';
+import { type Address, formatAddress } from './config/address.ts';
+import { DataFiles } from './config/data-files.ts';
+import type { NodeConfig } from './config/schema.ts';
+import { createControlApp } from './control/app.ts';
+import type { ControlDeps, NodeInfo } from './control/deps.ts';
+import { problemResponse } from './control/problem.ts';
+import { serveControl } from './control/server.ts';
+import { createDeployments, type Deployments } from './deploy/deployments.ts';
+import { deployExamples } from './deploy/examples.ts';
+import type { ModuleSummary } from './deploy/model.ts';
+import { defaultRoutes } from './deploy/route.ts';
+import type { RouteTable } from './deploy/route-table.ts';
+import { type Artifacts, createArtifacts } from './gateway/artifacts.ts';
+import { Gateways } from './gateway/gateways.ts';
+import { invokeThroughGateway } from './gateway/invoke.ts';
+import { PROFILE } from './module/artifact.ts';
+import { type ArtifactCache, artifactKey, openCache } from './module/cache.ts';
+import { Preparer } from './module/preparer.ts';
+import { openStore } from './store/lmdb/store.ts';
+import type { Store } from './store/store.ts';
+import { exposeMetrics } from './telemetry/exposition.ts';
+import { LogHub } from './telemetry/log-hub.ts';
+import { Metrics, statusClass } from './telemetry/metrics.ts';
+import { createNodeLog, type NodeLog } from './telemetry/node-log.ts';
+import { hostInterfaces } from './wasi/p2/index.ts';
+
+export type NodeOptions = {
+  /** Deploy the functions of fixtures/examples.json, once for each data directory. */
+  examples?: boolean;
+  /** How long requests under way may take when the node closes; default 10,000. */
+  graceMs?: number;
+};
+
+/** A node that answers. The URLs are such that a client on this machine can use them. */
+export type RunningNode = { httpUrl: string; controlUrl: string; close(): Promise<void> };
+
+const graceMsDefault = 10_000;
+const sweepEveryMs = 3_600_000;
+const prepareIdleMs = 300_000;
+const secretKeyBytes = 32;
+/** Logs of all functions together. */
+const logBytesMax = 256 * 1024 * 1024;
+/** Log lines of one function that a gateway thread hands over at once. */
+const logBatchLimits = { linesMax: 1000, bytesMax: 1024 * 1024 };
+
+const examplesList = new URL('../fixtures/examples.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+/** An address as a client on this machine reaches it. */
+const reachable = ({ host, port }: Address): Address => ({ host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port });
+
+const urlOf = (address: Address): string => `http://${formatAddress(reachable(address))}`;
+
+type Fetch = (request: Request) => Response | Promise<Response>;
+
+/** What is made first and closed last: everything that holds data. */
+type Ground = {
+  config: NodeConfig;
+  files: DataFiles;
+  log: NodeLog;
+  metrics: Metrics;
+  logs: LogHub;
+  store: Store;
+  cache: ArtifactCache;
+  preparer: Preparer;
+  artifacts: Artifacts;
+};
+
+const openGround = async (config: NodeConfig): Promise<Ground> => {
+  const log = createNodeLog(config.logs.level);
+  const metrics = new Metrics();
+  const store = await openStore(config.data, config.store);
+  const cache = await openCache(config.data, {
+    ...config.cache,
+    onError: (error) => log.error({ error: String(error) }, 'cannot write to the artifact cache'),
+  });
+  const implemented = new Map([...hostInterfaces].map(([name, { functions }]) => [name, Object.keys(functions)]));
+  const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
+  const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
+  return { config, files: new DataFiles(config.data), log, metrics, logs: new LogHub(config.logs, logBytesMax), store, cache, preparer, artifacts };
+};
+
+const closeGround = async ({ preparer, cache, store }: Ground): Promise<void> => {
+  await preparer.close();
+  await cache.close();
+  await store.close();
+};
+
+const summaryOf = async (artifacts: Artifacts, digest: string): Promise<ModuleSummary> => {
+  const { artifact } = await artifacts.get(digest);
+  return { imports: artifact.imports, exports: artifact.exports, unrestorable: artifact.reasons };
+};
+
+/** Keeps the modules of live versions in the cache, if that is asked for. */
+const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
+  let pinned = new Set<string>();
+  return ({ functions }) => {
+    if (!config.cache.pinLive) return;
+    const live = new Set(functions.map(({ digest }) => artifactKey(digest, PROFILE)));
+    for (const key of live) if (!pinned.has(key)) cache.pin(key);
+    for (const key of pinned) if (!live.has(key)) cache.unpin(key);
+    pinned = live;
+  };
+};
+
+const openDeployments = async ({ config, files, logs, store, artifacts }: Ground, onRouteTable: (table: RouteTable) => Promise<void>): Promise<Deployments> =>
+  createDeployments({
+    table: store.table,
+    blobs: store.blobs,
+    ceilings: config.ceilings,
+    domain: config.domain,
+    secretKey: await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes)),
+    prepare: (digest) => summaryOf(artifacts, digest),
+    onRouteTable,
+    forget: (tenant, name) => (name === null ? logs.removeTenant(tenant) : logs.remove(tenant, name)),
+  });
+
+const makeGateways = ({ config, log, logs, metrics, artifacts }: Ground, controlPort: number): Gateways =>
+  new Gateways({
+    http: config.http,
+    threads: config.gateways,
+    settings: { timeMsMax: config.ceilings.timeMs, moduleIdleMs: config.cache.ttlMs, logLimits: logBatchLimits, reservedPorts: [controlPort] },
+    artifacts,
+    log,
+    onLogs: (records, dropped) => {
+      metrics.logLinesDropped.add('', dropped);
+      for (const record of records) logs.push(record);
+    },
+  });
+
+const describeNode = async ({ cache }: Ground, gateways: Gateways, { routeTable }: Deployments): Promise<NodeInfo> => {
+  const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
+  return {
+    isolates: [],
+    pools: [],
+    subPools: [],
+    queues: [],
+    fleets: { resident: (routeTable?.functions ?? []).map(({ tenant, function: name }) => `${tenant}/${name}`), onDemand: [] },
+    gateways: (await gateways.count()).map(({ id, inFlight, instances }) => ({ id, inFlight, instances })),
+    cache: { entries, bytes, hits, misses, evicted, expired },
+    versions: { nacelle: version, node: process.versions.node, v8: process.versions.v8 },
+  };
+};
+
+const exposeAll = async ({ cache, metrics }: Ground, gateways: Gateways): Promise<string> => {
+  const { hits, misses, evicted, expired, damaged, bytes } = cache.counters();
+  metrics.cacheLookups.set('hit', hits);
+  metrics.cacheLookups.set('miss', misses);
+  for (const [why, count] of Object.entries({ evicted, expired, damaged })) metrics.cacheDropped.set(why, count);
+  metrics.cacheBytes.set('', bytes);
+  return exposeMetrics([metrics.snapshot(), ...(await gateways.count()).map((counted) => counted.metrics)]);
+};
+
+const controlDeps = (ground: Ground, gateways: Gateways, deployments: Deployments, http: Address): ControlDeps => ({
+  deployments,
+  logs: ground.logs,
+  executions: gateways,
+  node: () => describeNode(ground, gateways, deployments),
+  metrics: () => exposeAll(ground, gateways),
+  notReady: () => (gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []),
+  invoke: ({ tenant, function: name }, request) => {
+    const host = defaultRoutes(tenant, name, ground.config.domain).find((route) => route.host !== null)?.host;
+    if (!host) throw new Problem('internal', `the function "${name}" has no default host`);
+    return invokeThroughGateway({ ...reachable(http), functionHost: host }, request);
+  },
+  log: ground.log,
+  observe: (status) => ground.metrics.controlRequests.add(statusClass(status)),
+  settings: { moduleBytesMax: ground.config.modules.bytesMax, origin: () => urlOf(http), version },
+});
+
+/** The token of whoever owns the data directory. */
+const makeAdminToken = async ({ tokens }: Deployments): Promise<Uint8Array> => {
+  const { token } = await tokens.create({ scopes: [{ kind: 'admin' }], note: 'made at the first start', expiresAt: null });
+  return Buffer.from(`${token}\n`);
+};
+
+const deployExamplesOnce = async ({ files, config }: Ground, deployments: Deployments): Promise<void> => {
+  if (files.has('examples.deployed')) return;
+  await deployExamples(deployments, examplesList, config.modules.bytesMax);
+  files.write('examples.deployed', '');
+};
+
+type Undo = (() => Promise<void> | void)[];
+
+const undoAll = async (undo: Undo): Promise<void> => {
+  for (let step = undo.pop(); step; step = undo.pop()) await step();
+};
+
+/** Listens for the control API at once, so that its port is known and held; it answers when `serve` has been called. */
+const openControl = async ({ config }: Ground, undo: Undo): Promise<{ address: Address; serve: (fetch: Fetch) => void }> => {
+  let fetch: Fetch = () => problemResponse(new Problem('unavailable', 'the node is starting'));
+  const server = await serveControl((request) => fetch(request), config.control);
+  undo.push(() => server.close());
+  const serve = (ready: Fetch): void => {
+    fetch = ready;
+  };
+  return { address: { ...config.control, port: server.port }, serve };
+};
+
+const openNode = async (config: NodeConfig, { examples = false, graceMs = graceMsDefault }: NodeOptions, undo: Undo): Promise<Omit<RunningNode, 'close'>> => {
+  const ground = await openGround(config);
+  undo.push(() => closeGround(ground));
+  const control = await openControl(ground, undo);
+  const gateways = makeGateways(ground, control.address.port);
+  await gateways.start();
+  undo.push(() => gateways.stop(graceMs));
+  const pin = pinLive(ground);
+  const deployments = await openDeployments(ground, async (table) => {
+    pin(table);
+    await gateways.route(table);
+  });
+  await deployments.open();
+  const { files, log } = ground;
+  await files.readOrMake('admin.token', () => makeAdminToken(deployments));
+  if (examples) await deployExamplesOnce(ground, deployments);
+  const http = { ...config.http, port: await gateways.listen() };
+  control.serve(createControlApp(controlDeps(ground, gateways, deployments, http)).fetch);
+  const [httpUrl, controlUrl] = [urlOf(http), urlOf(control.address)];
+  files.write('node.json', `${JSON.stringify({ http: httpUrl, control: controlUrl, pid: process.pid })}\n`);
+  undo.push(() => files.remove('node.json'));
+  const sweep = (): Promise<void> => deployments.sweep().catch((error: unknown) => log.error({ error: String(error) }, 'cannot sweep modules'));
+  const sweeper = setInterval(() => void sweep(), sweepEveryMs);
+  undo.push(() => clearInterval(sweeper));
+  ground.preparer.warm();
+  log.info({ http: httpUrl, control: controlUrl, data: config.data, gateways: config.gateways }, 'the node answers');
+  return { httpUrl, controlUrl };
+};
+
+/**
+ * Starts a node and resolves when it answers for all functions of its data directory.
+ * @throws Problem `data-in-use`, `address-in-use`, `config-invalid`; then nothing is left running
+ */
+export const startNode = async (config: NodeConfig, options: NodeOptions = {}): Promise<RunningNode> => {
+  const undo: Undo = [];
+  try {
+    const urls = await openNode(config, options, undo);
+    return { ...urls, close: () => undoAll(undo) };
+  } catch (error) {
+    await undoAll(undo);
+    throw error;
+  }
+};
