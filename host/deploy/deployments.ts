@@ -83,10 +83,14 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     tenants,
     tokens,
     open: async () => {
-      await tenants.open();
+      await tenants.ensureDefault();
+      await tenants.finishRemovals();
       await publisher.publish();
     },
-    sweep: () => modules.sweep(),
+    sweep: async () => {
+      await tenants.finishRemovals();
+      await modules.sweep();
+    },
     get routeTable() {
       return publisher.current;
     },

@@ -20,8 +20,10 @@ export type Tenants = {
   setSuspended(name: string, suspended: boolean): Promise<TenantInfo>;
   /** Removes the tenant and all its data. @throws Problem `not-found`, `request-invalid` for `default` */
   remove(name: string): Promise<void>;
-  /** Makes the tenant `default` if it is missing, and ends removals that a stop of the node interrupted. */
-  open(): Promise<void>;
+  /** Makes the tenant `default` if it is missing. */
+  ensureDefault(): Promise<void>;
+  /** Ends removals that a stop of the node, or a failure, interrupted. */
+  finishRemovals(): Promise<void>;
 };
 
 const routesMax = 256;
@@ -95,8 +97,11 @@ class TableTenants implements Tenants {
     await this.erase(name);
   }
 
-  async open(): Promise<void> {
+  async ensureDefault(): Promise<void> {
     if (!(await this.find(defaultTenant))) await this.add(defaultTenant, []);
+  }
+
+  async finishRemovals(): Promise<void> {
     for await (const { value } of scanAll<TenantRecord>(this.ground.table, tenantPrefix)) if (value.state === 'removing') await this.erase(value.name);
   }
 

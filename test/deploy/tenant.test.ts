@@ -71,7 +71,7 @@ class DyingTable extends MemoryTable {
   }
 }
 
-test('tenants.open: ends a removal, at whatever commit it was interrupted', async () => {
+test('tenants.finishRemovals: ends a removal, at whatever commit it was interrupted', async () => {
   let interrupted = 0;
   for (let commits = 0; ; commits += 1) {
     const table = new DyingTable();
