@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { componentOfAssemblyScript } from './toolchain/assemblyscript.ts';
 import { breakings } from './toolchain/broken.ts';
 import { componentOfC } from './toolchain/c.ts';
 import { componentOfJavaScript } from './toolchain/javascript.ts';
@@ -69,6 +70,12 @@ export const recipes: Recipe[] = [
   },
   fromRust('rust-wstd', 'wstd', 'main.rs', () => componentOfRust('rust-wstd', 'rust-wstd')),
   ...namesIn('js/', '.ts').map(fromJavaScript),
+  {
+    name: 'as-hello',
+    about: headOf('as/hello.as'),
+    sources: ['as/hello.as'],
+    build: () => componentOfAssemblyScript(new URL('as/hello.as', here)),
+  },
   ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),
   ...namesIn('wat/state/', '.wat').map((name) => fromWat('state', name)),
   ...Object.keys(breakings).map(broken),

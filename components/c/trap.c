@@ -7,6 +7,7 @@ typedef int (*one_argument)(int);
 static int increment(int x) { return x + 1; }
 static one_argument volatile function = increment;
 static volatile int zero;
+static volatile int many = 1000;
 
 static volatile int depth;
 
@@ -19,7 +20,7 @@ static __attribute__((noinline)) int recurse(int x) {
 static int trap_by(text path) {
   if (starts_with(path, TEXT("/unreachable"))) __builtin_trap();
   if (starts_with(path, TEXT("/out-of-bounds"))) return *(volatile int *)0xfffffff0;
-  if (starts_with(path, TEXT("/divide-by-zero"))) return 1 / zero;
+  if (starts_with(path, TEXT("/divide-by-zero"))) return many / zero;
   if (starts_with(path, TEXT("/overflow"))) {
     volatile int least = INT32_MIN;
     return least / (zero - 1);
