@@ -73,9 +73,8 @@ export class CacheStorage {
         chunk = value.subarray(at, at + chunkBytes);
       }
       if (chunk.length > 0) checksums.push(crc32(chunk));
-      await this.touch(key, usedAtMs);
       const record: EntryRecord = { id: writer.id.toString('hex'), bytes: value.length, checksums };
-      await writer.finish(Buffer.from(key), encodeRecord(record), chunk);
+      await Promise.all([this.touch(key, usedAtMs), writer.finish(Buffer.from(key), encodeRecord(record), chunk)]);
     } catch (error) {
       await writer.discard();
       throw error;
