@@ -9,6 +9,9 @@ import { transferBytesMax } from './stream-error.ts';
 
 /** Bits of `descriptor-flags` and `open-flags`. */
 export const descriptorFlag = { read: 1, write: 2, mutateDirectory: 32 } as const;
+/** Every directory may be changed, whether it was opened with mutate-directory or not: toolchains do not ask for it (the same as in wasmtime). */
+export const directoryFlags = descriptorFlag.read | descriptorFlag.mutateDirectory;
+
 export const openFlag = { create: 1, directory: 2, exclusive: 4, truncate: 8 } as const;
 
 const scratchKey = 'nacelle:scratch';
@@ -36,7 +39,7 @@ export class Descriptor {
   }
 
   static root(): Descriptor {
-    return new Descriptor(null, descriptorFlag.read | descriptorFlag.mutateDirectory);
+    return new Descriptor(null, directoryFlags);
   }
 
   get isRoot(): boolean {
@@ -51,13 +54,6 @@ export class Descriptor {
     const node = this.node(context);
     if (!(node instanceof DirectoryNode)) throw new FileFailure('not-directory');
     return node;
-  }
-
-  /** The directory, to be changed. */
-  mutable(context: WasiContext): DirectoryNode {
-    const directory = this.directory(context);
-    if ((this.flags & descriptorFlag.mutateDirectory) === 0) throw new FileFailure('read-only');
-    return directory;
   }
 
   /** The file, opened for reading or writing as `flag` says. */

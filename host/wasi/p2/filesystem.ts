@@ -2,7 +2,18 @@ import { err } from '../../base/result.ts';
 import type { HostInterface } from '../../component/host.ts';
 import type { WasiContext } from '../context.ts';
 import { datetimeOf } from './clocks.ts';
-import { Descriptor, descriptorFlag, FileInputStream, FileOutputStream, metadataHashOf, type NewTimestamp, openFlag, statOf, typeOf } from './descriptor.ts';
+import {
+  Descriptor,
+  descriptorFlag,
+  directoryFlags,
+  FileInputStream,
+  FileOutputStream,
+  metadataHashOf,
+  type NewTimestamp,
+  openFlag,
+  statOf,
+  typeOf,
+} from './descriptor.ts';
 import type { IoError } from './io-error.ts';
 import { type AnyNode, type Datetime, DirectoryNode, FileFailure, FileNode } from './scratch.ts';
 import { find, locate, type Place } from './scratch-path.ts';
@@ -49,8 +60,8 @@ function setTimes(node: AnyNode, access: NewTimestamp, modification: NewTimestam
 function openExisting(node: AnyNode, open: number, flags: number): Descriptor {
   if ((open & openFlag.create) !== 0 && (open & openFlag.exclusive) !== 0) throw new FileFailure('exist');
   if (node instanceof DirectoryNode) {
-    if ((flags & descriptorFlag.write) !== 0 || (open & openFlag.truncate) !== 0) throw new FileFailure('is-directory');
-    return new Descriptor(node, flags);
+    if ((flags & descriptorFlag.write) !== 0 || (open & (openFlag.truncate | openFlag.create)) !== 0) throw new FileFailure('is-directory');
+    return new Descriptor(node, directoryFlags);
   }
   if ((open & openFlag.directory) !== 0) throw new FileFailure('not-directory');
   if ((open & openFlag.truncate) !== 0) node.resize(0);
@@ -62,25 +73,26 @@ function fileFlags(flags: number): number {
   return (kept & (descriptorFlag.read | descriptorFlag.write)) === 0 ? kept | descriptorFlag.read : kept;
 }
 
+const notWithDirectory = openFlag.create | openFlag.exclusive | openFlag.truncate;
+
 function openAt(context: C, self: Descriptor, _follow: number, path: string, open: number, flags: number): Descriptor {
-  const changes = (flags & (descriptorFlag.write | descriptorFlag.mutateDirectory)) !== 0 || (open & (openFlag.create | openFlag.truncate)) !== 0;
-  const base = changes ? self.mutable(context) : self.directory(context);
+  const base = self.directory(context);
+  if ((open & openFlag.directory) !== 0 && (open & notWithDirectory) !== 0) throw new FileFailure('invalid');
   const { directory, name, node, mustBeDirectory } = locate(base, path);
   if (node !== undefined) return openExisting(node, open, flags);
   if ((open & openFlag.create) === 0) throw new FileFailure('no-entry');
-  if ((open & openFlag.directory) !== 0) throw new FileFailure('invalid');
   if (mustBeDirectory) throw new FileFailure('is-directory');
   return new Descriptor(directory.makeFile(name), fileFlags(flags));
 }
 
 function createDirectoryAt(context: C, self: Descriptor, path: string): void {
-  const { directory, name, node } = locate(self.mutable(context), path);
+  const { directory, name, node } = locate(self.directory(context), path);
   if (node !== undefined) throw new FileFailure('exist');
   directory.makeDirectory(name);
 }
 
 function removeDirectoryAt(context: C, self: Descriptor, path: string): void {
-  const { directory, name, node } = locate(self.mutable(context), path);
+  const { directory, name, node } = locate(self.directory(context), path);
   if (node === undefined) throw new FileFailure('no-entry');
   if (!(node instanceof DirectoryNode)) throw new FileFailure('not-directory');
   if (name === '') throw new FileFailure('invalid');
@@ -90,7 +102,7 @@ function removeDirectoryAt(context: C, self: Descriptor, path: string): void {
 }
 
 function unlinkFileAt(context: C, self: Descriptor, path: string): void {
-  const { directory, name, node } = locate(self.mutable(context), path);
+  const { directory, name, node } = locate(self.directory(context), path);
   if (node === undefined) throw new FileFailure('no-entry');
   if (node instanceof DirectoryNode) throw new FileFailure('is-directory');
   directory.take(name);
@@ -110,8 +122,8 @@ function assertReplaceable(source: AnyNode, target: Place): void {
 }
 
 function renameAt(context: C, self: Descriptor, oldPath: string, newBase: Descriptor, newPath: string): void {
-  const source = locate(self.mutable(context), oldPath);
-  const target = locate(newBase.mutable(context), newPath);
+  const source = locate(self.directory(context), oldPath);
+  const target = locate(newBase.directory(context), newPath);
   if (source.node === undefined) throw new FileFailure('no-entry');
   if (source.name === '' || target.name === '') throw new FileFailure('busy');
   if (source.node === target.node) return;
@@ -141,12 +153,6 @@ function writeAt(context: C, self: Descriptor, bytes: Uint8Array, offset: bigint
   return bytes.length;
 }
 
-/** Sets times only of what the descriptor may change: a file opened for writing, or a directory with mutate-directory. */
-function setOwnTimes(context: C, self: Descriptor, access: NewTimestamp, modification: NewTimestamp): void {
-  const node = self.node(context);
-  setTimes(node instanceof FileNode ? self.file(context, descriptorFlag.write) : self.mutable(context), access, modification);
-}
-
 function nothing(): void {}
 
 const operations = {
@@ -158,7 +164,7 @@ const operations = {
   'get-flags': (_: C, self: Descriptor) => self.flags,
   'get-type': (context: C, self: Descriptor) => typeOf(self.node(context)),
   'set-size': (context: C, self: Descriptor, size: bigint) => self.file(context, descriptorFlag.write).resize(offsetOf(size)),
-  'set-times': setOwnTimes,
+  'set-times': (context: C, self: Descriptor, access: NewTimestamp, modification: NewTimestamp) => setTimes(self.node(context), access, modification),
   read: readAt,
   write: writeAt,
   'read-directory': (context: C, self: Descriptor) => new DirectoryEntryStream(self.directory(context)),
@@ -167,7 +173,7 @@ const operations = {
   stat: (context: C, self: Descriptor) => statOf(self.node(context)),
   'stat-at': (context: C, self: Descriptor, _follow: number, path: string) => statOf(find(self.directory(context), path)),
   'set-times-at': (context: C, self: Descriptor, _follow: number, path: string, access: NewTimestamp, modification: NewTimestamp) =>
-    setTimes(find(self.mutable(context), path), access, modification),
+    setTimes(find(self.directory(context), path), access, modification),
   'link-at': refuseLink,
   'open-at': openAt,
   'readlink-at': readlinkAt,

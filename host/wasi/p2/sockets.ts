@@ -31,7 +31,7 @@ const udpMethods =
 
 export const sockets: HostInterface<C>[] = [
   { name: 'wasi:sockets/instance-network', functions: { 'instance-network': () => new Network() } },
-  { name: 'wasi:sockets/network', functions: { 'network-error-code': nothing }, drop: { network: nothing } },
+  { name: 'wasi:sockets/network', functions: { 'network-error-code': nothing, '[method]network.noop': nothing }, drop: { network: nothing } },
   { name: 'wasi:sockets/tcp-create-socket', functions: { 'create-tcp-socket': refuse } },
   { name: 'wasi:sockets/tcp', functions: refusing('tcp-socket', tcpMethods), drop: { 'tcp-socket': nothing } },
   { name: 'wasi:sockets/udp-create-socket', functions: { 'create-udp-socket': refuse } },
