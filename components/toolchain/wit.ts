@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 const builtin = new URL('../../node_modules/@bytecodealliance/jco/lib/wit/builtin/', import.meta.url);
 const drafts = new URL('../../wit/', import.meta.url);
@@ -10,10 +10,13 @@ function nest(text: string): string {
   return `package ${head[1]} {\n${text.replace(head[0], '')}\n}\n`;
 }
 
+const PACKAGES = ['cli', 'clocks', 'http', 'io', 'random'];
+const WORLDS = /^world [\w-]+ \{[^{}]*\}$/gm;
+
+/** The released packages that a function may name, in `version`, without their worlds: those drag in sockets and files. */
 function released(version: string): string[] {
-  const folder = new URL('0.2.12/', builtin);
-  const texts = readdirSync(folder).map((name) => readFileSync(new URL(`${name}/package.wit`, folder), 'utf8'));
-  return texts.map((text) => text.replaceAll('@0.2.12', `@${version}`));
+  const texts = PACKAGES.map((name) => readFileSync(new URL(`0.2.12/wasi-${name}/package.wit`, builtin), 'utf8'));
+  return texts.map((text) => text.replace(WORLDS, '').replaceAll('@0.2.12', `@${version}`));
 }
 
 /**
