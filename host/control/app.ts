@@ -1,8 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import { Problem } from '../base/errors.ts';
 import { tenantRoutes, tokenRoutes } from './admin.ts';
 import { authenticate, type ControlEnv } from './auth.ts';
+import { limitBody } from './body.ts';
 import type { ControlDeps } from './deps.ts';
 import { newGroup } from './endpoint.ts';
 import { functionRoutes } from './functions.ts';
@@ -10,21 +9,11 @@ import { invokeRoutes } from './invoke.ts';
 import { logRoutes } from './logs.ts';
 import { moduleRoutes } from './modules.ts';
 import { nodeRoutes } from './node-routes.ts';
-import { errorHandler, notFoundHandler, problemResponse } from './problem.ts';
+import { errorHandler, notFoundHandler } from './problem.ts';
 import { secretRoutes } from './secrets.ts';
 import { versionRoutes } from './versions.ts';
 
-const jsonBytesMax = 1024 * 1024;
 const readMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-
-/** Bodies that are streamed have limits of their own: those of modules and of guests' requests. */
-const isStreamed = (method: string, path: string): boolean => (method === 'PUT' && path === '/v1/modules') || path.endsWith('/invoke');
-
-const limitBody = (): MiddlewareHandler<ControlEnv> => {
-  const onError = (): Response => problemResponse(new Problem('body-too-large', `cannot read the body: at most ${jsonBytesMax} bytes here`));
-  const limit = bodyLimit({ maxSize: jsonBytesMax, onError });
-  return (context, next) => (isStreamed(context.req.method, context.req.path) ? next() : limit(context, next));
-};
 
 /** Headers of every answer, and a line in the node's log for every change. Tokens and bodies are not in it. */
 const account =
@@ -49,7 +38,7 @@ export const createControlApp = (deps: ControlDeps) => {
   const root = newGroup();
   root.use('*', account(deps));
   root.use('*', authenticate(deps.deployments));
-  root.use('*', limitBody());
+  root.use('*', limitBody);
   root.onError(errorHandler(deps.log));
   root.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   const app = root

@@ -1,28 +1,13 @@
 import { z } from '@hono/zod-openapi';
 import { Problem } from '../base/errors.ts';
 import { requireScope } from './auth.ts';
+import { bounded, checkLength } from './body.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, newGroup } from './endpoint.ts';
 import { digest, listOf, moduleView, page, tenantQuery } from './schema.ts';
 import { viewModule } from './view.ts';
 
 const params = z.object({ digest });
-
-/** @throws Problem `body-too-large` before a byte is read, if the client says how many there are */
-const checkLength = (declared: string | undefined, bytesMax: number): void => {
-  const bytes = Number(declared ?? 0);
-  if (bytes > bytesMax) throw new Problem('body-too-large', `cannot upload the module: at most ${bytesMax} bytes on this node, got ${bytes}`);
-};
-
-/** Bytes of a body as they come; says how many were allowed when there are more. */
-async function* bounded(body: ReadableStream<Uint8Array>, bytesMax: number): AsyncGenerator<Uint8Array, void, void> {
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > bytesMax) throw new Problem('body-too-large', `cannot upload the module: at most ${bytesMax} bytes on this node, got ${bytes} or more`);
-    yield chunk;
-  }
-}
 
 /** Modules of a tenant: components by their digest. */
 export const moduleRoutes = ({ deployments: { modules, tenants }, settings }: ControlDeps) => {
@@ -45,10 +30,10 @@ export const moduleRoutes = ({ deployments: { modules, tenants }, settings }: Co
         const known = expected === undefined ? undefined : await modules.touch(tenant, expected);
         if (known) return context.json(viewModule(known), 200);
         const { moduleBytesMax } = settings;
-        checkLength(context.req.header('content-length'), moduleBytesMax);
+        checkLength(context.req.header('content-length'), moduleBytesMax, 'upload the module');
         const { body } = context.req.raw;
         if (!body) throw new Problem('request-invalid', 'cannot upload the module: the body must have its bytes, it is empty');
-        const { module, created } = await modules.upload(tenant, bounded(body, moduleBytesMax), {
+        const { module, created } = await modules.upload(tenant, bounded(body, moduleBytesMax, 'upload the module'), {
           bytesMax: moduleBytesMax,
           ...(expected === undefined ? {} : { digest: expected }),
         });

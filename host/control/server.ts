@@ -15,7 +15,7 @@ const close = (server: Server): Promise<void> =>
 
 /** @throws Problem `address-in-use` */
 export const serveControl = (fetch: (request: Request) => Response | Promise<Response>, address: Address): Promise<ControlServer> => {
-  const server = createServer(getRequestListener(fetch, { overrideGlobalObjects: false }));
+  const server = createServer(getRequestListener(fetch));
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const inUse = error.code === 'EADDRINUSE';

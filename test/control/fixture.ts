@@ -41,6 +41,8 @@ export type ControlFixture = Fixture & {
   logged: unknown[];
   invoked: Invoked[];
   reasons: string[];
+  /** Calls of the path `/hang` that have not been ended. */
+  readonly hanging: number;
   admin: string;
   /** Makes a token for these scopes. */
   token(...scopes: string[]): Promise<string>;
@@ -57,6 +59,7 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
   const logged: unknown[] = [];
   const invoked: Invoked[] = [];
   const reasons: string[] = [];
+  let hanging = 0;
   const app = createControlApp({
     deployments: fixture.deployments,
     logs: hub,
@@ -65,6 +68,11 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
     metrics: async () => 'nacelle_up 1\n',
     notReady: () => reasons,
     invoke: async (target, request) => {
+      if (request.url.endsWith('/hang')) {
+        hanging += 1;
+        await new Promise((resolve) => request.signal.addEventListener('abort', resolve));
+        hanging -= 1;
+      }
       invoked.push({ target, url: request.url, method: request.method, headers: Object.fromEntries(request.headers), body: await request.text() });
       return new Response('guest says hi', { status: 418, headers: { 'nacelle-execution': 'x1', 'x-guest': 'yes' } });
     },
@@ -89,7 +97,20 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
       }),
     );
   const fetch = async (to: Request): Promise<Response> => app.fetch(to);
-  return { ...fixture, hub, logged, invoked, reasons, admin, token, request, fetch };
+  return {
+    ...fixture,
+    hub,
+    logged,
+    invoked,
+    reasons,
+    admin,
+    token,
+    request,
+    fetch,
+    get hanging() {
+      return hanging;
+    },
+  };
 };
 
 /** Uploads `text` and deploys it over the API. */

@@ -1,0 +1,43 @@
+import type { MiddlewareHandler } from 'hono';
+import { Problem } from '../base/errors.ts';
+import type { ControlEnv } from './auth.ts';
+
+const jsonBytesMax = 1024 * 1024;
+
+const tooLarge = (action: string, bytesMax: number, got: string): Problem =>
+  new Problem('body-too-large', `cannot ${action}: at most ${bytesMax} bytes on this node, got ${got}`);
+
+/** @throws Problem `body-too-large` before a byte is read, if the client says how many there are */
+export const checkLength = (declared: string | undefined, bytesMax: number, action: string): void => {
+  if (Number(declared ?? 0) > bytesMax) throw tooLarge(action, bytesMax, String(declared));
+};
+
+/** Bytes of a body as they come. @throws Problem `body-too-large` when there are more than allowed */
+export async function* bounded(body: ReadableStream<Uint8Array>, bytesMax: number, action: string): AsyncGenerator<Uint8Array, void, void> {
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) throw tooLarge(action, bytesMax, `${bytes} or more`);
+    yield chunk;
+  }
+}
+
+/** Bodies of modules and of guests' requests have limits of their own. */
+const isStreamed = (method: string, path: string): boolean => (method === 'PUT' && path === '/v1/modules') || path.endsWith('/invoke');
+
+/**
+ * Holds bodies of JSON to 1 MiB. A body without a declared length is read here and kept where Hono looks for one it has
+ * read before; its own `bodyLimit` makes a new Request, which the requests of node-server do not allow.
+ */
+export const limitBody: MiddlewareHandler<ControlEnv> = async (context, next) => {
+  const { method, path, raw } = context.req;
+  if (method !== 'GET' && method !== 'HEAD' && !isStreamed(method, path)) {
+    const declared = context.req.header('content-length');
+    checkLength(declared, jsonBytesMax, 'read the body');
+    if (declared === undefined && raw.body) {
+      const chunks = await Array.fromAsync(bounded(raw.body, jsonBytesMax, 'read the body'));
+      Object.assign(context.req.bodyCache, { text: Promise.resolve(Buffer.concat(chunks).toString()) });
+    }
+  }
+  await next();
+};
