@@ -1,7 +1,7 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
+import type { Run, RunMeter } from '../instance/runner.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
-import type { Run, RunMeter } from './runner.ts';
 
 /**
  * The two ends of one execution towards the client, made by whoever took the request. What the guest did with its

@@ -1,11 +1,11 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { FunctionRunner, RunEnd } from '../instance/runner.ts';
 import type { OutboundHttp } from '../wasi/context.ts';
 import { type Exchange, Execution, type ExecutionHome, type FunctionLog } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
 import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
 import type { ExecutionFacts, LoadSource } from './record.ts';
 import type { ExecutionRing } from './ring.ts';
-import type { FunctionRunner, RunEnd } from './runner.ts';
 
 /** Executions that may wait for their turn: as many as may run, and at least this many. */
 const queuedAtLeast = 8;

@@ -1,6 +1,6 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { RunEnd } from '../instance/runner.ts';
 import type { Execution } from './execution.ts';
-import type { RunEnd } from './runner.ts';
 
 /** What of a function's limits an execution is told about when it is ended. */
 export type OutcomeLimits = { timeMs: number; cpuMs: number; bodyMib: number };

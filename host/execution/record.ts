@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { HostCalls, RunMeter } from './runner.ts';
+import type { HostCalls, RunMeter } from '../instance/runner.ts';
 
 /** Where the module of an execution came from. */
 export type LoadSource = 'thread' | 'cache' | 'prepared';

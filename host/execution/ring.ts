@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../base/errors.ts';
+import type { RunMeter } from '../instance/runner.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
-import type { RunMeter } from './runner.ts';
 
 /** Executions of one function that are kept whole. */
 export const keptExecutions = 1000;

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
-import type { CompiledArtifact } from '../execution/pool-runner.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { CompiledArtifact } from '../instance/pool-runner.ts';
 import type { MetricSnapshot } from '../telemetry/instruments.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { LogLimits } from '../telemetry/log-ring.ts';

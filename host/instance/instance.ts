@@ -162,6 +162,7 @@ export class Instance implements Guard {
 
   /** For `reuse`: keeps memory and globals, ends only what belongs to the execution. */
   release(): void {
+    beginTeardown(this.context);
     this.context.local.clear();
   }
 

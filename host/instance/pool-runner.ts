@@ -1,9 +1,9 @@
 import { Problem } from '../base/errors.ts';
 import type { Plan } from '../component/plan.ts';
-import { InstancePool, type Outcome } from '../instance/pool.ts';
 import type { Artifact } from '../module/artifact.ts';
 import type { ExecutionPorts, Grant, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
+import { InstancePool, type Outcome } from './pool.ts';
 import type { FunctionRunner, Run, RunEnd, RunFailure } from './runner.ts';
 
 /** An artifact whose core modules are compiled. */
