@@ -28,15 +28,12 @@ static int move(handle from, handle to) {
   return 1;
 }
 
-/** The trailers that came after the body, or 0. */
-static handle trailers_of(handle incoming_body) {
-  handle future = incoming_body_finish(incoming_body);
+/** The trailers that came after the body, or 0. They are a child of the future, which must outlive them. */
+static handle trailers_of(handle future) {
   wait_for(trailers_subscribe(future));
   trailers_get(future, ret);
   int some = ret[0] == 1 && ret[8] == 0 && ret[16] == 0 && ret[24] == 1;
-  handle trailers = some ? word(28) : 0;
-  trailers_drop(future);
-  return trailers;
+  return some ? word(28) : 0;
 }
 
 HANDLE(request, out) {
@@ -55,7 +52,8 @@ HANDLE(request, out) {
   outparam_set(out, 0, response, 0, 0, 0, 0, 0, 0);
   while (move(from, to)) continue;
   input_drop(from);
-  handle trailers = trailers_of(incoming);
+  handle future = incoming_body_finish(incoming);
+  handle trailers = trailers_of(future);
   if (!trailers) {
     trailers = fields_new();
     fields_append(trailers, "x-echo", 6, "done", 4, ret);
@@ -63,5 +61,6 @@ HANDLE(request, out) {
   output_blocking_flush(to, ret);
   output_drop(to);
   outgoing_body_finish(body, 1, trailers, ret);
+  trailers_drop(future);
   request_drop(request);
 }
