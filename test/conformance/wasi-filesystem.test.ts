@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { WasiContext } from '../../host/wasi/context.ts';
+import { beginTeardown } from '../../host/wasi/p2/index.ts';
 import { nodesMax } from '../../host/wasi/p2/scratch.ts';
 import { bytes, call, drop, errorOf, makeContext, makeGuest, text, type Value } from '../wasi/guest.ts';
 
@@ -301,8 +302,20 @@ test('get-flags, advise, sync, sync-data', () => {
 test('scratch: empty at the start of each execution, also for a root taken before', () => {
   const { root, put, names, context } = scratch();
   put(root, 'a', '1');
+  beginTeardown(context);
   context.local.clear();
   assert.equal(names(root), []);
+});
+
+test('scratch: a file kept open over executions still counts', () => {
+  const { root, fs, open, close, context } = scratch(100_000);
+  const kept = open(root, 'a', create, write);
+  fs('set-size', kept, 90_000n);
+  beginTeardown(context);
+  context.local.clear();
+  assert.is(errorOf(fs('set-size', open(root, 'b', create, write), 90_000n)), 'insufficient-space');
+  close(kept);
+  assert.is(fs('set-size', open(root, 'b', create, write), 90_000n), undefined);
 });
 
 test.run();

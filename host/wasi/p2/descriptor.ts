@@ -14,15 +14,20 @@ export const directoryFlags = descriptorFlag.read | descriptorFlag.mutateDirecto
 
 export const openFlag = { create: 1, directory: 2, exclusive: 4, truncate: 8 } as const;
 
-const scratchKey = 'nacelle:scratch';
+const scratches = new WeakMap<WasiContext, Scratch>();
 
 function scratchOf(context: WasiContext): Scratch {
-  let scratch = context.local.get(scratchKey) as Scratch | undefined;
+  let scratch = scratches.get(context);
   if (scratch === undefined) {
     scratch = new Scratch(context.grant.scratchBytesMax);
-    context.local.set(scratchKey, scratch);
+    scratches.set(context, scratch);
   }
   return scratch;
+}
+
+/** Empties the scratch directory of an instance. What is still open counts until it is dropped. */
+export function wipeScratch(context: WasiContext): void {
+  scratches.get(context)?.root.clear();
 }
 
 /**

@@ -3,7 +3,7 @@ import type { GuestRequest, ResponseSink, WasiContext } from '../context.ts';
 import { environment, exit, terminals } from './cli.ts';
 import { monotonicClock, timezone, wallClock } from './clocks.ts';
 import { configInterfaces } from './config.ts';
-import { Descriptor } from './descriptor.ts';
+import { Descriptor, wipeScratch } from './descriptor.ts';
 import { filesystemTypes, preopens } from './filesystem.ts';
 import { httpTypes } from './http-types.ts';
 import { IncomingRequest } from './incoming-message.ts';
@@ -13,11 +13,11 @@ import { ioStreams } from './io-streams.ts';
 import { logging } from './logging.ts';
 import { outgoingHandler } from './outgoing-handler.ts';
 import { insecure, insecureSeed, random } from './random.ts';
+import { allowAnyOrder } from './resource.ts';
 import { ResponseOutparam, type Settlement } from './response-outparam.ts';
 import { sockets } from './sockets.ts';
 import { EmptyStream, LogStream, stderr, stdin, stdout } from './stdio.ts';
 
-export { beginTeardown } from './resource.ts';
 export type { Settlement } from './response-outparam.ts';
 export type { IncomingRequest, ResponseOutparam };
 
@@ -57,6 +57,15 @@ export function makeIncomingRequest(request: GuestRequest): IncomingRequest {
 /** The second parameter of `wasi:http/incoming-handler.handle`. `requestMethod` says whether the response has a body at all. */
 export function makeResponseOutparam(sink: ResponseSink, requestMethod = 'GET'): ResponseOutparam {
   return new ResponseOutparam(sink, requestMethod);
+}
+
+/**
+ * Says that the execution is over: from now until `context.local` is emptied, handles may be dropped in any order, and
+ * the scratch directory is empty. To be called before the drops that the host makes for a guest.
+ */
+export function beginTeardown(context: WasiContext): void {
+  allowAnyOrder(context);
+  if (context.grant.scratch) wipeScratch(context);
 }
 
 /** What became of the response, to be asked when `handle` returned. Dropping what the guest still holds turns `open` into `aborted`. */

@@ -1,10 +1,12 @@
 import type { Err } from '../../base/result.ts';
 import type { ByteSource, ByteStreamError } from '../../base/stream.ts';
-import { type Listener, type Readiness, Signal } from './pollable.ts';
+import { type Listener, Pollable, type Readiness, Signal } from './pollable.ts';
 import type { Parent } from './resource.ts';
 import { clampLength, closed, failed, type StreamError } from './stream-error.ts';
 
 const empty = new Uint8Array(0);
+
+const ignore = () => {};
 
 /** The resource `wasi:io/streams.input-stream` over a `ByteSource`, which belongs to whoever made the stream. */
 export class InputStream implements Parent, Readiness {
@@ -63,6 +65,12 @@ export class InputStream implements Parent, Readiness {
   blockingRead(length: bigint): Uint8Array | Err<StreamError> | Promise<Uint8Array | Err<StreamError>> {
     const chunk = this.read(length);
     return chunk instanceof Uint8Array && chunk.length === 0 && length !== 0n ? this.readLater(clampLength(length)) : chunk;
+  }
+
+  /** Asks the source for bytes at once, so that a guest which only ever asks whether the pollable is ready gets them too. */
+  subscribe(): Pollable {
+    if (!this.ready) this.listen(ignore);
+    return new Pollable(this, this);
   }
 
   /** Waits for bytes, the end or an error; resolves at once when the stream is closed. */

@@ -23,7 +23,7 @@ export const ioStreams: HostInterface<C> = {
     '[method]input-stream.blocking-read': (_: C, stream: InputStream, length: bigint) => stream.blockingRead(length),
     '[method]input-stream.skip': (_: C, stream: InputStream, length: bigint) => skipped(stream.read(length)),
     '[method]input-stream.blocking-skip': blockingSkip,
-    '[method]input-stream.subscribe': (_: C, stream: InputStream) => new Pollable(stream, stream),
+    '[method]input-stream.subscribe': (_: C, stream: InputStream) => stream.subscribe(),
     '[method]output-stream.check-write': (_: C, stream: OutputStream) => stream.checkWrite(),
     '[method]output-stream.write': (_: C, stream: OutputStream, contents: Uint8Array) => stream.write(contents),
     '[method]output-stream.blocking-write-and-flush': (_: C, stream: OutputStream, contents: Uint8Array) => stream.blockingWriteAndFlush(contents),

@@ -10,11 +10,8 @@ export type Parent = { children: number };
 
 const endingKey = 'nacelle:ending';
 
-/**
- * Says that the execution is over: from now until `context.local` is emptied, handles may be dropped in any order.
- * To be called before the drops that the host makes for a guest.
- */
-export function beginTeardown(context: WasiContext): void {
+/** From now until `context.local` is emptied, handles may be dropped in any order. */
+export function allowAnyOrder(context: WasiContext): void {
   context.local.set(endingKey, true);
 }
 
@@ -23,10 +20,10 @@ export function assertChildless(context: WasiContext, parent: Parent, action: st
   if (parent.children > 0 && !context.local.has(endingKey)) throw new Error(`cannot ${action}: ${parent.children} of its children are still alive`);
 }
 
-/** Largest number of bytes that headers and not yet sent bodies of one execution may take in the host. */
+/** Largest number of bytes that headers and not yet sent bodies of one instance may take in the host. */
 export const heldBytesMax = 16 * 1024 * 1024;
 
-/** Counts what the host keeps for one execution outside of the guest's own memory. */
+/** Counts what the host keeps for one instance outside of the guest's own memory. */
 export class HeldBytes {
   bytes = 0;
 
@@ -44,13 +41,14 @@ export class HeldBytes {
   }
 }
 
-const heldKey = 'nacelle:held';
+const heldByContext = new WeakMap<WasiContext, HeldBytes>();
 
+/** The count of an instance. It goes on over executions, because a reused instance may keep its handles. */
 export function heldBytes(context: WasiContext): HeldBytes {
-  let held = context.local.get(heldKey) as HeldBytes | undefined;
+  let held = heldByContext.get(context);
   if (held === undefined) {
     held = new HeldBytes();
-    context.local.set(heldKey, held);
+    heldByContext.set(context, held);
   }
   return held;
 }

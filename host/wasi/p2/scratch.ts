@@ -1,7 +1,7 @@
 import { datetimeOf } from './clocks.ts';
 
 /**
- * The scratch directory: a tree in memory, made when an execution first uses it and gone with the execution. Nothing
+ * The scratch directory: a tree in memory, made when an instance first uses it and emptied after each execution. Nothing
  * in it leads to a file of the host. Files that were unlinked count until the last handle on them is dropped.
  */
 
@@ -126,6 +126,14 @@ export class DirectoryNode extends Node {
   take(name: string): void {
     this.entries.delete(name);
     this.touch();
+  }
+
+  clear(): void {
+    for (const entry of this.entries.values()) {
+      if (entry instanceof DirectoryNode) entry.clear();
+      entry.unlink();
+    }
+    this.entries.clear();
   }
 
   contains(node: FileNode | DirectoryNode): boolean {

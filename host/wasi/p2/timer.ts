@@ -8,7 +8,7 @@ const delayMsMax = 0x7fff_ffff;
  */
 export class Timer implements Readiness {
   private readonly deadlineNs: bigint;
-  private readonly listeners = new Set<Listener>();
+  private listeners: Set<Listener> | null = null;
   private timeout: NodeJS.Timeout | null = null;
 
   constructor(deadlineNs: bigint) {
@@ -20,13 +20,14 @@ export class Timer implements Readiness {
   }
 
   listen(listener: Listener): void {
+    this.listeners ??= new Set();
     this.listeners.add(listener);
     if (this.timeout === null) this.arm();
   }
 
   unlisten(listener: Listener): void {
-    this.listeners.delete(listener);
-    if (this.listeners.size > 0 || this.timeout === null) return;
+    this.listeners?.delete(listener);
+    if (this.timeout === null || (this.listeners !== null && this.listeners.size > 0)) return;
     clearTimeout(this.timeout);
     this.timeout = null;
   }
@@ -43,8 +44,8 @@ export class Timer implements Readiness {
       this.arm();
       return;
     }
-    const listeners = [...this.listeners];
-    this.listeners.clear();
+    const listeners = [...(this.listeners ?? [])];
+    this.listeners = null;
     for (const listener of listeners) listener();
   }
 }

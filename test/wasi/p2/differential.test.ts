@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Err } from '../../../host/base/result.ts';
+import { beginTeardown } from '../../../host/wasi/p2/index.ts';
 import { bytes, call, makeContext, makeGuest, type Value } from '../guest.ts';
 
 /** The same calls against our tables and against preview2-shim, which must answer alike. */
@@ -171,6 +172,7 @@ test('filesystem: the scratch directory behaves as a directory of the host does'
     fc.property(fc.array(command, { maxLength: 25 }), (commands: Command[]) => {
       const folder = mkdtempSync(join(tmpdir(), 'nacelle-test-'));
       try {
+        beginTeardown(context);
         context.local.clear();
         const [[mine]] = call(context, 'wasi:filesystem/preopens', 'get-directories');
         (filesystem as Value)._setPreopens({ '/': folder });
