@@ -1,28 +1,20 @@
 import { Problem } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
-import type { ImportedFunction, Plan } from '../component/plan.ts';
+import type { FuncType, ImportedFunction, Plan } from '../component/plan.ts';
 import type { HostSignatures } from '../component/wit/signatures.ts';
-import { TypeMatch, withoutVersion } from './match-types.ts';
-import { TypeText } from './type-text.ts';
+import { isCompatible, shown, versionOf, withoutVersion } from './interface-name.ts';
+import { TypeMatch } from './match-types.ts';
+import { hostText, planText } from './type-text.ts';
 
 /** Names of the functions that the host implements, by interface name without version. */
 export type Implemented = ReadonlyMap<string, readonly string[]>;
 
-const HANDLER = 'wasi:http/incoming-handler';
 const PROBLEMS_MAX = 20;
-const NAME_MAX = 100;
-
-const shown = (name: string): string => (name.length > NAME_MAX ? `${name.slice(0, NAME_MAX)}…` : name);
-
-/** Releases of 0.2 answer for each other; a draft is taken in any state of the same 0.x, or without version. */
-function isCompatible(wanted: string, host: string): boolean {
-  const minor = /^\d+\.\d+/.exec(host)?.[0] ?? '';
-  if (host.includes('-')) return wanted === '' || wanted === minor || wanted.startsWith(`${minor}.`);
-  return new RegExp(`^${minor.replace('.', '\\.')}(\\.\\d+)?$`).test(wanted);
-}
 
 class ImportCheck {
+  /** The first problems; `more` counts the others, which are not worded. */
   readonly problems: string[] = [];
+  more = 0;
   private readonly plan: Plan;
   private readonly host: HostSignatures;
   private readonly implemented: Implemented;
@@ -38,18 +30,20 @@ class ImportCheck {
     this.used = usedFunctions(plan);
   }
 
+  private report(problem: () => string): void {
+    if (this.problems.length < PROBLEMS_MAX) this.problems.push(problem());
+    else this.more++;
+  }
+
   interface({ interface: name, functions }: Plan['imports'][number]): void {
     if (functions.length === 0) return;
-    if (name === '') {
-      for (const { name: func } of functions)
-        this.problems.push(`the function ${shown(func)} is imported without an interface, which this node does not provide`);
-      return;
-    }
     const bare = withoutVersion(name);
     const known = this.host.interfaces.get(bare);
     const implemented = this.implemented.get(bare);
-    if (!known || !implemented) this.problems.push(this.unknown(name, bare));
-    else if (!isCompatible(name.slice(bare.length + 1), this.host.versions.get(bare) ?? '')) this.problems.push(this.wrongVersion(name, bare));
+    if (name === '') {
+      for (const func of functions) this.report(() => `the function ${shown(func.name)} is imported without an interface, which this node does not provide`);
+    } else if (!known || !implemented) this.report(() => this.unknown(name, bare));
+    else if (!isCompatible(versionOf(name), this.host.versions.get(bare) ?? '')) this.report(() => this.wrongVersion(name, bare));
     else for (const func of functions) this.function(name, func, known, implemented);
   }
 
@@ -65,55 +59,19 @@ class ImportCheck {
     return `${shown(name)} is not provided in this version; this node has ${bare}@${version}${version.includes('-') ? '' : ' and all other releases of 0.2'}`;
   }
 
-  private function(
-    name: string,
-    { name: func, type }: ImportedFunction,
-    known: ReadonlyMap<string, Plan['imports'][number]['functions'][number]['type']>,
-    implemented: readonly string[],
-  ): void {
+  private function(name: string, { name: func, type }: ImportedFunction, known: ReadonlyMap<string, FuncType>, implemented: readonly string[]): void {
     const wanted = known.get(func);
-    if (!wanted) {
-      const near = nearest(func, implemented);
-      this.problems.push(`${shown(name)} has no function ${shown(func)}${near === undefined ? '' : `; the nearest is ${near}`}`);
-    } else if (!this.match.sameFunc(type, wanted)) {
-      const [own, other] = [this.planText().func(type), this.hostText().func(wanted)];
-      this.problems.push(`${shown(name)} ${func} is imported as ${own}, this node has ${other}`);
+    if (!wanted) this.report(() => this.unknownFunction(name, func, implemented));
+    else if (!this.match.sameFunc(type, wanted)) {
+      this.report(() => `${shown(name)} ${func} is imported as ${planText(this.plan).func(type)}, this node has ${hostText(this.host).func(wanted)}`);
     } else if (!implemented.includes(func) && this.used.has(`${name}#${func}`)) {
-      this.problems.push(`${shown(name)} ${func} is not implemented by this node`);
+      this.report(() => `${shown(name)} ${func} is not implemented by this node`);
     }
   }
 
-  /** The exported handler must be the host's too, over the host's requests and responses. */
-  handler(): void {
-    const exported = this.plan.exports.find(
-      (item) => withoutVersion(item.interface) === HANDLER && isCompatible(item.interface.slice(HANDLER.length + 1), '0.2.0'),
-    );
-    if (!exported) {
-      const names = this.plan.exports.map((item) => shown(item.interface) || item.functions.map((func) => shown(func.name)).join(', '));
-      throw new Problem(
-        'module-invalid',
-        `cannot run the component: it must export ${HANDLER}@0.2, its exports are ${names.slice(0, PROBLEMS_MAX).join(', ') || 'none'}`,
-      );
-    }
-    const handle = exported.functions.find((func) => func.name === 'handle');
-    const wanted = this.host.interfaces.get(HANDLER)?.get('handle');
-    if (handle && wanted && this.match.sameFunc(handle.type, wanted)) return;
-    const found = handle ? `it has ${this.planText().func(handle.type)}` : 'it has none';
-    throw new Problem(
-      'module-invalid',
-      `cannot run the component: ${exported.interface} must have handle: ${wanted && this.hostText().func(wanted)}, ${found}`,
-    );
-  }
-
-  private planText(): TypeText {
-    return new TypeText(this.plan.types, (index) => {
-      const resource = this.plan.resources[index];
-      return resource?.from === 'host' ? shown(resource.name) : 'a resource of its own';
-    });
-  }
-
-  private hostText(): TypeText {
-    return new TypeText(this.host.types, (index) => this.host.resources[index]?.split('#')[1] ?? '');
+  private unknownFunction(name: string, func: string, implemented: readonly string[]): string {
+    const near = nearest(func, implemented);
+    return `${shown(name)} has no function ${shown(func)}${near === undefined ? '' : `; the nearest is ${near}`}`;
   }
 }
 
@@ -131,14 +89,8 @@ function usedFunctions(plan: Plan): Set<string> {
 export function checkImports(plan: Plan, host: HostSignatures, implemented: Implemented): void {
   const check = new ImportCheck(plan, host, implemented);
   for (const imported of plan.imports) check.interface(imported);
-  const { problems } = check;
+  const { problems, more } = check;
   if (problems.length === 0) return;
-  const listed = problems.slice(0, PROBLEMS_MAX);
-  const more = problems.length > listed.length ? `; and ${problems.length - listed.length} more` : '';
-  throw new Problem('import-unknown', `cannot provide what the component imports: ${listed.join('; ')}${more}`, listed);
-}
-
-/** @throws Problem `module-invalid` if the component does not export `wasi:http/incoming-handler@0.2` */
-export function checkHandler(plan: Plan, host: HostSignatures): void {
-  new ImportCheck(plan, host, new Map()).handler();
+  const rest = more > 0 ? `; and ${more} more` : '';
+  throw new Problem('import-unknown', `cannot provide what the component imports: ${problems.join('; ')}${rest}`, problems);
 }

@@ -1,8 +1,6 @@
 import type { FuncType, Plan, TypeDef, TypeRef } from '../component/plan.ts';
 import type { HostSignatures } from '../component/wit/signatures.ts';
-
-/** `wasi:io/poll@0.2.3` without its version. */
-export const withoutVersion = (name: string): string => name.replace(/@.*$/s, '');
+import { withoutVersion } from './interface-name.ts';
 
 /**
  * Compares the types of a plan with the host's: equal if their structure and names are, and if resources have the same

@@ -1,6 +1,6 @@
 /**
  * Prepares modules in disposable worker threads. A worker begins with the first module or `warm`, takes one module at a
- * time, and ends after `idleMs` without work, after any failure, and with `close`.
+ * time, and ends after `idleMs` without work, after any failure (another one takes its place), and with `close`.
  */
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
@@ -13,7 +13,7 @@ export type PreparerOptions = {
   workersMax?: number;
   /** One module may take so long. Default 30,000. */
   timeMs?: number;
-  /** A worker without work is kept so long. Default 30,000. */
+  /** A worker without work is kept so long. Default 60,000. */
   idleMs?: number;
   /** JavaScript heap of one worker. Default 1,024. */
   heapMib?: number;
@@ -22,7 +22,7 @@ export type PreparerOptions = {
 /** Makes the bytes of a component available; they belong to the caller of it afterwards. */
 export type LoadBytes = () => Uint8Array | Promise<Uint8Array>;
 
-const defaults = { workersMax: 2, timeMs: 30_000, idleMs: 30_000, heapMib: 1_024 };
+const defaults = { workersMax: 2, timeMs: 30_000, idleMs: 60_000, heapMib: 1_024 };
 
 /** One worker thread, working on at most one module. */
 class PrepareWorker {
@@ -142,6 +142,7 @@ export class Preparer {
       return reply.artifact;
     }
     worker.end().catch(() => undefined);
+    this.warm();
     if (reply instanceof Problem) throw reply;
     if (reply.kind === 'refused') throw new Problem(reply.code, reply.message, reply.problems);
     throw new Problem('internal', 'cannot prepare the module: the worker gave no answer');

@@ -1,7 +1,17 @@
-import type { FuncType, TypeDef, TypeRef } from '../component/plan.ts';
+import type { FuncType, Plan, TypeDef, TypeRef } from '../component/plan.ts';
+import type { HostSignatures } from '../component/wit/signatures.ts';
+import { shown } from './interface-name.ts';
+
+const ITEMS_MAX = 10;
+
+/** The first items as a list. */
+function firstOf<T>(items: readonly T[], text: (item: T) => string): string {
+  const listed = items.slice(0, ITEMS_MAX).map(text);
+  return (items.length > ITEMS_MAX ? [...listed, '…'] : listed).join(', ');
+}
 
 /** Types as WIT writes them, for messages: what is deep or long is left out. */
-export class TypeText {
+class TypeText {
   private readonly types: readonly TypeDef[];
   private readonly resourceName: (resource: number) => string;
   private budget = 40;
@@ -12,7 +22,7 @@ export class TypeText {
   }
 
   func({ params, result }: FuncType): string {
-    const text = params.map(([name, type]) => `${name}: ${this.type(type)}`).join(', ');
+    const text = firstOf(params, ([name, type]) => `${shown(name)}: ${this.type(type)}`);
     return `func(${text})${result === null ? '' : ` -> ${this.type(result)}`}`;
   }
 
@@ -29,7 +39,7 @@ export class TypeText {
       case 'option':
         return `option<${this.type(type.type)}>`;
       case 'tuple':
-        return `tuple<${type.items.slice(0, 10).map((item) => this.type(item)).join(', ')}>`; // biome-ignore format: one line
+        return `tuple<${firstOf(type.items, (item) => this.type(item))}>`;
       case 'result':
         return type.ok === null && type.err === null ? 'result' : `result<${this.type(type.ok)}, ${this.type(type.err)}>`;
       case 'own':
@@ -37,13 +47,21 @@ export class TypeText {
       case 'borrow':
         return `borrow<${this.resourceName(type.resource)}>`;
       case 'record':
-        return `record { ${type.fields.slice(0, 10).map(([name, field]) => `${name}: ${this.type(field)}`).join(', ')} }`; // biome-ignore format: one line
+        return `record { ${firstOf(type.fields, ([name, field]) => `${shown(name)}: ${this.type(field)}`)} }`;
       case 'variant':
-        return `variant { ${type.cases.slice(0, 10).map(([name, payload]) => (payload === null ? name : `${name}(${this.type(payload)})`)).join(', ')} }`; // biome-ignore format: one line
+        return `variant { ${firstOf(type.cases, ([name, payload]) => (payload === null ? shown(name) : `${shown(name)}(${this.type(payload)})`))} }`;
       case 'enum':
-        return `enum { ${type.cases.slice(0, 10).join(', ')} }`;
+        return `enum { ${firstOf(type.cases, shown)} }`;
       case 'flags':
-        return `flags { ${type.names.slice(0, 10).join(', ')} }`;
+        return `flags { ${firstOf(type.names, shown)} }`;
     }
   }
 }
+
+export const planText = (plan: Plan): TypeText =>
+  new TypeText(plan.types, (index) => {
+    const resource = plan.resources[index];
+    return resource?.from === 'host' ? shown(resource.name) : 'a resource of its own';
+  });
+
+export const hostText = (host: HostSignatures): TypeText => new TypeText(host.types, (index) => host.resources[index]?.split('#')[1] ?? '');

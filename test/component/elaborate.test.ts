@@ -264,7 +264,7 @@ test('readComponent: type bombs are refused at once', async () => {
   const started = performance.now();
   await assertRefused(
     doubling(60, (type) => `(tuple ${type} ${type})`),
-    /a type may have 10000 core values, this has more/,
+    /a type or function may have 10000 core values, this has more/,
   );
   await planOf(doubling(60, (type) => `(variant (case "a" ${type}) (case "b" ${type}))`));
   await assertRefused(
@@ -295,10 +295,24 @@ test('readComponent: instances and evaluation are bounded', async () => {
   const typeTwice = (index: number): string =>
     `(type $t${index + 1} (instance (alias outer $root $t${index} (type $p)) (export "a" (instance (type $p))) (export "b" (instance (type $p)))))`;
   const upTo = (count: number, text: (index: number) => string): string => Array.from({ length: count }, (_, index) => text(index)).join('');
-  const argument = `(component $c (alias outer $root $t30 (type $t)) (import "x" (instance (type $t)))) (instance (instantiate $c (with "x" (instance $i30))))`;
-  await assertRefused(`(component $root (type $t0 (instance)) ${upTo(30, typeTwice)} (instance $i0) ${upTo(30, twice)} ${argument})`, /may take 1000000 steps/);
+  const matched = (depth: number): string =>
+    `(component $root (type $t0 (instance)) ${upTo(depth, typeTwice)} (instance $i0) ${upTo(depth, twice)}
+      (component $c (alias outer $root $t${depth} (type $t)) (import "x" (instance (type $t)))) (instance (instantiate $c (with "x" (instance $i${depth})))))`;
+  await planOf(matched(10));
+  await assertRefused(matched(24), /may take 1000000 steps/);
+  await assertRefused(matched(2_000), /instances may be nested 32 deep, this is deeper/);
   await assertRefused(`(component (core module $m) ${'(core instance (instantiate $m))'.repeat(401)})`, /at most 400 core instances are allowed/);
   assert.ok(performance.now() - started < 5_000);
+});
+
+test('readComponent: functions of many values are bounded in all', async () => {
+  const wide = `(record ${Array.from({ length: 900 }, (_, index) => `(field "f${index}" u8)`).join(' ')})`;
+  const params = Array.from({ length: 10 }, (_, index) => `(param "p${index}" $e)`).join(' ');
+  const lifts = (count: number): string =>
+    `(component (import "i" (instance $i (type $w ${wide}) (export "w" (type $e (eq $w))) (export "f" (func ${params})))) (alias export $i "f" (func $f))
+      (core module $m (memory (export "mem") 1)) (core instance $c (instantiate $m)) ${'(core func (canon lower (func $f) (memory (core memory $c "mem"))))'.repeat(count)})`;
+  await planOf(lifts(100));
+  await assertRefused(lifts(600), /the types of a component may have 5000000 core values in all/);
 });
 
 test('readComponent: the modules of the plan are ranges of the file', async () => {

@@ -51,6 +51,8 @@ test('readComponent: reads names of every kind', () => {
   assert.is(imported([1, ...text('a:b/c@0.2.3')]), 'a:b/c@0.2.3', 'as before September 2024');
   assert.is(imported([2, ...text('a:b/c@0.2'), 1, 1, ...text('.3')]), 'a:b/c@0.2.3', 'with a version suffix');
   assert.is(imported([2, ...text('mine'), 1, 0, ...text('a:b/c')]), 'a:b/c', 'by what it implements');
+  assert.match(refusalOf(withSection(10, 1, 0, ...text('a\x1b[2J'), 5, 0)), /must be of printable ASCII characters/);
+  assert.match(refusalOf(withSection(10, 1, 0, 0, 5, 0)), /must be of printable ASCII characters/);
   assert.match(refusalOf(withSection(10, 1, 3, ...text('x'), 5, 0)), /the kind of a name must be 0, 1 or 2, got 3/);
   assert.is(refusalOf(withSection(7, ...funcType)), 'accepted');
 });

@@ -21,9 +21,15 @@ type Crossing = {
   resultPointers: boolean;
 };
 
-function crossingOf(state: Elaboration, type: FuncType): Crossing {
+function crossingOf(state: Elaboration, type: FuncType, at: number): Crossing {
   const shapes = type.params.map(([, param]) => state.interner.shape(param));
   const result = type.result === null ? null : state.interner.shape(type.result);
+  state.spendNames(at, type.params);
+  state.interner.charge(
+    0,
+    shapes.reduce((sum, shape) => sum + shape.flat.length, result?.flat.length ?? 0),
+    at,
+  );
   const flat = shapes.flatMap((shape) => shape.flat.slice(0, FLAT_PARAMS_MAX + 1));
   const paramsInMemory = flat.length > FLAT_PARAMS_MAX;
   return {
@@ -57,7 +63,7 @@ function evaluateOptions(scope: Scope, syntax: CanonOptionsSyntax, needs: { memo
 export function evaluateLift(state: Elaboration, scope: Scope, component: number, definition: Extract<Definition, { kind: 'lift' }>): void {
   const { at, options: syntax } = definition;
   const type = expectFunc(scope, definition.type, at);
-  const crossing = crossingOf(state, type);
+  const crossing = crossingOf(state, type, at);
   const results = crossing.resultInMemory ? (['i32'] as const) : crossing.results;
   const core = expectSignature(scope.get('core func', definition.func, at), signatureOf(crossing.params, results), 'the lifted function', at);
   const realloc = crossing.paramsInMemory || crossing.paramPointers;
@@ -72,7 +78,7 @@ export function evaluateLift(state: Elaboration, scope: Scope, component: number
 export function evaluateLower(state: Elaboration, scope: Scope, component: number, definition: Extract<Definition, { kind: 'lower' }>): void {
   const { at, options: syntax } = definition;
   const { ref: func, type } = scope.get('func', definition.func, at);
-  const crossing = crossingOf(state, type);
+  const crossing = crossingOf(state, type, at);
   if (syntax.postReturn !== null) refuse(at, 'only a lifted function can have the canonical option post-return');
   const memory = crossing.paramsInMemory || crossing.paramPointers || crossing.resultInMemory || crossing.resultPointers;
   const options = evaluateOptions(scope, syntax, { memory, realloc: crossing.resultPointers }, at);

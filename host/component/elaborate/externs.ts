@@ -54,6 +54,7 @@ function evaluateInstance(state: Elaboration, type: TypeEntity, at: number, prov
 function hostItem(state: Elaboration, imported: string, name: string, type: ExternType, scope: Scope, at: number): Entity {
   if (type.sort === 'func') {
     const funcType = expectFunc(scope, type.type, at);
+    state.spendNames(at, funcType.params);
     return { sort: 'func', ref: state.addHostFunction(imported, name, funcType), type: funcType };
   }
   if (type.sort !== 'type') return refuse(at, `the host cannot provide the ${type.sort} ${quote(name)}`);
@@ -78,13 +79,14 @@ export function conform(state: Elaboration, actual: Entity | undefined, type: Ex
   if (!actual) return refuse(at, `${what} is not provided`);
   if (actual.sort !== type.sort) return refuse(at, `${what} must be a ${type.sort}, it is a ${actual.sort}`);
   if (type.sort === 'func' && actual.sort === 'func') {
+    state.spendNames(at, actual.type.params);
     if (!sameFunc(actual.type, expectFunc(scope, type.type, at))) refuse(at, `${what} has another function type than what is asked for`);
   } else if (type.sort === 'type' && actual.sort === 'type') {
     const bound = type.bound === null ? null : scope.get('type', type.bound, at).type;
     if (bound ? !sameType(actual.type, bound) : actual.type.kind !== 'resource') refuse(at, `${what} is another type than what is asked for`);
   } else if (type.sort === 'instance' && actual.sort === 'instance') {
     const provide: Provide = (name, itemType, inner, itemAt) => conform(state, actual.exports.get(name), itemType, inner, `${quote(name)} of ${what}`, itemAt);
-    evaluateInstance(state, scope.get('type', type.type, at).type, at, provide);
+    state.nested(at, () => evaluateInstance(state, scope.get('type', type.type, at).type, at, provide));
   }
   return actual;
 }

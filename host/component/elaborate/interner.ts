@@ -38,6 +38,7 @@ const primitives: Readonly<Record<Primitive, Shape>> = {
   char: word,
   string: pointer,
 };
+const secondOf = <T>([, second]: readonly [unknown, T]): T => second;
 const alignTo = (offset: number, align: number): number => Math.ceil(offset / align) * align;
 const discriminant = (cases: number): Shape => (cases <= 256 ? byte : cases <= 65_536 ? half : word);
 const flagsShape = (count: number): Shape => (count <= 8 ? byte : count <= 16 ? half : word);
@@ -84,11 +85,11 @@ export class Interner {
       case 'list':
         return { ...pointer, depth: this.shape(type.element).depth + 1, borrows: this.shape(type.element).borrows };
       case 'record':
-        return this.product(type.fields.map(([, field]) => field), at); // biome-ignore format: one line
+        return this.product(type.fields.map(secondOf), at);
       case 'tuple':
         return this.product(type.items, at);
       case 'variant':
-        return this.sum(type.cases.map(([, payload]) => payload), at); // biome-ignore format: one line
+        return this.sum(type.cases.map(secondOf), at);
       case 'option':
         return this.sum([null, type.type], at);
       case 'result':
@@ -104,8 +105,9 @@ export class Interner {
     }
   }
 
-  private addFlat(flat: number, more: number, at: number): void {
-    if (flat + more > FLAT_MAX) refuse(at, `a type may have ${FLAT_MAX} core values, this has more`);
+  /** Charges `more` core values to a type or function that already has `flat`. */
+  charge(flat: number, more: number, at: number): void {
+    if (flat + more > FLAT_MAX) refuse(at, `a type or function may have ${FLAT_MAX} core values, this has more`);
     this.flatWork += more;
     if (this.flatWork > FLAT_WORK_MAX) refuse(at, `the types of a component may have ${FLAT_WORK_MAX} core values in all, these have more`);
   }
@@ -115,7 +117,7 @@ export class Interner {
     let [size, align, depth, pointers, borrows] = [0, 1, 0, false, false];
     for (const item of items) {
       const shape = this.shape(item);
-      this.addFlat(flat.length, shape.flat.length, at);
+      this.charge(flat.length, shape.flat.length, at);
       for (const value of shape.flat) flat.push(value);
       size = alignTo(size, shape.align) + shape.size;
       align = Math.max(align, shape.align);
@@ -133,7 +135,7 @@ export class Interner {
     for (const payload of payloads) {
       if (payload === null) continue;
       const shape = this.shape(payload);
-      this.addFlat(0, shape.flat.length, at);
+      this.charge(0, shape.flat.length, at);
       shape.flat.forEach((value, index) => {
         flat[index] = join(flat[index], value);
       });

@@ -35,14 +35,24 @@ export class Elaboration {
     if (this.work > WORK_MAX) refuse(at, `evaluating a component may take ${WORK_MAX} steps, this takes more`);
   }
 
+  /** Charges for names that the plan will hold, by eight bytes. */
+  spendNames(at: number, names: readonly (string | readonly [string, unknown])[]): void {
+    this.spend(at, names.length + (names.reduce((sum, name) => sum + (typeof name === 'string' ? name : name[0]).length, 0) >> 3));
+  }
+
+  /** Evaluates something that may hold its like. */
+  nested<T>(at: number, body: () => T): T {
+    if (this.depth >= DEPTH_MAX) refuse(at, `instances may be nested ${DEPTH_MAX} deep, this is deeper`);
+    this.depth++;
+    const result = body();
+    this.depth--;
+    return result;
+  }
+
   /** Runs `body` with the index of a new component instance. */
   instantiate<T>(at: number, body: (component: number) => T): T {
     if (this.components >= COMPONENTS_MAX) refuse(at, `at most ${COMPONENTS_MAX} component instances are allowed`);
-    if (this.depth >= DEPTH_MAX) refuse(at, `components may be instantiated ${DEPTH_MAX} deep, this is deeper`);
-    this.depth++;
-    const result = body(this.components++);
-    this.depth--;
-    return result;
+    return this.nested(at, () => body(this.components++));
   }
 
   addStep(step: Step, at: number): number {

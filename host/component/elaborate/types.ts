@@ -44,16 +44,17 @@ class TypeEvaluation {
         this.state.spend(this.at, type.items.length);
         return { kind: 'tuple', items: type.items.map((item) => this.value(item)) };
       case 'variant':
-        this.state.spend(this.at, type.cases.length);
+        this.state.spendNames(this.at, type.cases);
         return { kind: 'variant', cases: type.cases.map(([name, payload]) => [name, this.optional(payload)]) };
       case 'option':
         return { kind: 'option', type: this.value(type.type) };
       case 'result':
         return { kind: 'result', ok: this.optional(type.ok), err: this.optional(type.err) };
       case 'enum':
-        this.state.spend(this.at, type.cases.length);
+        this.state.spendNames(this.at, type.cases);
         return { kind: 'enum', cases: type.cases };
       case 'flags':
+        this.state.spendNames(this.at, type.names);
         return { kind: 'flags', names: type.names };
       case 'own':
       case 'borrow':
@@ -62,7 +63,7 @@ class TypeEvaluation {
   }
 
   private labelled(fields: FuncTypeSyntax['params']): [string, TypeRef][] {
-    this.state.spend(this.at, fields.length);
+    this.state.spendNames(this.at, fields);
     return fields.map(([name, type]) => [name, this.value(type)]);
   }
 

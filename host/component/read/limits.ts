@@ -12,6 +12,6 @@ export const limits = {
   params: 1_000,
   instanceItems: 100_000,
   canonOptions: 10,
-  /** Bytes of a name; labels and interface names are shorter than 100 in practice. */
-  nameBytes: 10_000,
+  /** Bytes of a label or of the name of an import or export, which are shorter than 100 in practice. */
+  nameBytes: 1_000,
 } as const;

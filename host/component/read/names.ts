@@ -21,6 +21,13 @@ export function expectUnique(reader: Reader, what: string, names: readonly strin
   }
 }
 
+/** Names of imports and exports reach logs and terminals, so nothing but printable ASCII is let through. */
+function readPrintable(reader: Reader): string {
+  const at = reader.offset;
+  const name = reader.name(limits.nameBytes);
+  return /^[ -~]+$/.test(name) ? name : reader.fail('the name of an import or export must be of printable ASCII characters', at);
+}
+
 /**
  * The name of an import or export with its attributes: the interface that it implements stands for the name, and a
  * version suffix is put back (`wasi:io/poll@0.2` and `.3`). Older tools wrote kind 1 before interface names.
@@ -29,12 +36,12 @@ export function readExternName(reader: Reader): string {
   const at = reader.offset;
   const kind = reader.byte();
   if (kind > 2) reader.fail(`the kind of a name must be 0, 1 or 2, got ${kind}`, at);
-  let name = reader.name(limits.nameBytes);
+  let name = readPrintable(reader);
   if (kind < 2) return name;
   let suffix = '';
   for (let left = reader.count('attributes of a name', 3); left > 0; left--) {
     const attribute = reader.byte();
-    const value = reader.name(limits.nameBytes);
+    const value = readPrintable(reader);
     if (attribute === 0) name = value;
     else if (attribute === 1) suffix = value;
     else if (attribute !== 2) reader.fail(`the attribute of a name must be 0, 1 or 2, got ${attribute}`, at);
