@@ -1,5 +1,5 @@
 import { type ByteSource, ByteStreamError } from '../../base/stream.ts';
-import { Fields } from './fields.ts';
+import { Fields, withoutForbidden } from './fields.ts';
 import { type ErrorCode, errorCode } from './http-error-code.ts';
 import { InputStream } from './input-stream.ts';
 import { type Listener, type Readiness, Signal } from './pollable.ts';
@@ -34,7 +34,10 @@ export class IncomingBody implements Parent {
 
 type Trailers = { tag: 'ok'; val: { tag: 'ok'; val: Fields | undefined } | { tag: 'err'; val: ErrorCode } } | { tag: 'err' };
 
-/** The resource `wasi:http/types.future-trailers`. While somebody waits for it, it reads and discards the rest of the body. */
+/**
+ * The resource `wasi:http/types.future-trailers`. While somebody waits for it, it reads and discards the rest of the
+ * body. The trailers that it gives may outlive it, as they may in wasmtime.
+ */
 export class FutureTrailers implements Parent, Readiness {
   children = 0;
   private readonly source: ByteSource | null;
@@ -69,7 +72,7 @@ export class FutureTrailers implements Parent, Readiness {
     this.got = true;
     if (this.failure !== null) return { tag: 'ok', val: { tag: 'err', val: errorCode(this.failure.code, this.failure.message) } };
     const list = this.source?.trailers();
-    return { tag: 'ok', val: { tag: 'ok', val: list === undefined ? undefined : Fields.view(list, this) } };
+    return { tag: 'ok', val: { tag: 'ok', val: list === undefined ? undefined : Fields.view(withoutForbidden(list), null) } };
   }
 
   drop(): void {
