@@ -1,5 +1,4 @@
 import type { MiddlewareHandler } from 'hono';
-import { tenantRoutes, tokenRoutes } from './admin.ts';
 import { authenticate, type ControlEnv } from './auth.ts';
 import { limitBody } from './body.ts';
 import type { ControlDeps } from './deps.ts';
@@ -11,6 +10,8 @@ import { moduleRoutes } from './modules.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { errorHandler, notFoundHandler } from './problem.ts';
 import { secretRoutes } from './secrets.ts';
+import { suspensionRoutes, tenantRoutes } from './tenants.ts';
+import { tokenRoutes } from './tokens.ts';
 import { versionRoutes } from './versions.ts';
 
 const readMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -49,6 +50,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', invokeRoutes(deps))
     .route('/', logRoutes(deps))
     .route('/', tenantRoutes(deps))
+    .route('/', suspensionRoutes(deps))
     .route('/', tokenRoutes(deps))
     .route('/', nodeRoutes(deps));
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });

@@ -1,12 +1,10 @@
 import { z } from '@hono/zod-openapi';
 import { Problem } from '../base/errors.ts';
-import { parseScope, type Scope } from '../deploy/scope.ts';
 import type { TenantInfo } from '../deploy/tenant.ts';
-import type { TokenInfo } from '../deploy/token.ts';
 import { requireAdmin } from './auth.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, jsonBody, newGroup, nothing } from './endpoint.ts';
-import { listOf, name, page, scope, tenantView, time, tokenView } from './schema.ts';
+import { listOf, name, page, tenantView } from './schema.ts';
 import { isoTime } from './view.ts';
 
 const pageQuery = z.strictObject(page);
@@ -15,21 +13,8 @@ const newTenant = z.strictObject({
   name,
   routes: z.array(z.string()).max(256).default([]).openapi({ description: 'Hosts and paths that its functions may use, as in a manifest.' }),
 });
-const newToken = z.strictObject({
-  scopes: z.array(scope).min(1).max(64),
-  note: z.string().max(200).nullable().default(null),
-  expiresAt: time.nullable().default(null),
-});
-const createdToken = tokenView.extend({ token: z.string().openapi({ description: 'Shown only here.' }) }).openapi('CreatedToken');
 
 const viewTenant = ({ name: tenant, routes, state, createdAt }: TenantInfo) => ({ name: tenant, routes, state, createdAt: isoTime(createdAt) });
-const viewToken = ({ id, scopes, note, createdAt, expiresAt }: TokenInfo) => ({
-  id,
-  scopes,
-  note,
-  createdAt: isoTime(createdAt),
-  expiresAt: expiresAt === null ? null : isoTime(expiresAt),
-});
 
 /** Tenants, for admins. */
 export const tenantRoutes = ({ deployments: { tenants } }: ControlDeps) =>
@@ -89,7 +74,11 @@ export const tenantRoutes = ({ deployments: { tenants } }: ControlDeps) =>
         await tenants.remove(context.req.valid('param').tenant);
         return context.body(null, 204);
       },
-    )
+    );
+
+/** Suspending tenants and letting them go on, for admins. */
+export const suspensionRoutes = ({ deployments: { tenants } }: ControlDeps) =>
+  newGroup()
     .openapi(
       endpoint({
         method: 'post',
@@ -109,50 +98,4 @@ export const tenantRoutes = ({ deployments: { tenants } }: ControlDeps) =>
         responses: { 200: json(tenantView, 'Its functions answer again') },
       }),
       async (context) => context.json(viewTenant(await tenants.setSuspended(context.req.valid('param').tenant, false)), 200),
-    );
-
-/** Tokens, for admins. */
-export const tokenRoutes = ({ deployments: { tokens } }: ControlDeps) =>
-  newGroup()
-    .openapi(
-      endpoint({
-        method: 'get',
-        path: '/v1/tokens',
-        middleware: requireAdmin,
-        request: { query: pageQuery },
-        responses: { 200: json(listOf(tokenView), 'Tokens by id, without their secrets') },
-      }),
-      async (context) => {
-        const { limit, cursor } = context.req.valid('query');
-        const listed = await tokens.list({ limit, cursor });
-        return context.json({ ...listed, items: listed.items.map(viewToken) }, 200);
-      },
-    )
-    .openapi(
-      endpoint({
-        method: 'post',
-        path: '/v1/tokens',
-        middleware: requireAdmin,
-        request: { body: jsonBody(newToken) },
-        responses: { 201: json(createdToken, 'The token, shown once') },
-      }),
-      async (context) => {
-        const { scopes, note, expiresAt } = context.req.valid('json');
-        const expiresAtMs = expiresAt === null ? null : Date.parse(expiresAt);
-        const token = await tokens.create({ scopes: scopes.map((text) => parseScope(text) as Scope), note, expiresAt: expiresAtMs });
-        return context.json({ ...viewToken(token), token: token.token }, 201);
-      },
-    )
-    .openapi(
-      endpoint({
-        method: 'delete',
-        path: '/v1/tokens/{id}',
-        middleware: requireAdmin,
-        request: { params: z.object({ id: z.string().regex(/^[0-9a-f]{16}$/, { error: 'must be 16 hexadecimal digits' }) }) },
-        responses: { 204: nothing('Refused from now on') },
-      }),
-      async (context) => {
-        await tokens.remove(context.req.valid('param').id);
-        return context.body(null, 204);
-      },
     );
