@@ -23,7 +23,11 @@ const table = {
   'unauthorized': { status: 401, cause: 'The token is missing, unknown or expired.', remedy: 'Send a valid token as "authorization: Bearer …".' },
   'forbidden': { status: 403, cause: 'The token has no scope for this.', remedy: 'Use a token with the scope that the message names.' },
   'not-found': { status: 404, cause: 'There is nothing of this name, or it is not yours to see.', remedy: 'Check the name and the tenant.' },
-  'method-not-allowed': { status: 405, cause: 'There is something at this path, but not for this method.', remedy: 'Use one of the methods in the header "allow".' },
+  'method-not-allowed': {
+    status: 405,
+    cause: 'There is something at this path, but not for this method.',
+    remedy: 'Use one of the methods in the header "allow".',
+  },
   'function-not-found': { status: 404, cause: 'No function answers at this host and path.', remedy: 'Check the URL, or deploy the function.' },
   'version-not-found': { status: 404, cause: 'The function has no such version.', remedy: 'List them with "nacelle versions FN".' },
   'module-not-found': { status: 404, cause: 'The tenant has not uploaded a module with this digest.', remedy: 'PUT it to /v1/modules first.' },

@@ -22,6 +22,7 @@ export function tableContract(adapter: string, open: OpenTable): void {
   records(check);
   scans(check);
   conflicts(check);
+  races(check);
   watches(check);
   limits(check);
   model(check);
@@ -219,7 +220,9 @@ function conflicts(check: Check): void {
     );
     assert.is((await table.get('written'))?.value, 1);
   });
+}
 
+function races(check: Check): void {
   check('commit: lets exactly one of several that start from the same revision through', async (table) => {
     const { revision } = await table.commit([{ key: 'a', put: 'start' }]);
     const outcomes = await Promise.allSettled(Array.from({ length: 20 }, (_, index) => table.commit([{ key: 'a', put: index, expectRevision: revision }])));

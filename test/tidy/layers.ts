@@ -11,6 +11,7 @@ export const LAYERS = [
   'wasi',
   'capability',
   'instance',
+  'isolate',
   'execution',
   'deploy',
   'gateway',
