@@ -7,6 +7,7 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { cpuMs } from './cpu.ts';
 import { type Load, median, printMachine, type Server, wrk } from './lib.ts';
 import { fixture, nacelle, startNacelle } from './node-under-test.ts';
 import { peerVersions, startNodeHttp, startWasmtime, startWorkerd } from './peers.ts';
@@ -14,7 +15,7 @@ import { peerVersions, startNodeHttp, startWasmtime, startWorkerd } from './peer
 const STARLING = fileURLToPath(new URL('../components/build/starling.wasm', import.meta.url));
 const WARM_UP_SECONDS = 2;
 
-type Target = { name: string; url: string; loads: Load[] };
+type Target = { name: string; url: string; pid: number; loads: (Load & { cpuUs: number })[] };
 
 function option(name: string, otherwise: number): number {
   const found = process.argv.find((argument) => argument.startsWith(`--${name}=`));
@@ -34,34 +35,44 @@ async function open(name: string): Promise<{ targets: Target[]; servers: Server[
   const wasmtime = await startWasmtime(componentOf(name));
   const bare = name === 'hello' ? await startNodeHttp(availableParallelism()) : undefined;
   const workerd = name === 'hello' ? await startWorkerd() : undefined;
-  const targets: Target[] = [{ name: 'nacelle', url: `${node.http}/${name}/`, loads: [] }];
+  const targets: Target[] = [{ name: 'nacelle', url: `${node.http}/${name}/`, pid: node.pid, loads: [] }];
   const peers = { 'wasmtime serve': wasmtime, 'node:http': bare, 'workerd, JS': workerd };
-  for (const [peer, server] of Object.entries(peers)) if (server !== undefined) targets.push({ name: peer, url: server.url, loads: [] });
+  for (const [peer, server] of Object.entries(peers)) if (server !== undefined) targets.push({ name: peer, url: server.url, pid: server.pid, loads: [] });
   return { targets, servers: [node, wasmtime, bare, workerd].filter((server) => server !== undefined) };
 }
 
 function report(name: string, targets: readonly Target[]): void {
   const own = median(targets[0]!.loads.map((load) => load.perSecond));
+  const ownUs = median(targets[0]!.loads.map((load) => load.cpuUs));
   const rows = targets.map(({ name: target, loads }) => {
     const perSecond = median(loads.map((load) => load.perSecond));
+    const cpuUs = median(loads.map((load) => load.cpuUs));
     return {
       component: name,
       server: target,
       'requests/s': Math.round(perSecond),
+      'CPU µs/request': Math.round(cpuUs),
       'p50 ms': Number(median(loads.map((load) => load.p50Ms)).toFixed(2)),
       'p99 ms': Number(median(loads.map((load) => load.p99Ms)).toFixed(2)),
       failed: loads.reduce((sum, load) => sum + load.failed, 0),
       'nacelle is': target === 'nacelle' ? '' : `${(own / perSecond).toFixed(2)} ×`,
+      'by CPU': target === 'nacelle' ? '' : `${(cpuUs / ownUs).toFixed(2)} ×`,
     };
   });
   console.table(rows);
+}
+
+async function measure(target: Target): Promise<void> {
+  const before = cpuMs(target.pid);
+  const load = await wrk(target.url, connections, seconds);
+  target.loads.push({ ...load, cpuUs: ((cpuMs(target.pid) - before) * 1000) / load.requests });
 }
 
 async function compare(name: string): Promise<void> {
   const { targets, servers } = await open(name);
   try {
     for (const { url } of targets) await wrk(url, connections, WARM_UP_SECONDS);
-    for (let round = 0; round < rounds; round++) for (const target of targets) target.loads.push(await wrk(target.url, connections, seconds));
+    for (let round = 0; round < rounds; round++) for (const target of targets) await measure(target);
     report(name, targets);
   } finally {
     await Promise.all(servers.map((server) => server.stop()));

@@ -42,10 +42,18 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+const folders: string[] = [];
+const children = new Set<ChildProcess>();
+
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** A folder that is removed when the process ends. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'nacelle-bench-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 
@@ -77,7 +85,8 @@ export async function startServer(command: string, args: readonly string[], read
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output = (output + chunk).slice(-10_000)));
-  process.on('exit', () => child.kill('SIGKILL'));
+  children.add(child);
+  child.once('exit', () => children.delete(child));
   const deadline = performance.now() + timeoutMs;
   while (!(await answers(readyUrl))) {
     if (child.exitCode !== null || performance.now() > deadline) {
@@ -97,7 +106,7 @@ const UNIT_MS: Record<string, number> = { us: 0.001, ms: 1, s: 1000, m: 60_000 }
 function parseWrk(text: string): Load {
   const number = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
   const latencyMs = (percent: string): number => {
-    const found = new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s|m)$`, 'm').exec(text);
+    const found = new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s|m)\\s*$`, 'm').exec(text);
     return found === null ? Number.NaN : Number(found[1]) * UNIT_MS[found[2]!]!;
   };
   const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];

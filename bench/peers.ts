@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, type Server, startServer, temporaryFolder, versionOf } from './lib.ts';
 
+/** How long wasmtime may compile 14 MB of StarlingMonkey on a busy machine. */
+const COMPILE_MS = 180_000;
+
 const nodeServer = fileURLToPath(new URL('./node-http.ts', import.meta.url));
 
 const workerdConfig = (port: number) => `using Workerd = import "/workerd/workerd.capnp";
@@ -24,7 +27,7 @@ export async function startWasmtime(component: string): Promise<Server | undefin
   const version = versionOf('wasmtime');
   if (version === undefined) return missing('wasmtime serve', 'cargo install wasmtime-cli');
   const address = `127.0.0.1:${await freePort()}`;
-  return startServer('wasmtime', ['serve', '--addr', address, '-S', 'cli,config', component], `http://${address}/`);
+  return startServer('wasmtime', ['serve', '--addr', address, '-S', 'cli,config', component], `http://${address}/`, COMPILE_MS);
 }
 
 /** workerd with a JavaScript hello; one thread, state kept between requests. The binary is named by WORKERD, or `workerd`. */

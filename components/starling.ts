@@ -1,6 +1,7 @@
 // Builds components/build/starling.wasm for bench/http.ts: js/fetch-event.js in StarlingMonkey by componentize-js. At 12 MB it
 // is too big to commit. Usage: node components/starling.ts
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { componentize } from '@bytecodealliance/componentize-js';
 import { _addPreopen } from '@bytecodealliance/preview2-shim/filesystem';
 import { worldSource } from './toolchain/wit.ts';
@@ -13,9 +14,11 @@ const world = ['import wasi:http/types', 'import wasi:http/outgoing-handler', 'e
   .map((line) => `${line}@${ENGINE_WASI};`)
   .join(' ');
 
-_addPreopen('/', '/');
-const source = readFileSync(new URL('starling/fetch-event.js', here), 'utf8');
-const { component } = await componentize(source, worldSource(ENGINE_WASI, world), { worldName: 'fixture' });
+_addPreopen('/', '/' as never);
+const sourcePath = fileURLToPath(new URL('starling/fetch-event.js', here));
+const witPath = fileURLToPath(new URL('build/starling.wit', here));
 mkdirSync(new URL('build/', here), { recursive: true });
+writeFileSync(witPath, worldSource(ENGINE_WASI, world));
+const { component } = await componentize({ sourcePath, witPath, worldName: 'fixture' });
 writeFileSync(new URL('build/starling.wasm', here), component);
 console.log(`build/starling.wasm: ${component.length} bytes`);
