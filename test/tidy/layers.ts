@@ -42,9 +42,9 @@ export function layerProblems(sources: readonly Source[]): string[] {
   return problems;
 }
 
-/** Import cycles, each once, as `a → b → a`. */
+/** Cycles of what is imported at run time, each once, as `a → b → a`. Types may refer to one another. */
 export function cycleProblems(sources: readonly Source[]): string[] {
-  const imports = new Map(sources.map((source) => [source.path, source.imports]));
+  const imports = new Map(sources.map((source) => [source.path, source.loads]));
   const done = new Set<string>();
   const problems: string[] = [];
   const visit = (path: string, trail: string[]): void => {

@@ -43,6 +43,11 @@ test('cycleProblems: finds a cycle once', () => {
   assert.equal(cycleProblems(sources.slice(0, 2)), []);
 });
 
+test('cycleProblems: types may refer to one another', () => {
+  const sources = [source('host/a.ts', "import type { B } from './b.ts';"), source('host/b.ts', "import { type A } from './a.ts';", "import './c.ts';")];
+  assert.equal(cycleProblems(sources), []);
+});
+
 test('lengthProblems: names functions and files that are too long, without blank lines', () => {
   const long = source('host/a.ts', 'export const f = () => {', '', ...Array.from({ length: 50 }, (_, index) => `  g(${index});`), '};');
   const limits = { functionLinesMax: 60, fileLinesMax: 60, functionsOver40Lines: 1 };
