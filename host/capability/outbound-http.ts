@@ -15,6 +15,8 @@ import { Exchange, type Timeouts } from './outbound-exchange.ts';
 export type OutboundHttpOptions = Partial<Timeouts> & {
   /** Exchanges under way at once in this thread; more are refused with `connection-limit-reached`. Default 1,024. */
   exchangesMax?: number;
+  /** The same for one instance. Default 128. */
+  exchangesPerOwnerMax?: number;
   /** Ports of this machine that only a grant which names them reaches: the node's control port. Default none. */
   reservedPorts?: readonly number[];
   /** Certificates to trust beside the built-in ones, PEM. */
@@ -33,15 +35,27 @@ const defaultTimeouts: Timeouts = { connectTimeoutMs: 30_000, firstByteTimeoutMs
 
 export function createOutboundHttp(options: OutboundHttpOptions = {}): OutboundClient {
   const timeouts = { ...defaultTimeouts, ...options };
-  const exchangesMax = options.exchangesMax ?? 1024;
+  const { exchangesMax = 1024, exchangesPerOwnerMax = 128 } = options;
   const reservedPorts = new Set(options.reservedPorts ?? []);
   const connecting = new Set<Socket>();
   const agent = makeAgent(connecting, timeouts.connectTimeoutMs, options.extraCa);
   const running = new Set<Exchange>();
+  const counts = new WeakMap<object, number>();
+
+  function count(owner: object, change: number): void {
+    const total = (counts.get(owner) ?? 0) + change;
+    if (total > exchangesPerOwnerMax) throw new ByteStreamError('connection-limit-reached', `${exchangesPerOwnerMax} requests of this instance are under way`);
+    counts.set(owner, total);
+  }
 
   function send(request: OutboundRequest): Exchange {
     if (running.size >= exchangesMax) throw new ByteStreamError('connection-limit-reached', `${exchangesMax} requests are under way`);
-    const exchange: Exchange = new Exchange(request, timeouts, () => running.delete(exchange));
+    const { owner } = request;
+    if (owner !== undefined) count(owner, 1);
+    const exchange: Exchange = new Exchange(request, timeouts, () => {
+      running.delete(exchange);
+      if (owner !== undefined) count(owner, -1);
+    });
     running.add(exchange);
     queueMicrotask(() => begin(exchange, request));
     return exchange;

@@ -41,6 +41,8 @@ export type OutboundRequest = {
   headers: HeaderList;
   /** True if the grant names the host; false if only `*` allows it, which does not reach the node's own control port. */
   listed: boolean;
+  /** Whose request it is: the instance's context. No instance takes all connections of a thread. */
+  owner?: object;
   connectTimeoutMs: number | undefined;
   firstByteTimeoutMs: number | undefined;
   betweenBytesTimeoutMs: number | undefined;

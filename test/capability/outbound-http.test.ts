@@ -348,6 +348,22 @@ test('createOutboundHttp: refuses more exchanges than its limit', async () => {
   await small.close();
 });
 
+test('createOutboundHttp: no instance takes all connections', async () => {
+  const port = await serve(() => {});
+  const shared = createOutboundHttp({ exchangesPerOwnerMax: 2 });
+  const greedy = {};
+  const sent = [shared.send(request(port, { owner: greedy })), shared.send(request(port, { owner: greedy }))];
+  assert.throws(
+    () => shared.send(request(port, { owner: greedy })),
+    (error: ByteStreamError) => error.code === 'connection-limit-reached',
+  );
+  shared.send(request(port, { owner: {} }));
+  sent[0]?.cancel();
+  shared.send(request(port, { owner: greedy }));
+  await shared.close();
+  assert.is(shared.exchanges, 0);
+});
+
 test('createOutboundHttp: a reserved port of this machine is reached only if the grant names it', async () => {
   const port = await serve((_message, response) => response.end('control'));
   const guarded = createOutboundHttp({ reservedPorts: [port] });

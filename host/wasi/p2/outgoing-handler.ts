@@ -38,6 +38,7 @@ function prepare(context: WasiContext, request: OutgoingRequest, options: Reques
     pathWithQuery: pathOf(request.pathWithQuery),
     headers: request.headers,
     listed: allowed === 'listed',
+    owner: context,
     connectTimeoutMs: toMs(options?.connectTimeout),
     firstByteTimeoutMs: toMs(options?.firstByteTimeout),
     betweenBytesTimeoutMs: toMs(options?.betweenBytesTimeout),

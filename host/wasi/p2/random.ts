@@ -4,8 +4,8 @@ import type { WasiContext } from '../context.ts';
 
 type C = WasiContext;
 
-/** Largest number of random bytes that a guest gets in one call. */
-export const randomBytesMax = 64 * 1024 * 1024;
+/** Largest number of random bytes that a guest gets in one call, so that it does not hold its thread for longer than a few milliseconds. */
+export const randomBytesMax = 4 * 1024 * 1024;
 
 const pool = new Uint8Array(8192);
 const words = new BigUint64Array(1);
