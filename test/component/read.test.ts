@@ -68,7 +68,7 @@ test('readComponent: refuses sections and forms that it does not know', () => {
   assert.match(refusalOf(withSection(7, 1, 0x6d, 1, ...text('__proto__'))), /a label must be in kebab case, got "__proto__"/);
   assert.match(refusalOf(withSection(7, 1, 0x40, 0, 0x01, 0x01, ...text('a'), 0x7f)), /one result without a name, or none/);
   assert.match(refusalOf(withSection(7, 1, 0x3f, 0x7e, 0)), /a resource must be represented as i32/);
-  assert.match(refusalOf(withSection(7, 2, 0x7f)), /2 definitions in a type section are announced, 1 bytes are left/);
+  assert.match(refusalOf(withSection(7, 2, 0x7f)), /2 definitions of the type section are announced, 1 bytes are left/);
   assert.match(refusalOf(withSection(7, 1, 0x7f, 0x7f)), /1 bytes are left over after the type section/);
   assert.match(refusalOf(withSection(8, 1, 0x77)), /unknown canonical function 119/);
 });
@@ -90,7 +90,7 @@ test('readComponent: refuses nesting and counts beyond its limits', async () => 
   await planOf(nested(32));
   await assertRefused(nested(40), /nesting deeper than 32 is not allowed/);
   await assertRefused(`(component ${'(core module)'.repeat(201)})`, /at most 200 core modules are allowed/);
-  assert.match(refusalOf(withSection(7, 0xff, 0xff, 0xff, 0xff, 0x0f)), /at most 1000000 definitions in a type section are allowed, got 4294967295/);
+  assert.match(refusalOf(withSection(7, 0xff, 0xff, 0xff, 0xff, 0x0f)), /at most 1000000 definitions of the type section are allowed, got 4294967295/);
 });
 
 test('readComponent: damaged components are refused with a problem, in bounded time', () => {

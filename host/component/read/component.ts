@@ -110,7 +110,7 @@ function readSection(context: ReadContext, id: number, contents: Reader, definit
   const vector = vectors.get(id);
   context.charge(contents, 1);
   if (vector) {
-    for (let left = context.count(contents, `definitions in a ${sectionNames[id]} section`, limits.items); left > 0; left--) {
+    for (let left = context.count(contents, `definitions of the ${sectionNames[id]} section`, limits.items); left > 0; left--) {
       const definition = vector(context, contents);
       definitions.push(definition);
       if (definition.kind === 'unsupported') break;
