@@ -45,8 +45,6 @@ const graceMsDefault = 10_000;
 const sweepEveryMs = 3_600_000;
 const prepareIdleMs = 300_000;
 const secretKeyBytes = 32;
-/** Logs of all functions together. */
-const logBytesMax = 256 * 1024 * 1024;
 /** Log lines of one function that a gateway thread hands over at once. */
 const logBatchLimits = { linesMax: 1000, bytesMax: 1024 * 1024 };
 
@@ -84,7 +82,7 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const implemented = new Map([...hostInterfaces].map(([name, { functions }]) => [name, Object.keys(functions)]));
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
-  return { config, files: new DataFiles(config.data), log, metrics, logs: new LogHub(config.logs, logBytesMax), store, cache, preparer, artifacts };
+  return { config, files: new DataFiles(config.data), log, metrics, logs: new LogHub(config.logs, config.logs.allBytesMax), store, cache, preparer, artifacts };
 };
 
 const closeGround = async ({ preparer, cache, store }: Ground): Promise<void> => {
