@@ -11,7 +11,7 @@ import { createPublisher, type RouteListener } from './publisher.ts';
 import type { RouteTable } from './route-table.ts';
 import { createSealer } from './secret.ts';
 import { createSerial } from './serial.ts';
-import { buildRouteTable } from './snapshot.ts';
+import { RouteTableBuilder } from './snapshot.ts';
 import { createTenants, type Tenants } from './tenant.ts';
 import { createTokens, type Tokens } from './token.ts';
 
@@ -58,7 +58,8 @@ const hourMs = 3_600_000;
 export const createDeployments = (options: DeploymentOptions): Deployments => {
   const { table, blobs, ceilings, domain, prepare } = options;
   const sealer = createSealer(options.secretKey);
-  const publisher = createPublisher((version) => buildRouteTable({ table, sealer, ceilings }, version), options.onRouteTable);
+  const builder = new RouteTableBuilder({ table, sealer, ceilings });
+  const publisher = createPublisher((version) => builder.build(version), options.onRouteTable);
   const ground: Ground = {
     table,
     blobs,

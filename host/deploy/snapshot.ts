@@ -27,7 +27,7 @@ const settings = async ({ table, sealer }: Source, tenant: string, name: string,
   return [...Object.entries(manifest.config), ...secrets];
 };
 
-const deployed = async (source: Source, tenant: string, record: FunctionRecord, { version, digest, manifest }: VersionRecord): Promise<DeployedVersion> => ({
+const describe = async (source: Source, tenant: string, record: FunctionRecord, { version, digest, manifest }: VersionRecord): Promise<DeployedVersion> => ({
   key: versionId(tenant, record, version),
   tenant,
   function: record.name,
@@ -42,24 +42,48 @@ const deployed = async (source: Source, tenant: string, record: FunctionRecord, 
   idleMs: manifest.capacity.idleMs,
 });
 
-const addFunction = async (source: Source, into: RouteTable, tenant: TenantRecord, record: FunctionRecord): Promise<void> => {
-  const targets: Route['targets'] = [];
-  for (const { version, weight } of record.live) {
-    const entry = await source.table.get<VersionRecord>(versionKey(tenant.name, record.name, version));
-    if (!entry) continue;
-    into.functions.push(await deployed(source, tenant.name, record, entry.value));
-    targets.push({ key: versionId(tenant.name, record, version), weight });
-  }
-  if (targets.length > 0) into.routes.push(...record.routes.map((route): Route => ({ ...route, targets, suspended: tenant.state === 'suspended' })));
-};
+/**
+ * Makes route tables: the live versions of all functions of all tenants that are there. What it knows of a version is
+ * kept for the next table, since nothing of a version changes without its key.
+ */
+export class RouteTableBuilder {
+  private readonly source: Source;
+  private known = new Map<string, DeployedVersion>();
 
-/** What gateways need to know now: the live versions of all functions of all tenants that are there. */
-export const buildRouteTable = async (source: Source, version: number): Promise<RouteTable> => {
-  const table: RouteTable = { version, functions: [], routes: [] };
-  for await (const { value: tenant } of scanAll<TenantRecord>(source.table, tenantPrefix)) {
-    if (tenant.state === 'removing') continue;
-    for await (const { value } of scanAll<FunctionRecord>(source.table, functionPrefix(tenant.name))) await addFunction(source, table, tenant, value);
+  constructor(source: Source) {
+    this.source = source;
   }
-  table.routes.sort(compareRoutes);
-  return table;
-};
+
+  async build(version: number): Promise<RouteTable> {
+    const { table } = this.source;
+    const functions = new Map<string, DeployedVersion>();
+    const routes: Route[] = [];
+    for await (const { value: tenant } of scanAll<TenantRecord>(table, tenantPrefix)) {
+      if (tenant.state === 'removing') continue;
+      for await (const { value: record } of scanAll<FunctionRecord>(table, functionPrefix(tenant.name))) {
+        const targets = await this.targets(functions, tenant.name, record);
+        if (targets.length > 0) routes.push(...record.routes.map((route): Route => ({ ...route, targets, suspended: tenant.state === 'suspended' })));
+      }
+    }
+    this.known = functions;
+    return { version, functions: [...functions.values()], routes: routes.sort(compareRoutes) };
+  }
+
+  /** What the function's routes lead to; adds it to the functions of the table. */
+  private async targets(functions: Map<string, DeployedVersion>, tenant: string, record: FunctionRecord): Promise<Route['targets']> {
+    const targets: Route['targets'] = [];
+    for (const { version, weight } of record.live) {
+      const key = versionId(tenant, record, version);
+      const found = this.known.get(key) ?? (await this.read(tenant, record, version));
+      if (!found) continue;
+      functions.set(key, found);
+      targets.push({ key, weight });
+    }
+    return targets;
+  }
+
+  private async read(tenant: string, record: FunctionRecord, version: number): Promise<DeployedVersion | undefined> {
+    const entry = await this.source.table.get<VersionRecord>(versionKey(tenant, record.name, version));
+    return entry && describe(this.source, tenant, record, entry.value);
+  }
+}
