@@ -23,9 +23,6 @@ export type Artifact = {
   reasons: string[];
 };
 
-/** What `show` tells of a module. */
-export type ArtifactSummary = Pick<Artifact, 'imports' | 'exports' | 'bytes' | 'restorable' | 'reasons'>;
-
 /** Changes whenever an artifact of before could not be run by this code: the plan's form, then the rewriter's output. */
 export const PROFILE = 'plan-1/core-1';
 
@@ -34,10 +31,6 @@ const MAGIC = Buffer.from('nacelle\0', 'latin1');
 const HEAD_BYTES = MAGIC.length + 8;
 
 type Header = Omit<Artifact, 'modules'> & { lengths: number[] };
-
-export function summarize({ imports, exports, bytes, restorable, reasons }: ArtifactSummary): ArtifactSummary {
-  return { imports, exports, bytes, restorable, reasons };
-}
 
 export function encodeArtifact({ modules, ...rest }: Artifact): Uint8Array<ArrayBuffer> {
   const header: Header = { ...rest, lengths: modules.map((module) => module.length) };

@@ -20,7 +20,7 @@ export type PreparerOptions = {
 };
 
 /** Makes the bytes of a component available; they belong to the caller of it afterwards. */
-export type LoadBytes = () => Uint8Array | Promise<Uint8Array>;
+type LoadBytes = () => Uint8Array | Promise<Uint8Array>;
 
 const defaults = { workersMax: 2, timeMs: 30_000, idleMs: 60_000, heapMib: 1_024 };
 
