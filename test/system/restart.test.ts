@@ -1,0 +1,70 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cleanUp, fixture, sleep, startTestNode, until } from './node.ts';
+
+test.after(cleanUp);
+
+test('restart: after kill -9 everything that was deployed answers, from the cache', async () => {
+  const node = await startTestNode();
+  await node.deploy('hello', 'hello');
+  await node.deploy('settings', 'settings', { env: { NAME: 'kept' } });
+  await node.end('SIGKILL');
+  const again = await startTestNode({ data: node.data });
+  const response = await fetch(`${again.url}/hello/`);
+  assert.is(await response.text(), 'Hello from nacelle!\n');
+  assert.is((await again.execution(response.headers.get('nacelle-execution'))).load, 'cache');
+  assert.match(await (await fetch(`${again.url}/settings/`)).text(), /env NAME=kept/);
+  await again.end();
+});
+
+test('restart: kill -9 in the middle of deployments leaves nothing half-written', async () => {
+  const node = await startTestNode();
+  await node.deploy('hello', 'hello');
+  const { digest } = (await (await node.api('PUT', '/v1/modules', fixture('hello'))).json()) as { digest: string };
+  const deploying = (async () => {
+    for (let i = 0; ; i++) await node.api('POST', '/v1/functions', { name: `fn-${i}`, module: digest });
+  })().catch(() => undefined);
+  await sleep(300);
+  await node.end('SIGKILL');
+  await deploying;
+  const again = await startTestNode({ data: node.data });
+  const { items } = (await (await again.api('GET', '/v1/functions?limit=200')).json()) as { items: { name: string }[] };
+  assert.ok(items.length >= 2);
+  for (const { name } of items) assert.is((await fetch(`${again.url}/${name}/`)).status, 200, name);
+  await again.deploy('after', 'hello');
+  assert.is((await fetch(`${again.url}/after/`)).status, 200);
+  await again.end();
+});
+
+test('cache: an entry that was not used for ttlMs expires, is counted, and the next call prepares again', async () => {
+  const node = await startTestNode({ args: ['--cache-ttl-ms', '1000'] });
+  await node.deploy('hello', 'hello');
+  await (await fetch(`${node.url}/hello/`)).text();
+  const expired = await until(async () => {
+    const { cache } = (await (await node.api('GET', '/v1/node')).json()) as { cache: { expired: number; entries: number } };
+    return cache.expired > 0 && cache.entries === 0 ? cache.expired : undefined;
+  }, 'an expired entry');
+  assert.ok(expired >= 1);
+  await sleep(600);
+  const response = await fetch(`${node.url}/hello/`, { headers: { connection: 'close' } });
+  assert.is(response.status, 200);
+  assert.is((await node.execution(response.headers.get('nacelle-execution'))).load, 'prepared');
+  await node.end();
+});
+
+test('close: requests under way finish, new ones are refused', async () => {
+  const node = await startTestNode();
+  await node.deploy('drip', 'drip');
+  const response = await fetch(`${node.url}/drip/?chunks=8&ms=100`);
+  const exit = node.end('SIGTERM');
+  await sleep(150);
+  const refused = await fetch(`${node.url}/drip/`).then(
+    ({ status }) => status,
+    () => 0,
+  );
+  assert.is(refused, 0);
+  assert.is((await response.text()).trim().split('\n').length, 8);
+  assert.is(await exit, 0);
+});
+
+test.run();
