@@ -224,8 +224,14 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   files.write('node.json', `${JSON.stringify({ http: httpUrl, control: controlUrl, pid: process.pid })}\n`);
   undo.push(() => files.remove('node.json'));
   const sweep = (): Promise<void> => deployments.sweep().catch((error: unknown) => log.error({ error: String(error) }, 'cannot sweep modules'));
-  const sweeper = setInterval(() => void sweep(), sweepEveryMs);
-  undo.push(() => clearInterval(sweeper));
+  let sweeping = sweep();
+  const sweeper = setInterval(() => {
+    sweeping = sweep();
+  }, sweepEveryMs);
+  undo.push(() => {
+    clearInterval(sweeper);
+    return sweeping;
+  });
   ground.preparer.warm();
   log.info({ http: httpUrl, control: controlUrl, data: config.data, gateways: config.gateways }, 'the node answers');
   return { httpUrl, controlUrl };
