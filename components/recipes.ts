@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { componentOfAssemblyScript } from './toolchain/assemblyscript.ts';
 import { breakings } from './toolchain/broken.ts';
 import { componentOfC } from './toolchain/c.ts';
+import { composedWithGuard, composedWithProvider } from './toolchain/composed.ts';
 import { componentOfJavaScript } from './toolchain/javascript.ts';
 import { componentOfRust, componentOfRustByAdapter } from './toolchain/rust.ts';
 import { componentOfWat, withLegacyTry } from './toolchain/wat.ts';
@@ -60,6 +61,8 @@ function broken(name: string): Recipe {
   return { name: `broken/${name}`, about, sources: ['toolchain/broken.ts'], build };
 }
 
+const composedSources = ['toolchain/composed.ts', 'c/guest.h', 'c/wasi.h'];
+
 /** Every fixture, in the order in which they are built: broken ones are made of `hello`. */
 export const recipes: Recipe[] = [
   ...namesIn('c/', '.c').map(fromC),
@@ -75,6 +78,18 @@ export const recipes: Recipe[] = [
     about: headOf('as/hello.as'),
     sources: ['as/hello.as'],
     build: () => componentOfAssemblyScript(new URL('as/hello.as', here)),
+  },
+  {
+    name: 'composed-guard',
+    about: 'Two components in one: middleware that refuses `/private` before hello.',
+    sources: ['c/composed/guard.c', ...composedSources, 'c/hello.c'],
+    build: composedWithGuard,
+  },
+  {
+    name: 'composed-shop',
+    about: 'Two components in one: a handler that uses a resource which the other defines; it lists what it put in, then "destroyed".',
+    sources: ['c/composed/shop.c', 'c/composed/basket.c', 'c/composed/shop.wit', ...composedSources],
+    build: composedWithProvider,
   },
   ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),
   ...namesIn('wat/state/', '.wat').map((name) => fromWat('state', name)),

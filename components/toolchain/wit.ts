@@ -4,7 +4,7 @@ const builtin = new URL('../../node_modules/@bytecodealliance/jco/lib/wit/builti
 const drafts = new URL('../../wit/', import.meta.url);
 
 /** A package's text in the nested form, so that several packages fit in one source. */
-function nest(text: string): string {
+export function nest(text: string): string {
   const head = /^package\s+([^;]+);/m.exec(text);
   if (head === null) throw new Error(`cannot nest WIT without a package line: ${text.slice(0, 60)}`);
   return `package ${head[1]} {\n${text.replace(head[0], '')}\n}\n`;
