@@ -24,6 +24,7 @@ export function lowerParams(signature: Signature, scope: Scope, params: readonly
 /** The parameters that a guest passes to an import. */
 export function liftParams(signature: Signature, scope: Scope, values: readonly unknown[]): unknown[] {
   const params = signature.params;
+  scope.beginLift();
   if (signature.paramsInMemory) {
     const { size, align, offsets } = signature.paramsInMemory;
     const pointer = (values[0] as number) >>> 0;
@@ -55,6 +56,7 @@ export function lowerResult(signature: Signature, scope: Scope, values: readonly
 export function liftResult(signature: Signature, scope: Scope, core: unknown): unknown {
   const codec = signature.result;
   if (!codec) return undefined;
+  scope.beginLift();
   if (!signature.resultInMemory) return codec.lift(scope, { values: [core], at: 0 });
   const pointer = (core as number) >>> 0;
   scope.check(pointer, codec.size, codec.align);

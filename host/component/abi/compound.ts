@@ -1,9 +1,8 @@
 import { alignTo, type Codec } from './codec.ts';
 import type { Scope } from './scope.ts';
-import { AbiError } from './trap.ts';
 
-/** Elements of one list that the host is willing to make objects of. */
-const LIST_ELEMENTS_MAX = 1 << 24;
+/** What an element of a list is counted with beside its own size. */
+const ELEMENT_BYTES = 32;
 
 type Layout = { size: number; align: number; offsets: number[] };
 
@@ -63,8 +62,8 @@ export function recordCodec(fields: readonly (readonly [name: string, codec: Cod
 /** Lists of anything; values are arrays (anything indexable with a length is taken from the host). */
 export function listCodec(element: Codec): Codec {
   const load = (scope: Scope, pointer: number, length: number): unknown[] => {
-    if (length > LIST_ELEMENTS_MAX) throw new AbiError(`a list of ${length} elements is longer than ${LIST_ELEMENTS_MAX}`);
     scope.check(pointer, length * element.size, element.align);
+    scope.charge(length * (element.size + ELEMENT_BYTES));
     const items = new Array<unknown>(length);
     for (let i = 0; i < length; i++) items[i] = element.load(scope, pointer + i * element.size);
     return items;
@@ -82,6 +81,7 @@ export function listCodec(element: Codec): Codec {
 export const bytesCodec: Codec = pointerAndLength(
   (scope, pointer, length) => {
     scope.check(pointer, length, 1);
+    scope.charge(length);
     return scope.bytes.slice(pointer, pointer + length);
   },
   (scope, value) => {

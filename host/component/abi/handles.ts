@@ -1,7 +1,7 @@
 import { AbiError } from './trap.ts';
 
 /** Largest number of handles that one component instance may hold at once. */
-export const HANDLES_MAX = 1 << 20;
+export const HANDLES_MAX = 1 << 16;
 
 const FREE = -1;
 

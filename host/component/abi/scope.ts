@@ -15,6 +15,12 @@ export type ComponentState = {
   borrowsOpen: number;
 };
 
+/**
+ * Most bytes that one call hands over from a guest's memory. Its lists and strings may overlap, so the size of the
+ * memory is no bound on what they amount to in the host.
+ */
+export const LIFTED_BYTES_MAX = 16 * 1024 * 1024;
+
 type Realloc = (oldPointer: number, oldBytes: number, align: number, bytes: number) => number;
 
 /** Tells the meter that guest code is about to run under a JavaScript frame, where it cannot be suspended. */
@@ -32,6 +38,7 @@ export class Scope {
   private readonly section: UnsuspendableSection;
   private view: DataView = new DataView(new ArrayBuffer(0));
   private array: Uint8Array = new Uint8Array(0);
+  private lifted = 0;
   /** Handles lent by the call that is being lifted, given back when it returns; null when nobody counts. */
   lent: number[] | null = null;
 
@@ -41,6 +48,17 @@ export class Scope {
     this.memory = memory;
     this.realloc = realloc;
     this.section = section;
+  }
+
+  /** To be called before the values of a call are lifted. */
+  beginLift(): void {
+    this.lifted = 0;
+  }
+
+  /** Counts bytes that the host is about to keep a copy of. */
+  charge(bytes: number): void {
+    this.lifted += bytes;
+    if (this.lifted > LIFTED_BYTES_MAX) throw new AbiError(`cannot take more than ${LIFTED_BYTES_MAX} bytes in one call`);
   }
 
   private renew(): void {

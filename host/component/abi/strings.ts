@@ -31,6 +31,7 @@ function decode(decoder: TextDecoder, bytes: Uint8Array, start: number, end: num
 
 function decodeUtf16(scope: Scope, pointer: number, units: number): string {
   scope.check(pointer, units * 2, 2);
+  scope.charge(units * 2);
   return decode(utf16, scope.bytes, pointer, pointer + units * 2);
 }
 
@@ -38,11 +39,13 @@ function decodeUtf16(scope: Scope, pointer: number, units: number): string {
 export function loadString(scope: Scope, pointer: number, length: number): string {
   if (scope.encoding === 'utf8') {
     scope.check(pointer, length, 1);
+    scope.charge(length);
     return decodeUtf8(scope.bytes, pointer, pointer + length);
   }
   if (scope.encoding === 'utf16') return decodeUtf16(scope, pointer, length);
   if (length & UTF16_TAG) return decodeUtf16(scope, pointer, (length ^ UTF16_TAG) >>> 0);
   scope.check(pointer, length, 2);
+  scope.charge(length);
   return Buffer.from(scope.bytes.buffer, pointer, length).toString('latin1');
 }
 
