@@ -17,10 +17,6 @@ export class Metrics {
   readonly bodyBytes = new Counter('nacelle_body_bytes_total', 'Bytes of request and response bodies of guests.', 'direction');
   readonly executionsInFlight = new Counter('nacelle_executions_in_flight', 'Executions that run now.', undefined, 'gauge');
   readonly instances = new Counter('nacelle_instances', 'Instances that are in memory now.', undefined, 'gauge');
-  /** By why: `demand`, or `unrestorable` where each execution needs a new one. */
-  readonly instancesMade = new Counter('nacelle_instances_made_total', 'Instances made, by why.', 'why');
-  /** By why: `idle`, `trap`, `superseded`. */
-  readonly instancesDropped = new Counter('nacelle_instances_dropped_total', 'Instances dropped, by why.', 'why');
   /** By where the module came from: `thread`, `cache`, `prepared`. */
   readonly loads = new Counter('nacelle_module_loads_total', 'Modules loaded for executions, by where they came from.', 'from');
   /** By outcome: `hit`, `miss`. */
