@@ -12,11 +12,12 @@ type ExportedInterface = Plan['exports'][number];
 const laterWasi = /^wasi:(cli|clocks|filesystem|http|random|sockets)\/[^@]*@0\.3\b/;
 
 /** Says by name that a component of a later WASI is not supported, before anything in it can fail to be read. */
-function refuseLaterWasi(root: ComponentSyntax): void {
-  const later = root.definitions.find((definition) => (definition.kind === 'import' || definition.kind === 'export') && laterWasi.test(definition.name));
-  if (later?.kind !== 'import' && later?.kind !== 'export') return;
-  const verb = later.kind === 'import' ? 'imports' : 'exports';
-  throw new Problem('module-invalid', `cannot run a component that ${verb} ${quote(later.name)}: WASI 0.3 is not supported yet; build it for 0.2`);
+function refuseLaterWasi({ definitions }: ComponentSyntax): void {
+  const later = definitions.filter((item) => item.kind === 'import' || item.kind === 'export').filter(({ name }) => laterWasi.test(name));
+  const named = later.find(({ name }) => name.startsWith('wasi:http/')) ?? later[0];
+  if (!named) return;
+  const verb = named.kind === 'import' ? 'imports' : 'exports';
+  throw new Problem('module-invalid', `cannot run a component that ${verb} ${quote(named.name)}: WASI 0.3 is not supported yet; build it for 0.2`);
 }
 
 function exportedInterface(name: string, items: ReadonlyMap<string, Entity>): ExportedInterface {

@@ -113,7 +113,7 @@ class ComponentEvaluation {
   }
 
   private claim(kind: 'import' | 'export', name: string, at: number): void {
-    const folded = name.toLowerCase();
+    const folded = name.includes('=') ? name : name.toLowerCase();
     if (this.names[kind].has(folded)) refuse(at, `two ${kind}s are named ${quote(name)}`);
     this.names[kind].add(folded);
   }

@@ -41,10 +41,10 @@ export function readExternName(reader: Reader): string {
   let suffix = '';
   for (let left = reader.count('attributes of a name', 3); left > 0; left--) {
     const attribute = reader.byte();
-    const value = readPrintable(reader);
-    if (attribute === 0) name = value;
-    else if (attribute === 1) suffix = value;
-    else if (attribute !== 2) reader.fail(`the attribute of a name must be 0, 1 or 2, got ${attribute}`, at);
+    if (attribute === 0) name = readPrintable(reader);
+    else if (attribute === 1) suffix = readPrintable(reader);
+    else if (attribute === 2) reader.name();
+    else reader.fail(`the attribute of a name must be 0, 1 or 2, got ${attribute}`, at);
   }
   return name + suffix;
 }
