@@ -1,0 +1,105 @@
+/**
+ * The supervisor's side of one isolate. Begins with a fresh thread; ends with `drain`, with `terminate`, or when the
+ * thread dies or hangs.
+ */
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { ChannelEnds } from './channel.ts';
+import type { FromIsolate, Holding, IsolateSettings, ToIsolate } from './protocol.ts';
+import { allocateRing } from './ring.ts';
+
+const RING_BYTES = 1 << 20;
+/** A thread with runs under way that answers nothing for so long hangs: metered guests give way every few milliseconds. */
+const HANG_MS = 5000;
+const PING_MS = 1000;
+
+export type IsolateEvents = {
+  onMessage: (message: FromIsolate) => void;
+  /** The thread has ended: asked to (`reason` undefined), or not. */
+  onExit: (reason: string | undefined) => void;
+};
+
+export type IsolateOptions = IsolateSettings & {
+  /** Heap of the thread, in MiB; guests' memories are not part of it. */
+  heapMib: number;
+};
+
+export class Isolate {
+  readonly id: number;
+  private readonly worker: Worker;
+  private readonly watchdog: NodeJS.Timeout;
+  private heardMs = performance.now();
+  private ending = false;
+  private failure: unknown;
+
+  constructor({ heapMib, ...settings }: IsolateOptions, events: IsolateEvents) {
+    this.id = settings.id;
+    this.worker = new Worker(new URL(`./thread${/\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.ts'}`, import.meta.url), {
+      name: `isolate ${settings.id}`,
+      workerData: settings,
+      resourceLimits: { maxOldGenerationSizeMb: heapMib },
+    });
+    this.worker.on('message', (message: FromIsolate) => {
+      this.heardMs = performance.now();
+      events.onMessage(message);
+    });
+    this.worker.on('error', (error) => {
+      this.failure = error;
+    });
+    this.worker.on('exit', () => {
+      clearInterval(this.watchdog);
+      events.onExit(this.ending ? undefined : String(this.failure ?? 'it ended by itself'));
+    });
+    this.watchdog = setInterval(() => this.watch(), PING_MS).unref();
+  }
+
+  private watch(): void {
+    if (performance.now() - this.heardMs > HANG_MS) {
+      this.failure ??= new Error(`no answer for ${HANG_MS} ms`);
+      void this.worker.terminate();
+    } else this.post({ kind: 'ping' });
+  }
+
+  private post(message: ToIsolate, transfer: readonly MessagePort[] = []): void {
+    this.worker.postMessage(message, transfer as never);
+  }
+
+  assign(tenant: string): void {
+    this.post({ kind: 'assign', tenant });
+  }
+
+  hold(holding: Holding): void {
+    this.post({ kind: 'hold', holding });
+  }
+
+  release(cell: number): void {
+    this.post({ kind: 'release', cell });
+  }
+
+  sweep(cell: number, idleMs: number): void {
+    this.post({ kind: 'sweep', cell, idleMs });
+  }
+
+  /** Opens a channel to a gateway thread; the returned ends are to be posted there, the port transferred. */
+  connect(gateway: number): ChannelEnds {
+    const [there, back] = [allocateRing(RING_BYTES), allocateRing(RING_BYTES)];
+    const { port1, port2 } = new MessageChannel();
+    this.worker.postMessage({ kind: 'connect', gateway, incoming: there, outgoing: back, port: port1 } satisfies ToIsolate, [port1]);
+    return { incoming: back, outgoing: there, port: port2 };
+  }
+
+  disconnect(gateway: number): void {
+    this.post({ kind: 'disconnect', gateway });
+  }
+
+  /** Ends when what runs in it has ended. */
+  drain(): void {
+    this.ending = true;
+    this.post({ kind: 'drain' });
+  }
+
+  /** Ends now, with everything in it. */
+  async terminate(): Promise<void> {
+    this.ending = true;
+    await this.worker.terminate();
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * A queue of frames in shared memory from one thread to one other. Neither side ever waits: the writer is told when
+ * there is no room, the reader when there is nothing, and each says whether the other sleeps and must be woken.
+ */
+
+/** Cells at the head of the shared memory, a cache line apart: what each side writes, the other only reads. */
+const READ = 0;
+const WRITTEN = 16;
+const READER_SLEEPS = 32;
+const WRITER_WAITS = 48;
+const HEADER_BYTES = 256;
+
+/** Length that stands for: the next frame is at the beginning. */
+const WRAP = 0xffff_ffff;
+const LENGTH_BYTES = 4;
+
+const aligned = (bytes: number): number => (bytes + LENGTH_BYTES + 7) & ~7;
+
+/** Memory for a ring of `bytes`, a power of two. */
+export const allocateRing = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(HEADER_BYTES + bytes);
+
+class RingEnd {
+  protected readonly cells: Int32Array;
+  protected readonly data: Buffer;
+  protected readonly capacity: number;
+
+  constructor(shared: SharedArrayBuffer) {
+    this.cells = new Int32Array(shared, 0, HEADER_BYTES / 4);
+    this.capacity = shared.byteLength - HEADER_BYTES;
+    this.data = Buffer.from(shared as unknown as ArrayBuffer, HEADER_BYTES, this.capacity);
+  }
+}
+
+export class RingWriter extends RingEnd {
+  /** Writes one frame; false if there is no room, and then the reader wakes this side once there is. */
+  write(frame: Uint8Array): boolean {
+    const bytes = aligned(frame.length);
+    const written = Atomics.load(this.cells, WRITTEN);
+    const position = (written >>> 0) & (this.capacity - 1);
+    const skipped = position + bytes > this.capacity ? this.capacity - position : 0;
+    if (!this.hasRoom(written, skipped + bytes)) {
+      Atomics.store(this.cells, WRITER_WAITS, 1);
+      if (!this.hasRoom(written, skipped + bytes)) return false;
+      Atomics.store(this.cells, WRITER_WAITS, 0);
+    }
+    if (skipped > 0) this.data.writeUInt32LE(WRAP, position);
+    const start = skipped > 0 ? 0 : position;
+    this.data.writeUInt32LE(frame.length, start);
+    this.data.set(frame, start + LENGTH_BYTES);
+    Atomics.store(this.cells, WRITTEN, (written + skipped + bytes) | 0);
+    return true;
+  }
+
+  private hasRoom(written: number, bytes: number): boolean {
+    const used = (written - Atomics.load(this.cells, READ)) >>> 0;
+    return used + bytes <= this.capacity;
+  }
+
+  /** True once after the reader went to sleep: it must be woken. */
+  mustWake(): boolean {
+    return Atomics.exchange(this.cells, READER_SLEEPS, 0) === 1;
+  }
+
+  /** Largest frame that is sure to fit an empty ring. */
+  get frameBytesMax(): number {
+    return this.capacity / 2 - 64;
+  }
+}
+
+export class RingReader extends RingEnd {
+  /**
+   * Hands over all frames that are there, then sleeps. `visit` gets the ring's memory and where the frame is in it; it
+   * must not keep it. Returns true if the writer waited for room and must be woken.
+   */
+  drain(visit: (data: Buffer, start: number, end: number) => void): boolean {
+    Atomics.store(this.cells, READER_SLEEPS, 0);
+    for (;;) {
+      const written = Atomics.load(this.cells, WRITTEN);
+      let read = Atomics.load(this.cells, READ);
+      while (read !== written) read = this.visitOne(read, visit);
+      Atomics.store(this.cells, READER_SLEEPS, 1);
+      if (Atomics.load(this.cells, WRITTEN) === read) return Atomics.exchange(this.cells, WRITER_WAITS, 0) === 1;
+      Atomics.store(this.cells, READER_SLEEPS, 0);
+    }
+  }
+
+  private visitOne(read: number, visit: (data: Buffer, start: number, end: number) => void): number {
+    const position = (read >>> 0) & (this.capacity - 1);
+    const length = this.data.readUInt32LE(position);
+    const start = position + LENGTH_BYTES;
+    const next = (read + (length === WRAP ? this.capacity - position : aligned(length))) | 0;
+    if (length !== WRAP) visit(this.data, start, start + length);
+    Atomics.store(this.cells, READ, next);
+    return next;
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Runs in an isolate on behalf of one gateway thread. Begins with the channel; ends with `close`, which stops what runs.
+ */
+import { ByteStreamError } from '../base/stream.ts';
+import type { Run, RunEnd } from '../instance/runner.ts';
+import type { ExecutionPorts, GuestRequest, HeaderList, OutboundHttp, ResponseSink } from '../wasi/context.ts';
+import { ArrivingBody, LeavingBody } from './body.ts';
+import { Channel, type ChannelEnds } from './channel.ts';
+import { type FrameReader, kinds } from './frame.ts';
+
+/** Starts a run in the holding that a frame names; undefined if it is not here any more. */
+export type StartRun = (cell: number, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts) => Run | undefined;
+
+type Served = { run: Run | undefined; request: ArrivingBody | null; response: LeavingBody | undefined };
+
+export class Serving {
+  private readonly channel: Channel;
+  private readonly start: StartRun;
+  private readonly outbound: OutboundHttp;
+  private readonly runs = new Map<number, Served>();
+
+  constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp) {
+    this.start = start;
+    this.outbound = outbound;
+    this.channel = new Channel(ends, (frame) => this.take(frame));
+  }
+
+  private take(frame: FrameReader): void {
+    const served = this.runs.get(frame.run);
+    if (frame.kind === kinds.open) this.open(frame);
+    else if (!served) return;
+    else if (frame.kind === kinds.stop) served.run?.stop(frame.text() as never, frame.text());
+    else if (frame.kind === kinds.credit) served.response?.give(frame.number());
+    else served.request?.take(frame);
+  }
+
+  private open(frame: FrameReader): void {
+    const id = frame.run;
+    const cell = frame.number();
+    const execution = frame.text();
+    const body = frame.number() === 1 ? new ArrivingBody(this.channel, id) : null;
+    const [method, scheme, authority, pathWithQuery] = [frame.text(), frame.text(), frame.text(), frame.text()];
+    const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
+    const served: Served = { run: undefined, request: body, response: undefined };
+    this.runs.set(id, served);
+    served.run = this.start(cell, request, this.responseOf(id, served), this.portsOf(id, execution));
+    if (served.run) served.run.ended.then((end) => this.end(id, end));
+    else this.end(id, undefined);
+  }
+
+  private end(id: number, end: RunEnd | undefined): void {
+    this.runs.delete(id);
+    this.channel.send(kinds.ended, id, (frame) => frame.text(end ? JSON.stringify(describe(end)) : ''));
+  }
+
+  private responseOf(id: number, served: Served): ResponseSink {
+    const { channel } = this;
+    const head = (kind: typeof kinds.head | typeof kinds.interim, status: number, headers: HeaderList) =>
+      channel.send(kind, id, (frame) => frame.number(status).headers(headers));
+    return {
+      respond: (status, headers) => {
+        head(kinds.head, status, headers);
+        served.response = new LeavingBody(channel, id);
+        return served.response;
+      },
+      informational: (status, headers) => head(kinds.interim, status, headers),
+      fail: (errorCode, detail) => channel.send(kinds.fail, id, (frame) => frame.text(errorCode).text(detail ?? '')),
+    };
+  }
+
+  private portsOf(id: number, execution: string): ExecutionPorts {
+    const { channel, outbound } = this;
+    return {
+      id: execution,
+      log: {
+        write: (stream, bytes) => channel.send(kinds.output, id, (frame) => frame.text(stream).bytes(bytes)),
+        record: (level, context, message) => channel.send(kinds.record, id, (frame) => frame.text(level).text(context).text(message)),
+      },
+      outbound: {
+        send: (request) => {
+          channel.send(kinds.effect, id);
+          return outbound.send(request);
+        },
+      },
+    };
+  }
+
+  /** All that was sent is in the ring: the other side can read it even when this thread has ended. */
+  get flushed(): boolean {
+    return this.runs.size === 0 && this.channel.flushed;
+  }
+
+  /** The gateway is gone: nobody waits for what runs here. */
+  close(): void {
+    for (const { run, response, request } of this.runs.values()) {
+      run?.stop('client-gone', 'the gateway thread is gone');
+      response?.break(new ByteStreamError('connection-terminated', 'the gateway thread is gone'));
+      request?.cancel();
+    }
+    this.channel.close();
+  }
+}
+
+/** The end of a run without what the other side knows: `counts` are named by the holding. */
+export type DescribedEnd = {
+  failure: { code: string; message: string; backtrace: string | undefined; exited: boolean } | undefined;
+  response: RunEnd['response'];
+  kept: boolean;
+  meter: Omit<RunEnd['meter'], 'hostCalls'> & { counts: readonly number[] };
+};
+
+function describe({ failure, response, kept, meter: { hostCalls, ...meter } }: RunEnd): DescribedEnd {
+  const { counts } = hostCalls;
+  return {
+    failure: failure && { code: failure.problem.code, message: failure.problem.message, backtrace: failure.backtrace, exited: failure.exited },
+    response,
+    kept,
+    meter: { ...meter, counts },
+  };
+}

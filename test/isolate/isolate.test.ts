@@ -1,0 +1,168 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ByteSource } from '../../host/base/stream.ts';
+import type { IsolateEnd } from '../../host/isolate/client.ts';
+import type { GuestRequest } from '../../host/wasi/context.ts';
+import { type Captured, Collector, ports, type Sent } from '../instance/harness.ts';
+import { type Kit, startIsolate } from './harness.ts';
+
+class Bytes implements ByteSource {
+  private readonly chunks: Uint8Array[];
+  readonly ready = true;
+
+  constructor(chunks: Uint8Array[]) {
+    this.chunks = chunks;
+  }
+
+  read(max: number): Uint8Array | null {
+    const chunk = this.chunks.shift();
+    if (!chunk) return null;
+    if (chunk.length > max) this.chunks.unshift(chunk.subarray(max));
+    return chunk.subarray(0, max);
+  }
+
+  async readable(): Promise<void> {}
+  trailers(): undefined {}
+  cancel(): void {}
+}
+
+const requestOf = ({ method = 'GET', path = '/', headers = [] }: Sent, body: ByteSource | null): GuestRequest => ({
+  method,
+  scheme: 'http',
+  authority: 'localhost',
+  pathWithQuery: path,
+  headers: headers.map(([name, value]) => [name, Buffer.from(value)]),
+  body,
+});
+
+async function send(kit: Kit, cell: number, sent: Sent = {}, body: ByteSource | null = null, captured: Captured = { stdout: '', records: [] }) {
+  const collector = new Collector();
+  const run = kit.client.run(cell, ['first'], requestOf(sent, body), collector, ports(captured));
+  const end = await run.ended;
+  return { answer: collector.answer(), end, captured };
+}
+
+const codeOf = (end: IsolateEnd): string | undefined => (end.kind === 'ended' ? end.end.failure?.problem.code : end.kind);
+
+test('isolate: answers, keeps the instance and says so in the shared cell', async () => {
+  const kit = await startIsolate();
+  await kit.hold('hello', 5);
+  assert.is(kit.cells.idle(5), 0);
+  const { answer, end } = await send(kit, 5);
+  assert.is(answer.status, 200);
+  assert.is(answer.text, 'Hello from nacelle!\n');
+  assert.is(end.kind, 'ended');
+  assert.ok(end.kind === 'ended' && end.end.meter.cpuUs > 0 && end.end.response === 'finished');
+  assert.is(kit.cells.idle(5), 1);
+  assert.ok(kit.cells.take(5));
+  assert.not.ok(kit.cells.take(5), 'one instance can be taken once');
+  await send(kit, 5);
+  assert.is(kit.cells.idle(5), 1);
+  await kit.isolate.terminate();
+});
+
+test('isolate: bodies of megabytes stream both ways, logs come along', async () => {
+  const kit = await startIsolate();
+  await kit.hold('echo', 1);
+  await kit.hold('printer', 2);
+  const chunks = Array.from({ length: 64 }, (_, i) => new Uint8Array(100_000).fill(i));
+  const whole = Buffer.concat(chunks);
+  const { answer } = await send(kit, 1, { method: 'POST' }, new Bytes(chunks));
+  assert.is(Buffer.compare(answer.body, whole), 0, 'every byte came back');
+  assert.ok(answer.complete);
+  const { captured } = await send(kit, 2);
+  assert.ok(captured.stdout.length > 256);
+  assert.ok(captured.records.length >= 6, 'one record of each level');
+  await kit.isolate.terminate();
+});
+
+test('isolate: 200 runs at once on one channel are all right', async () => {
+  const kit = await startIsolate();
+  await kit.hold('echo', 1);
+  const all = await Promise.all(
+    Array.from({ length: 200 }, async (_, i) => {
+      const text = `${i} `.repeat(20_000);
+      const { answer } = await send(kit, 1, { method: 'POST' }, new Bytes([Buffer.from(text)]));
+      return answer.text === text;
+    }),
+  );
+  assert.equal(new Set(all), new Set([true]));
+  assert.is(kit.client.inFlight, 0);
+  await kit.isolate.terminate();
+});
+
+test('isolate: traps, limits and stops end one run with its code; others go on', async () => {
+  const kit = await startIsolate();
+  await kit.hold('trap', 1);
+  await kit.hold('stop/loop', 2);
+  await kit.hold('stop/poll', 3);
+  await kit.hold('hello', 4);
+  const collector = new Collector();
+  const waiting = kit.client.run(3, [], requestOf({}, null), collector, ports());
+  assert.is(codeOf((await send(kit, 1, { path: '/unreachable' })).end), 'guest-trap');
+  const looping = send(kit, 2);
+  assert.is((await send(kit, 4)).answer.status, 200, 'another run is served while a guest loops');
+  assert.is(codeOf((await looping).end), 'cpu-limit');
+  assert.is(kit.cells.idle(1) + kit.cells.idle(2), 0, 'an ended instance is not offered');
+  waiting.stop('time-limit', 'too long');
+  assert.is(codeOf(await waiting.ended), 'time-limit');
+  await kit.isolate.terminate();
+});
+
+test('isolate: a version that was let go answers not-held', async () => {
+  const kit = await startIsolate();
+  await kit.hold('hello', 1);
+  kit.isolate.release(1);
+  assert.is((await send(kit, 1)).end.kind, 'not-held');
+  assert.is((await send(kit, 77)).end.kind, 'not-held');
+  await kit.isolate.terminate();
+});
+
+test('isolate: when it is lost, runs without effect may be repeated and others may not', async () => {
+  const kit = await startIsolate();
+  await kit.hold('stop/poll', 1);
+  await kit.hold('drip', 2);
+  const before = send(kit, 1);
+  const begun = send(kit, 2, { path: '/?chunks=1000&ms=20' });
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await kit.isolate.terminate();
+  assert.equal((await before).end, { kind: 'lost', repeatable: true });
+  assert.equal((await begun).end, { kind: 'lost', repeatable: false });
+  assert.equal((await send(kit, 1)).end, { kind: 'lost', repeatable: true }, 'later runs learn it at once');
+});
+
+test('isolate: sweep drops idle instances that nobody has taken', async () => {
+  const kit = await startIsolate();
+  await kit.hold('hello', 1);
+  await Promise.all([send(kit, 1), send(kit, 1), send(kit, 1)]);
+  assert.is(kit.cells.idle(1), 3);
+  assert.ok(kit.cells.take(1), 'a gateway is about to use one');
+  kit.isolate.sweep(1, 0);
+  assert.is((await kit.next('swept')).dropped, 2);
+  assert.is((await send(kit, 1)).answer.status, 200);
+  await kit.isolate.terminate();
+});
+
+test('isolate: drain ends it when its last run has ended', async () => {
+  const kit = await startIsolate();
+  await kit.hold('drip', 1);
+  const slow = send(kit, 1, { path: '/?chunks=3&ms=50' });
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  kit.isolate.drain();
+  const { answer, end } = await slow;
+  assert.is(end.kind, 'ended');
+  assert.ok(answer.complete, 'the response came whole');
+  assert.is(await kit.exited, undefined);
+});
+
+test('isolate: a heap out of memory ends the isolate and nothing else', async () => {
+  const kit = await startIsolate({ heapMib: 16 });
+  await kit.hold('stop/handles', 1, { limits: { memoryMib: 64, cpuMs: 60_000, concurrency: 1000 } });
+  const runs = Array.from({ length: 40 }, () => send(kit, 1));
+  const reason = await kit.exited;
+  assert.match(String(reason), /memory/i);
+  const ends = await Promise.all(runs);
+  assert.ok(ends.some(({ end }) => end.kind === 'lost'));
+});
+
+test.run();
