@@ -44,6 +44,10 @@ export type RunningNode = { httpUrl: string; controlUrl: string; close(): Promis
 const graceMsDefault = 10_000;
 const sweepEveryMs = 3_600_000;
 const prepareIdleMs = 300_000;
+/** A worker that prepares modules is started when the first requests have been answered. */
+const warmAfterMs = 500;
+/** How long live modules may take to load before the node listens all the same. */
+const loadedBeforeMs = 1000;
 const secretKeyBytes = 32;
 /** Log lines of one function that a gateway thread hands over at once. */
 const logBatchLimits = { linesMax: 1000, bytesMax: 1024 * 1024 };
@@ -218,8 +222,11 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const { files, log } = ground;
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
   if (examples) await deployExamplesOnce(ground, deployments);
-  const http = { ...config.http, port: await gateways.listen() };
-  control.serve(createControlApp(controlDeps(ground, gateways, deployments, http)).fetch);
+  const http = { ...config.http };
+  const app = createControlApp(controlDeps(ground, gateways, deployments, http));
+  await gateways.loaded(loadedBeforeMs);
+  http.port = await gateways.listen();
+  control.serve(app.fetch);
   const [httpUrl, controlUrl] = [urlOf(http), urlOf(control.address)];
   files.write('node.json', `${JSON.stringify({ http: httpUrl, control: controlUrl, pid: process.pid })}\n`);
   undo.push(() => files.remove('node.json'));
@@ -232,7 +239,8 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     clearInterval(sweeper);
     return sweeping;
   });
-  ground.preparer.warm();
+  const warm = setTimeout(() => ground.preparer.warm(), warmAfterMs);
+  undo.push(() => clearTimeout(warm));
   log.info({ http: httpUrl, control: controlUrl, data: config.data, gateways: config.gateways }, 'the node answers');
   return { httpUrl, controlUrl };
 };

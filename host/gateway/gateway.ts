@@ -34,6 +34,7 @@ export class Gateway {
   readonly #worker: Worker;
   readonly #events: GatewayEvents;
   readonly #stopped = later<void>();
+  readonly #loaded = later<void>();
   readonly #gone = later<never>();
   readonly #records = new Map<number, Waiting<ExecutionRecord | undefined>>();
   readonly #counts = new Map<number, Waiting<GatewayNumbers>>();
@@ -66,6 +67,11 @@ export class Gateway {
     this.#routings.set(table.version, waiting);
     this.#post({ kind: 'routes', table });
     return this.#answer(promise);
+  }
+
+  /** Resolves when the modules of the first table are in the thread. */
+  loaded(): Promise<void> {
+    return this.#answer(this.#loaded.promise);
   }
 
   /** @returns the port @throws Problem `address-in-use` */
@@ -132,6 +138,9 @@ export class Gateway {
       case 'routing':
         this.#routings.get(message.version)?.resolve();
         this.#routings.delete(message.version);
+        break;
+      case 'loaded':
+        this.#loaded.waiting.resolve();
         break;
       case 'listening':
         this.#listening?.resolve(message.port);

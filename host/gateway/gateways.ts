@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { Problem } from '../base/errors.ts';
 import type { Address } from '../config/address.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
@@ -8,6 +7,7 @@ import type { LogRecord } from '../telemetry/log-record.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import type { Artifacts } from './artifacts.ts';
 import { Gateway } from './gateway.ts';
+import { checkPortFree } from './port-probe.ts';
 import type { GatewayNumbers, GatewaySettings } from './protocol.ts';
 
 export type GatewaysOptions = {
@@ -29,18 +29,6 @@ const healthyMs = 10_000;
 /** Where several sockets can share a port. */
 const canShare = process.platform === 'linux';
 
-/** Refuses a port that others use: a shared one would be shared with them too. */
-const checkFree = ({ host, port }: Address): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => {
-      const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-      const why = error.code === 'EADDRINUSE' ? 'another process does' : error.message;
-      reject(new Problem(error.code === 'EADDRINUSE' ? 'address-in-use' : 'config-invalid', `cannot listen on ${where}: ${why}`));
-    });
-    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
-  });
-
 /**
  * All gateway threads. A thread that dies is started again: requests on it fail, others go on. Begins with `start`,
  * takes requests from `listen` to `stop`.
@@ -60,7 +48,7 @@ export class Gateways {
 
   /** @throws Problem `address-in-use` before any thread is started */
   async start(): Promise<void> {
-    if (this.#options.http.port !== 0) await checkFree(this.#options.http);
+    await checkPortFree(this.#options.http);
     for (let id = 0; id < this.#threads; id++) this.#live.set(id, this.#spawn(id, 0));
   }
 
@@ -68,6 +56,14 @@ export class Gateways {
   async route(table: RouteTable): Promise<void> {
     this.#table = table;
     await Promise.allSettled(this.#all().map((gateway) => gateway.route(table)));
+  }
+
+  /** Resolves when the modules of the first table are in all threads, or after `timeMs`. */
+  async loaded(timeMs: number): Promise<void> {
+    const all = Promise.allSettled(this.#all().map((gateway) => gateway.loaded()));
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([all, new Promise((resolve) => (timer = setTimeout(resolve, timeMs)))]);
+    clearTimeout(timer);
   }
 
   /** @returns the port */

@@ -51,6 +51,8 @@ export type GatewayNumbers = { inFlight: number; queued: number; instances: numb
 /** From a gateway thread to the supervisor. */
 export type FromGateway =
   | { kind: 'routing'; version: number }
+  /** The modules of the last table are in the thread, as far as they could be loaded. */
+  | { kind: 'loaded' }
   | { kind: 'listening'; port: number }
   | { kind: 'not-listening'; code: ErrorCode; message: string }
   | { kind: 'artifact-wanted'; request: number; digest: string }

@@ -82,7 +82,7 @@ const route = (table: RouteTable): void => {
   app = createGatewayApp(table, (key) => functions.executorOf(key));
   functions.end(table);
   post({ kind: 'routing', version: table.version });
-  void preload(fresh);
+  void preload(fresh).then(() => post({ kind: 'loaded' }));
 };
 
 const listen = async (portWanted: number): Promise<void> => {
