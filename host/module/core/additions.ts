@@ -2,8 +2,8 @@ import { Code, i32, op, type ValueType } from './assemble.ts';
 import { names } from './report.ts';
 import type { CoreModule } from './sections.ts';
 
-/** Units of work between two calls of `tick`: about 200 µs of optimised code. */
-export const unitsPerTick = 1 << 20;
+/** Units of work between two calls of `tick`: 5 to 40 µs of ordinary optimised code, some milliseconds of loads that all miss. */
+export const unitsPerTick = 1 << 18;
 
 /** Imports of module `nacelle` that a rewritten module has. */
 export type Needs = { tick: boolean; grow: boolean; pages: number[] };

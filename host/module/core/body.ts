@@ -9,22 +9,20 @@ import { Paths } from './paths.ts';
 export const unitsUncharged = 512;
 /** Units that a loop counts in a local before it settles them with the fuel. */
 const unitsUnsettled = 2_048;
-/** What one round of a loop counts at most: fits in one byte of LEB128. */
-const unitsRoundMax = 63;
 /** What an invocation pays beside the units on its way, and what it pays more if it has loops, which may leave units unsettled. */
 const unitsOfInvocation = 32;
 const unitsOfLoops = 512;
 
-/** A control frame: where its label stands among the new labels, and what is left to do at its end. */
-type Frame = { label: number; retry: boolean; weightAt: number };
+/** A control frame: where its label stands among the new labels, and whether it is a loop inside of one that settles. */
+type Frame = { label: number; retry: boolean };
 
 /**
  * The body of one function after the other while it is rewritten: what is read and not yet written, the control frames,
  * and the charges that are inserted.
  *
- * A loop without parameters becomes an inner loop that only counts, and leaves to an outer one to settle:
- * `block loop block loop (count; br_if unsettled) … end br end settle br end end`. So no call stands in the loop itself,
- * and V8 optimises it as before.
+ * Each branch back to a loop first adds to a local what its round took. A loop without parameters becomes an inner loop that
+ * only looks at that local, and leaves to an outer one to settle: `block loop block loop br_if … end br end settle br end end`.
+ * So no call stands in the loop itself, and V8 optimises it as before.
  */
 export class Body {
   readonly add: Additions;
@@ -71,7 +69,7 @@ export class Body {
     this.labels = 0;
     this.frames.length = 0;
     this.paths.start();
-    this.frames.push({ label: 0, retry: false, weightAt: -1 });
+    this.frames.push({ label: 0, retry: false });
     this.from = reader.offset;
     this.localGroups = groups;
     this.locals = reader.bytes.subarray(start, reader.offset);
@@ -137,7 +135,7 @@ export class Body {
 
   enter(kind: 'block' | 'loop' | 'if' | 'try'): void {
     this.paths.enter(kind);
-    this.frames.push({ label: ++this.labels, retry: false, weightAt: -1 });
+    this.frames.push({ label: ++this.labels, retry: false });
   }
 
   loop(at: number): void {
@@ -152,7 +150,8 @@ export class Body {
     code.byte(0x03).raw(header);
     this.labels += retry ? 4 : 1;
     paths.enter('loop');
-    this.frames.push({ label: this.labels, retry, weightAt: this.count() });
+    this.frames.push({ label: this.labels, retry });
+    code.get(this.counter).i32(unitsUnsettled).op(op.i32GtU);
     if (retry) code.branchIf(1);
     else {
       this.hints.push(code.length);
@@ -160,13 +159,11 @@ export class Body {
     }
   }
 
-  /** Counts a round and asks whether to settle; returns where the weight of the round stands. */
-  private count(): number {
-    const { code, counter } = this;
-    code.get(counter).i32(0);
-    const weightAt = code.length - 1;
-    code.op(op.i32Add).tee(counter).i32(unitsUnsettled).op(op.i32GtU);
-    return weightAt;
+  /** Adds to the local counter, before the instruction at `at`, which may branch back to a loop, the units of the round. */
+  countRound(at: number, units: number): void {
+    if (units === 0) return;
+    this.flush(at);
+    this.code.get(this.counter).i32(units).op(op.i32Add).set(this.counter);
   }
 
   private settle(code: Code): Code {
@@ -175,8 +172,7 @@ export class Body {
 
   leave(end: number): void {
     const frame = this.frames.pop() as Frame;
-    const round = this.paths.leave();
-    if (frame.weightAt >= 0) this.code.patch(frame.weightAt, Math.min(Math.max(round, 1), unitsRoundMax));
+    this.paths.leave();
     this.labels -= frame.retry ? 4 : 1;
     if (!frame.retry) return;
     this.flush(end);

@@ -35,6 +35,7 @@ export const rewriteFunction = (body: Body, reader: Reader, type: number, out: W
 const branch: Rewrite = (body, at, opcode) => {
   const depth = body.reader.u32();
   const moved = body.depth(depth);
+  body.countRound(at, body.paths.roundUnits(depth));
   if (moved !== depth) body.replace(at).byte(opcode).u32(moved);
   body.paths.branch(depth);
   if (opcode === 0x0c) body.paths.stop();
@@ -44,6 +45,8 @@ const branchTable: Rewrite = (body, at) => {
   const { reader, paths } = body;
   const depths: number[] = [];
   for (let left = reader.count('branch targets', limits.branchTargets); left >= 0; left--) depths.push(reader.u32());
+  const round = depths.reduce((longest, depth) => Math.max(longest, paths.roundUnits(depth)), 0);
+  body.countRound(at, round);
   const code = body
     .replace(at)
     .byte(0x0e)
@@ -92,14 +95,17 @@ const tryTable: Rewrite = (body, at) => {
   const typeEnd = reader.offset;
   const clauses = new Writer(64);
   const count = reader.count('catch clauses', limits.branchTargets);
+  let round = 0;
   for (let left = count; left > 0; left--) {
     const kind = reader.byte();
     clauses.byte(kind);
     if (kind < 2) clauses.u32(reader.u32());
     const depth = reader.u32();
     clauses.u32(body.depth(depth));
+    round = Math.max(round, paths.roundUnits(depth));
     paths.caught(depth, unitsUncharged);
   }
+  if (round > 0) body.countRound(at, round + unitsUncharged);
   body.replace(at).copy(reader.bytes, at, typeEnd).u32(count).raw(clauses.bytes);
   body.enter('block');
 };

@@ -3,9 +3,9 @@ import { type Code, i32, op, type ValueType } from './assemble.ts';
 import { limits } from './limits.ts';
 
 /** Bytes that one instruction may fill or copy; longer ones are split, so that the slice can end in between. */
-const chunkBytes = 1 << 18;
+const chunkBytes = 1 << 17;
 /** Table entries that one instruction may fill or copy. */
-const chunkEntries = 1 << 12;
+const chunkEntries = 1 << 11;
 /** A unit pays for a byte: fresh pages cost much more than warm ones. A table entry costs 64. */
 const unitShift = 6;
 

@@ -70,10 +70,18 @@ const ranges: [first: number, last: number, shape: number][] = [
 export const shapes = new Uint8Array(256);
 for (const [first, last, value] of ranges) shapes.fill(value, first, last + 1);
 
-/** Rough costs in units (about one machine instruction) of opcodes that take longer than most. */
-export const costs = new Uint8Array(256).fill(1);
+/**
+ * Rough costs in units (about one machine instruction) of opcodes that take longer than most. A load may miss every cache:
+ * it pays a part of that. Setting a table entry and taking a function's reference are calls into the engine.
+ */
+export const costs = new Uint16Array(256).fill(1);
+costs.fill(6, 0x28, 0x36).fill(3, 0x36, 0x3f);
 for (const divide of [0x6d, 0x6e, 0x6f, 0x70, 0x7f, 0x80, 0x81, 0x82]) costs[divide] = 12;
 for (const float of [0x91, 0x95, 0x9f, 0xa3]) costs[float] = 8;
+costs[0x25] = 12;
+costs[0x26] = 300;
+costs[0xd2] = 100;
+costs[0xfd] = 4;
 
 const proposals = new Map([
   [0xd3, 'garbage collection (ref.eq)'],

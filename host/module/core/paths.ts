@@ -72,14 +72,20 @@ export class Paths {
     this.paid = label.entryPaid;
   }
 
-  /** Leaves the innermost label; returns the most units that one round of it takes, if it is a loop. */
-  leave(): number {
+  /** The most units that a round of the loop at label `depth` takes that ends here; 0 if it is not a loop, or not reachable. */
+  roundUnits(depth: number): number {
+    const label = this.label(depth);
+    if (label.kind !== 'loop' || this.units < 0) return 0;
+    return Math.max(1, this.units - Math.max(0, label.entryUnits));
+  }
+
+  /** Leaves the innermost label. */
+  leave(): void {
     const label = this.labels.pop() as Label;
-    if (label.kind === 'loop') return Math.max(0, label.units - Math.max(0, label.entryUnits));
+    if (label.kind === 'loop') return;
     if (label.kind === 'if') this.join(label, label.entryUnits, label.entryPaid);
     this.join(label, this.units, this.paid);
     this.units = label.units;
     this.paid = label.paid;
-    return 0;
   }
 }
