@@ -14,6 +14,7 @@ import { suspensionRoutes, tenantRoutes } from './tenants.ts';
 import { tokenRoutes } from './tokens.ts';
 import { versionRoutes } from './versions.ts';
 
+const pathShownMax = 200;
 const readMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Headers of every answer, and a line in the node's log for every change. Tokens and bodies are not in it. */
@@ -29,7 +30,14 @@ const account =
     observe?.(status);
     if (readMethods.has(method)) return;
     log.info(
-      { method, path, status, tenant: context.get('tenant'), tokenId: context.get('identity')?.token, ms: Math.round(performance.now() - startedMs) },
+      {
+        method,
+        path: path.slice(0, pathShownMax),
+        status,
+        tenant: context.get('tenant'),
+        tokenId: context.get('identity')?.token,
+        ms: Math.round(performance.now() - startedMs),
+      },
       'control request',
     );
   };

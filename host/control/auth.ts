@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { Problem } from '../base/errors.ts';
 import type { Deployments } from '../deploy/deployments.ts';
 import { defaultTenant } from '../deploy/names.ts';
@@ -20,11 +20,13 @@ export const authenticate =
     if (!openPaths.has(context.req.path)) {
       const token = bearerPattern.exec(context.req.header('authorization') ?? '')?.[1];
       const identity = token === undefined ? undefined : await tokens.verify(token);
-      if (!identity) throw new Problem('unauthorized', `cannot ${context.req.method} ${context.req.path}: the request needs a valid bearer token`);
+      if (!identity) throw new Problem('unauthorized', `${actionOf(context)}: the request needs a valid bearer token`);
       context.set('identity', identity);
     }
     await next();
   };
+
+const actionOf = ({ req }: Context): string => `cannot ${req.method} ${req.path.slice(0, 200)}`;
 
 const tenantOf = ({ scopes }: Identity, named: string | undefined): string => {
   const tenant = named ?? soleTenant(scopes) ?? (scopes.some(({ kind }) => kind === 'admin') ? defaultTenant : undefined);
@@ -36,7 +38,7 @@ const isAdmin = ({ scopes }: Identity): boolean => scopes.some(({ kind }) => kin
 
 /** For what concerns the whole node. */
 export const requireAdmin: MiddlewareHandler<ControlEnv> = async (context, next) => {
-  if (!isAdmin(context.get('identity'))) throw new Problem('forbidden', `cannot ${context.req.method} ${context.req.path}: the token needs the scope "admin"`);
+  if (!isAdmin(context.get('identity'))) throw new Problem('forbidden', `${actionOf(context)}: the token needs the scope "admin"`);
   await next();
 };
 
@@ -50,7 +52,7 @@ export const requireScope =
   async (context, next) => {
     const identity = context.get('identity');
     const name = tenantOf(identity, context.req.query('tenant'));
-    const action = `cannot ${context.req.method} ${context.req.path}`;
+    const action = actionOf(context);
     if (!permits(identity.scopes, kind, name)) throw new Problem('forbidden', `${action}: the token needs the scope "${kind}:${name.slice(0, 80)}"`);
     const tenant = await tenants.find(name);
     if (!tenant) throw new Problem('not-found', `${action}: there is no tenant "${name.slice(0, 80)}"`);

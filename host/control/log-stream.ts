@@ -12,6 +12,8 @@ export type LogStreamOptions = {
   /** Asked at every heartbeat; false ends the stream. */
   mayContinue: () => Promise<boolean>;
   heartbeatMs: number;
+  /** The client's end of the connection: the stream ends with it, also when nobody ever reads it. */
+  signal: AbortSignal;
   /** Called once, however the stream ends. */
   onEnd: () => void;
 };
@@ -23,16 +25,25 @@ const event = (record: NumberedRecord): string => `id: ${record.sequence}\nevent
  * comments as heartbeats. At most 64 KiB and 1,000 lines wait for the reader. It begins when it is made, and ends when the
  * reader goes away or may not continue.
  */
-export const logStream = ({ backlog, follow, mayContinue, heartbeatMs, onEnd }: LogStreamOptions): ReadableStream<Uint8Array> => {
+export const logStream = ({ backlog, follow, mayContinue, heartbeatMs, signal, onEnd }: LogStreamOptions): ReadableStream<Uint8Array> => {
   const waiting: NumberedRecord[] = [...backlog];
   let dropped = 0;
   let unfollow = (): void => undefined;
   let heartbeat: NodeJS.Timeout | undefined;
+  let ended = false;
 
   const end = (): void => {
+    if (ended) return;
+    ended = true;
     unfollow();
     clearInterval(heartbeat);
+    waiting.length = 0;
     onEnd();
+  };
+  const stop = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
+    if (ended) return;
+    end();
+    controller.close();
   };
   const flush = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
     while ((controller.desiredSize ?? 0) > 0 && (dropped > 0 || waiting.length > 0)) {
@@ -42,12 +53,9 @@ export const logStream = ({ backlog, follow, mayContinue, heartbeatMs, onEnd }: 
     }
   };
   const beat = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
-    if (await mayContinue().catch(() => false)) {
-      if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(': \n\n'));
-      return;
-    }
-    end();
-    controller.close();
+    const going = await mayContinue().catch(() => false);
+    if (!going) stop(controller);
+    else if (!ended && (controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(': \n\n'));
   };
 
   return new ReadableStream<Uint8Array>(
@@ -63,6 +71,8 @@ export const logStream = ({ backlog, follow, mayContinue, heartbeatMs, onEnd }: 
         });
         heartbeat = setInterval(() => void beat(controller).catch(() => undefined), heartbeatMs);
         controller.enqueue(encoder.encode(': \n\n'));
+        signal.addEventListener('abort', () => stop(controller), { once: true });
+        if (signal.aborted) stop(controller);
       },
       pull: flush,
       cancel: end,

@@ -61,7 +61,7 @@ export const logRoutes = ({ deployments: { functions, tenants, tokens }, logs, s
       const { value: record } = await functions.read.require(tenant, functionName);
       const seen = Number(context.req.header('last-event-id') ?? after);
       const backlog = logs.read(tenant, functionName, { after: Number.isSafeInteger(seen) ? seen : after, count: limit });
-      if (follow === 'false') return context.json({ items: backlog.map(logLineJson) }, 200);
+      if (follow === 'false' || context.req.method === 'HEAD') return context.json({ items: backlog.map(logLineJson) }, 200);
       const token = context.req.header('authorization')?.split(' ').at(-1) ?? '';
       const mayContinue = async (): Promise<boolean> => {
         const identity = await tokens.verify(token);
@@ -73,6 +73,7 @@ export const logRoutes = ({ deployments: { functions, tenants, tokens }, logs, s
         follow: (follower) => logs.follow(tenant, functionName, follower),
         mayContinue,
         heartbeatMs: settings.heartbeatMs ?? heartbeatDefaultMs,
+        signal: context.req.raw.signal,
         onEnd: takeStream(tenant),
       });
       return new Response(stream, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } });

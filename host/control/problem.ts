@@ -31,7 +31,7 @@ export const errorHandler =
     if (problem) return problemResponse(problem);
     if (context.req.raw.signal.aborted) return problemResponse(new Problem('client-gone', 'the client went away'));
     log.error({ err: error, method: context.req.method, path: context.req.path }, 'control request failed');
-    return problemResponse(new Problem('internal', `cannot ${context.req.method} ${context.req.path}: the node failed, its log says why`));
+    return problemResponse(new Problem('internal', `cannot ${context.req.method} ${context.req.path.slice(0, 200)}: the node failed, its log says why`));
   };
 
 type Issue = { path: readonly PropertyKey[]; message: string; code: string; keys?: readonly string[] };
@@ -58,8 +58,9 @@ export const notFoundHandler = (app: Pick<Hono, 'routes'>): ((context: Context) 
   let known: { method: string; pattern: RegExp }[] | undefined;
   return (context) => {
     known ??= app.routes.filter(({ method }) => method !== 'ALL').map(({ method, path }) => ({ method, pattern: pathPattern(path) }));
-    const { method, path } = context.req;
-    const allowed = new Set(known.filter(({ pattern }) => pattern.test(path)).map((route) => route.method));
+    const { method, path: sent } = context.req;
+    const path = sent.slice(0, 200);
+    const allowed = new Set(known.filter(({ pattern }) => pattern.test(sent)).map((route) => route.method));
     if (allowed.has('GET')) allowed.add('HEAD');
     if (allowed.size === 0) return problemResponse(new Problem('not-found', `there is nothing at ${path}`));
     const allow = [...allowed].sort().join(', ');

@@ -110,4 +110,16 @@ test('GET logs?follow: a tenant has at most 32 streams open', async () => {
   await Promise.all([...readers.slice(1), readerOf(again)].map((reader) => reader.close()));
 });
 
+test('HEAD logs?follow, and a client that goes before it reads, leave no stream open', async () => {
+  const control = await openControl();
+  await deployed(control, 'f');
+  for (let count = 0; count < 40; count += 1) assert.is((await control.request('HEAD', '/v1/functions/f/logs?follow')).status, 200);
+  for (let count = 0; count < 40; count += 1) {
+    const stop = new AbortController();
+    const response = await control.request('GET', '/v1/functions/f/logs?follow', { signal: stop.signal });
+    assert.is(response.status, 200);
+    stop.abort();
+  }
+});
+
 test.run();
