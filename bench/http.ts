@@ -8,19 +8,14 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { cpuMs } from './cpu.ts';
-import { type Load, median, printMachine, type Server, wrk } from './lib.ts';
+import { type Load, median, option, printMachine, type Server, wrk } from './lib.ts';
 import { fixture, nacelle, startNacelle } from './node-under-test.ts';
 import { peerVersions, startNodeHttp, startWasmtime, startWorkerd } from './peers.ts';
 
 const STARLING = fileURLToPath(new URL('../components/build/starling.wasm', import.meta.url));
-const WARM_UP_SECONDS = 2;
+const WARM_UP_SECONDS = 4;
 
 type Target = { name: string; url: string; pid: number; loads: (Load & { cpuUs: number })[] };
-
-function option(name: string, otherwise: number): number {
-  const found = process.argv.find((argument) => argument.startsWith(`--${name}=`));
-  return found === undefined ? otherwise : Number(found.slice(name.length + 3));
-}
 
 const rounds = option('rounds', 5);
 const seconds = option('seconds', 3);

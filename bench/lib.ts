@@ -19,6 +19,12 @@ export function printMachine(): void {
   console.log(`nacelle ${version}, Node ${process.version}, V8 ${process.versions.v8}`);
 }
 
+/** The number of a flag `--name=N`, or `otherwise`. */
+export function option(name: string, otherwise: number): number {
+  const found = process.argv.find((argument) => argument.startsWith(`--${name}=`));
+  return found === undefined ? otherwise : Number(found.slice(name.length + 3));
+}
+
 /** The middle value; the mean of the two middle ones if there is an even number. NaN of none. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -8,10 +8,14 @@ const launcher = fileURLToPath(new URL('../bin/nacelle.js', import.meta.url));
 
 export type NodeUnderTest = Server & { http: string; control: string; data: string };
 
-/** Starts a node on free ports. `data` is an existing data directory, for a restart; a new one if it is not given. */
-export async function startNacelle(args: readonly string[] = [], data = temporaryFolder()): Promise<NodeUnderTest> {
+/**
+ * Starts a node on free ports and waits until it is ready. `data` is an existing data directory, for a restart; a new one if
+ * it is not given. `announce` is told the URL of functions before the node is ready.
+ */
+export async function startNacelle(args: readonly string[] = [], data = temporaryFolder(), announce?: (http: string) => void): Promise<NodeUnderTest> {
   const http = `127.0.0.1:${await freePort()}`;
   const control = `127.0.0.1:${await freePort()}`;
+  announce?.(`http://${http}`);
   const server = await startServer(
     process.execPath,
     [launcher, 'serve', '--http', http, '--control', control, '--data', data, ...args],
