@@ -87,10 +87,9 @@ export class Body {
     const head = new Writer(this.locals.length + 16);
     head.u32(this.localGroups + (this.loops ? 1 : 0)).raw(this.locals);
     if (this.loops) head.u32(1).raw(i32);
-    out
-      .u32(head.length + this.code.length)
-      .raw(head.bytes)
-      .raw(this.code.bytes);
+    const bytes = head.length + this.code.length;
+    if (bytes > limits.functionBytes) this.reader.fail(`a metered function may have ${limits.functionBytes} bytes, got ${bytes}`);
+    out.u32(bytes).raw(head.bytes).raw(this.code.bytes);
     return this.hints.map((offset) => offset + head.length);
   }
 
@@ -135,7 +134,13 @@ export class Body {
 
   enter(kind: 'block' | 'loop' | 'if' | 'try'): void {
     this.paths.enter(kind);
-    this.frames.push({ label: ++this.labels, retry: false });
+    this.push(1, false);
+  }
+
+  private push(labels: number, retry: boolean): void {
+    this.labels += labels;
+    this.frames.push({ label: this.labels, retry });
+    if (this.frames.length > limits.nesting) this.reader.fail(`at most ${limits.nesting} blocks may be within each other`);
   }
 
   loop(at: number): void {
@@ -148,9 +153,8 @@ export class Body {
     const retry = type < 0 || this.add.module.parameters[type] === 0;
     if (retry) code.byte(0x02).raw(header).byte(0x03).raw(header).block();
     code.byte(0x03).raw(header);
-    this.labels += retry ? 4 : 1;
     paths.enter('loop');
-    this.frames.push({ label: this.labels, retry });
+    this.push(retry ? 4 : 1, retry);
     code.get(this.counter).i32(unitsUnsettled).op(op.i32GtU);
     if (retry) code.branchIf(1);
     else {

@@ -5,7 +5,7 @@ import { copyExpression } from './expression.ts';
 import { skipValueType } from './instructions.ts';
 import { limits } from './limits.ts';
 import { names } from './report.ts';
-import { type CoreModule, section, sectionReader } from './sections.ts';
+import { type CoreModule, type Global, section, sectionReader } from './sections.ts';
 
 const kind = { function: 0, memory: 2, global: 3 } as const;
 
@@ -123,9 +123,23 @@ export const emitGlobals = (add: Additions, unitsAtStart: number): Writer => {
   return out;
 };
 
-/** Indices of the defined mutable globals that can be restored from JavaScript. */
-export const restorableGlobals = (module: CoreModule): number[] =>
-  module.globals.flatMap(({ type, mutable }, index) => (index >= module.importedGlobals && mutable && type >= 0x7c && type <= 0x7f ? [index] : []));
+const isNumber = ({ type }: Global): boolean => type >= 0x7c && type <= 0x7f;
+
+/** Indices of the defined mutable globals that can be restored from JavaScript; none if there are too many. */
+export const restorableGlobals = (module: CoreModule): number[] => {
+  const indices = module.globals.flatMap((global, index) => (index >= module.importedGlobals && global.mutable && isNumber(global) ? [index] : []));
+  return indices.length > limits.mutableGlobals ? [] : indices;
+};
+
+/** Why the globals of a module cannot be restored; empty if they can. */
+export const unrestorableGlobals = (module: CoreModule): string[] => {
+  const mutable = module.globals.slice(module.importedGlobals).filter((global) => global.mutable);
+  const reasons: string[] = [];
+  if (mutable.length > limits.mutableGlobals) reasons.push(`it has ${mutable.length} mutable globals, more than ${limits.mutableGlobals}`);
+  if (mutable.some(({ type }) => type === 0x7b)) reasons.push('it has a mutable global of type v128');
+  if (mutable.some(({ type }) => type < 0x7b)) reasons.push('it has a mutable global of a reference type');
+  return reasons;
+};
 
 export const emitExports = (add: Additions): Writer => {
   const { module } = add;

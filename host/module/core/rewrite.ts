@@ -7,7 +7,7 @@ import * as emit from './emit.ts';
 import { limits } from './limits.ts';
 import { rewriteNames } from './names.ts';
 import { type CoreReport, names } from './report.ts';
-import { type CoreModule, readCore, section, sectionReader } from './sections.ts';
+import { readCore, section, sectionReader } from './sections.ts';
 
 export type RewriteOptions = {
   /** Pages of 64 KiB that a memory may grow to; a memory that begins larger keeps its size. Default 65,536. */
@@ -36,11 +36,17 @@ export const rewriteCore = (bytes: Uint8Array, options: RewriteOptions = {}): { 
 };
 
 const validate = (bytes: Uint8Array): void => {
-  if (bytes.length > limits.moduleBytes) {
-    throw new Problem('module-invalid', `cannot take the core module: at most ${limits.moduleBytes} bytes are allowed, got ${bytes.length}`);
+  const refuse = (why: string): never => {
+    throw new Problem('module-invalid', `cannot take the core module of ${bytes.length} bytes: ${why}`);
+  };
+  if (bytes.length > limits.moduleBytes) refuse(`at most ${limits.moduleBytes} are allowed`);
+  if (WebAssembly.validate(bytes as BufferSource)) return;
+  try {
+    new WebAssembly.Module(bytes as BufferSource);
+  } catch (error) {
+    refuse(`it is not valid WebAssembly: ${(error as Error).message.replace(/^WebAssembly\.Module\(\): /, '')}`);
   }
-  if (!WebAssembly.validate(bytes as BufferSource))
-    throw new Problem('module-invalid', `cannot take the core module of ${bytes.length} bytes: it is not valid WebAssembly`);
+  refuse('it is not valid WebAssembly');
 };
 
 type Code = { bodies: Writer; hints: Writer; hinted: number; unrestorable: Set<string> };
@@ -55,6 +61,7 @@ const rewriteBodies = (add: Additions): Code => {
   reader?.u32();
   for (const [index, type] of module.functionTypes.entries()) {
     if (!reader) break;
+    if (bodies.length > limits.moduleBytes) reader.fail(`metered code may have ${limits.moduleBytes} bytes`);
     const offsets = rewriteFunction(body, reader.within(reader.u32()), type, bodies);
     if (offsets.length === 0) continue;
     hinted++;
@@ -105,16 +112,6 @@ const assemble = (add: Additions, code: Code, maxima: emit.Maxima): Uint8Array<A
   return out.bytes.slice() as Uint8Array<ArrayBuffer>;
 };
 
-const unrestorableGlobals = (module: CoreModule): string[] => {
-  const reasons = new Set<string>();
-  const restorable = emit.restorableGlobals(module).length;
-  if (restorable > limits.mutableGlobals) reasons.add(`it has ${restorable} mutable globals, more than ${limits.mutableGlobals}`);
-  for (const { type, mutable } of module.globals.slice(module.importedGlobals)) {
-    if (mutable && type < 0x7c) reasons.add(type === 0x7b ? 'it has a mutable global of type v128' : 'it has a mutable global of a reference type');
-  }
-  return [...reasons];
-};
-
 const reportOf = (add: Additions, code: Code, maxima: emit.Maxima): CoreReport => {
   const { module } = add;
   const memories = module.memories.map((_, index) => ({ index, bounds: emit.boundedMemory(module, index, maxima) })).slice(module.importedMemories);
@@ -130,7 +127,7 @@ const reportOf = (add: Additions, code: Code, maxima: emit.Maxima): CoreReport =
     })),
     globals: emit.restorableGlobals(module).map(names.global),
     tables: tables.map(({ index, bounds }) => ({ index, minEntries: bounds.min, maxEntries: bounds.max })),
-    unrestorable: [...code.unrestorable, ...unrestorableGlobals(module)],
+    unrestorable: [...code.unrestorable, ...emit.unrestorableGlobals(module)],
     start: module.start !== null,
     imports: add.imports,
     growsImported: add.needs.pages,

@@ -51,4 +51,9 @@ test('rewriteCore: refuses what is not a core module', async () => {
     assert.match(refusal(bytes), /not valid WebAssembly/);
 });
 
+test('rewriteCore: refuses functions that become too large, and blocks that are nested too deep', async () => {
+  assert.match(refusal(await wasmOf(`(module (func ${'(loop)'.repeat(400_000)}))`)), /a metered function may have 7654321 bytes, got \d+/);
+  assert.match(refusal(await wasmOf(`(module (func ${'block '.repeat(200_000)} ${'end '.repeat(200_000)}))`)), /at most 200000 blocks/);
+});
+
 test.run();
