@@ -93,7 +93,7 @@ export class FunctionExecutor implements ExecutionHome {
     const execution = new Execution(ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
     exchange.accept(execution);
     if (thread.executions >= thread.executionsMax) this.#refuse(execution, 'capacity-exhausted');
-    else if (this.inFlight < limits.concurrency) this.#admit(execution);
+    else if (this.inFlight < limits.concurrency) this.#admit(execution, arrivedMs);
     else if (this.#queue.size < Math.max(limits.concurrency, queuedAtLeast)) this.#enqueue(execution);
     else this.#refuse(execution, 'capacity-exhausted');
     return execution;
@@ -147,9 +147,9 @@ export class FunctionExecutor implements ExecutionHome {
     execution.queueTimer = setTimeout(() => execution.stop('capacity-exhausted'), queueMs);
   }
 
-  #admit(execution: Execution): void {
-    execution.admittedMs = performance.now();
-    if (this.#runner) this.#start(execution, this.#runner);
+  #admit(execution: Execution, nowMs: number): void {
+    execution.admittedMs = nowMs;
+    if (this.#runner) this.#start(execution, this.#runner, nowMs);
     else this.#startWhenLoaded(execution);
   }
 
@@ -158,7 +158,7 @@ export class FunctionExecutor implements ExecutionHome {
     this.#load().then(
       () => {
         if (!this.#loading.delete(execution)) return;
-        this.#start(execution, this.#runner as FunctionRunner);
+        this.#start(execution, this.#runner as FunctionRunner, performance.now());
       },
       (error: unknown) => {
         if (!this.#loading.delete(execution)) return;
@@ -185,9 +185,9 @@ export class FunctionExecutor implements ExecutionHome {
     return this.#loaded;
   }
 
-  #start(execution: Execution, runner: FunctionRunner): void {
+  #start(execution: Execution, runner: FunctionRunner, nowMs: number): void {
     execution.state = 'running';
-    execution.placedMs = performance.now();
+    execution.placedMs = nowMs;
     execution.load = this.#loadSource;
     if (this.#loading.size === 0) this.#loadSource = 'thread';
     this.#running.add(execution);
@@ -236,7 +236,7 @@ export class FunctionExecutor implements ExecutionHome {
       execution.log.note('error', `${this.#options.function}@${this.version} ${problem.code}: ${problem.message}${backtrace ? `\n${backtrace}` : ''}`);
     }
     execution.endLog();
-    execution.releasedMs = performance.now();
+    execution.releasedMs = execution.endedMs;
     this.#options.ring.add(execution);
     this.#options.onEnd(execution);
   }
@@ -247,7 +247,7 @@ export class FunctionExecutor implements ExecutionHome {
       if (!execution) return;
       this.#queue.delete(execution);
       clearTimeout(execution.queueTimer);
-      this.#admit(execution);
+      this.#admit(execution, performance.now());
     }
     this.#closeIfDone();
   }

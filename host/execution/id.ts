@@ -3,10 +3,12 @@ import { randomFillSync } from 'node:crypto';
 /** Digits in the order of their character codes, so that ids sort as their numbers do; no letters that look like digits. */
 const digits = '0123456789abcdefghjkmnpqrstvwxyz';
 const pairs = Array.from({ length: 1024 }, (_, value) => digits.charAt(value >> 5) + digits.charAt(value & 31));
+const triples = Array.from({ length: 32_768 }, (_, value) => digits.charAt(value >> 10) + pairs[value & 1023]);
 
 const timeLength = 9;
-const sequenceMax = 32_768;
-const randomPairs = 7;
+const sequenceMax = triples.length;
+/** Numbers of 15 bits, and one of 10, in the random part. */
+const randomTriples = 4;
 const idPattern = /^[0-9a-hjkmnp-tv-z]{28}$/;
 
 /** Largest number of a gateway thread that an id can name. */
@@ -47,7 +49,7 @@ export class ExecutionIds {
     if (nowMs > this.#timeMs) this.#advance(Math.floor(nowMs));
     else if (this.#sequence >= sequenceMax) this.#advance(this.#timeMs + 1);
     const sequence = this.#sequence++;
-    return `${this.#timeText}${digits.charAt(sequence >> 10)}${pairs[sequence & 1023]}${this.#gateway}${this.#randomText()}`;
+    return this.#timeText + triples[sequence] + this.#gateway + this.#randomText();
   }
 
   #advance(timeMs: number): void {
@@ -58,12 +60,12 @@ export class ExecutionIds {
   }
 
   #randomText(): string {
-    if (this.#used + randomPairs > this.#random.length) {
+    if (this.#used + randomTriples + 1 > this.#random.length) {
       randomFillSync(this.#random);
       this.#used = 0;
     }
-    let text = '';
-    for (let i = 0; i < randomPairs; i++) text += pairs[(this.#random[this.#used++] as number) & 1023];
+    let text = pairs[(this.#random[this.#used++] as number) & 1023] as string;
+    for (let i = 0; i < randomTriples; i++) text += triples[(this.#random[this.#used++] as number) & 32_767];
     return text;
   }
 }

@@ -218,7 +218,8 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
   #ownLines(): string[] {
     const execution = this.#execution;
     if (!execution) return [];
-    const runUs = Math.round((performance.now() - execution.arrivedMs) * 1000);
+    const startedMs = this.#head ? this.responseStartedMs : performance.now();
+    const runUs = Math.round((startedMs - execution.arrivedMs) * 1000);
     return ['nacelle-execution', execution.id, 'server-timing', `run;dur=${runUs / 1000}, fleet;desc="resident"`];
   }
 

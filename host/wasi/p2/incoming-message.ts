@@ -8,20 +8,20 @@ import type { Parent } from './resource.ts';
 /** What `incoming-request` and `incoming-response` share: immutable headers and a body that is taken at most once. */
 class IncomingMessage implements Parent {
   children = 0;
-  private received: HeaderList;
-  private filtered = false;
+  private readonly message: { readonly headers: HeaderList };
+  private visible: HeaderList | undefined;
   private readonly source: ByteSource | null;
   private consumed = false;
 
-  constructor(headers: HeaderList, body: ByteSource | null) {
-    this.received = headers;
+  /** `message.headers` is read when the guest asks for headers. */
+  constructor(message: { readonly headers: HeaderList }, body: ByteSource | null) {
+    this.message = message;
     this.source = body;
   }
 
   headers(): Fields {
-    if (!this.filtered) this.received = withoutForbidden(this.received);
-    this.filtered = true;
-    return Fields.view(this.received, this);
+    this.visible ??= withoutForbidden(this.message.headers);
+    return Fields.view(this.visible, this);
   }
 
   /** The body, the first time. */
@@ -44,7 +44,7 @@ export class IncomingRequest extends IncomingMessage {
   readonly pathWithQuery: string;
 
   constructor(request: GuestRequest) {
-    super(request.headers, request.body);
+    super(request, request.body);
     this.method = methodOf(request.method);
     this.scheme = request.scheme === 'https' ? https : http;
     this.authority = request.authority;
@@ -57,7 +57,7 @@ export class IncomingResponse extends IncomingMessage {
   readonly status: number;
 
   constructor(response: OutboundResponse) {
-    super(response.headers, response.body);
+    super(response, response.body);
     this.status = response.status;
   }
 }
