@@ -36,20 +36,24 @@ const tenantOf = ({ scopes }: Identity, named: string | undefined): string => {
 
 const isAdmin = ({ scopes }: Identity): boolean => scopes.some(({ kind }) => kind === 'admin');
 
+/** A check of tokens that the API's description can name. */
+export type Guard = MiddlewareHandler<ControlEnv> & { readonly scope: ScopeKind };
+
+const guard = (scope: ScopeKind, check: MiddlewareHandler<ControlEnv>): Guard => Object.assign(check, { scope });
+
 /** For what concerns the whole node. */
-export const requireAdmin: MiddlewareHandler<ControlEnv> = async (context, next) => {
+export const requireAdmin: Guard = guard('admin', async (context, next) => {
   if (!isAdmin(context.get('identity'))) throw new Problem('forbidden', `${actionOf(context)}: the token needs the scope "admin"`);
   await next();
-};
+});
 
 /**
  * For what concerns one tenant: the one that `?tenant=` names, or else the token's own. The scope is checked before
  * anything is looked up, so that the answer is the same whether the tenant exists or not. While a tenant is suspended,
  * only an admin changes anything of it, and nobody invokes.
  */
-export const requireScope =
-  ({ tenants }: Pick<Deployments, 'tenants'>, kind: Exclude<ScopeKind, 'admin'>): MiddlewareHandler<ControlEnv> =>
-  async (context, next) => {
+export const requireScope = ({ tenants }: Pick<Deployments, 'tenants'>, kind: Exclude<ScopeKind, 'admin'>): Guard =>
+  guard(kind, async (context, next) => {
     const identity = context.get('identity');
     const name = tenantOf(identity, context.req.query('tenant'));
     const action = actionOf(context);
@@ -60,4 +64,4 @@ export const requireScope =
       throw new Problem('tenant-suspended', `${action}: tenant "${name}" is suspended`);
     context.set('tenant', name);
     await next();
-  };
+  });

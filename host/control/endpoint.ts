@@ -1,5 +1,5 @@
 import { createRoute, OpenAPIHono, type RouteConfig, type z } from '@hono/zod-openapi';
-import type { ControlEnv } from './auth.ts';
+import type { ControlEnv, Guard } from './auth.ts';
 import { validationHook } from './problem.ts';
 import { problem } from './schema.ts';
 
@@ -15,9 +15,9 @@ const withProblems = <R extends RouteConfig>(route: R): R => {
   return route;
 };
 
-/** The document says of every endpoint that it may answer with a problem, and that it needs a token. */
-export const endpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(config: R) =>
-  Object.assign(withProblems(createRoute<P, R>(config)), { security: [{ bearer: [] }] });
+/** The document says of every endpoint that it may answer with a problem, and which scope its token needs. */
+export const endpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P; middleware: Guard }>(config: R) =>
+  Object.assign(withProblems(createRoute<P, R>(config)), { security: [{ bearer: [config.middleware.scope] }] });
 
 /** An endpoint that needs no token. */
 export const openEndpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(config: R) => withProblems(createRoute<P, R>(config));

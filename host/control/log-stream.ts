@@ -2,7 +2,7 @@ import type { NumberedRecord } from '../telemetry/log-ring.ts';
 import { logLineJson } from './view.ts';
 
 const bufferedBytes = 65_536;
-const waitingMax = 1000;
+const waitingMore = 1000;
 const encoder = new TextEncoder();
 
 export type LogStreamOptions = {
@@ -22,11 +22,12 @@ const event = (record: NumberedRecord): string => `id: ${record.sequence}\nevent
 
 /**
  * A function's log as server-sent events: `line` with a line, `dropped` with the number of lines that a slow reader missed,
- * comments as heartbeats. At most 64 KiB and 1,000 lines wait for the reader. It begins when it is made, and ends when the
+ * comments as heartbeats. At most 64 KiB, the backlog and 1,000 lines more wait for the reader. It begins when it is made, and ends when the
  * reader goes away or may not continue.
  */
 export const logStream = ({ backlog, follow, mayContinue, heartbeatMs, signal, onEnd }: LogStreamOptions): ReadableStream<Uint8Array> => {
   const waiting: NumberedRecord[] = [...backlog];
+  const waitingMax = backlog.length + waitingMore;
   let dropped = 0;
   let unfollow = (): void => undefined;
   let heartbeat: NodeJS.Timeout | undefined;

@@ -1,6 +1,8 @@
 import { errorTable } from '../../host/base/errors.ts';
 import { configJsonSchema } from '../../host/config/settings.ts';
 import { manifestJsonSchema } from '../../host/deploy/manifest-schema.ts';
+import { controlApiPage } from './api-page.ts';
+import { manifestPage } from './manifest-page.ts';
 import { commandLinePage, configurationPage } from './pages.ts';
 
 /** A file of the repository that is made from the sources. `path` is from the root. */
@@ -23,10 +25,12 @@ This page is made from \`host/base/errors.ts\` by \`npm run generate\`.
 
 const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-export const generatedFiles = (): GeneratedFile[] => [
+export const generatedFiles = async (): Promise<GeneratedFile[]> => [
   { path: 'docs/cli.md', text: commandLinePage() },
   { path: 'docs/configuration.md', text: configurationPage() },
+  { path: 'docs/control-api.md', text: await controlApiPage() },
   { path: 'docs/errors.md', text: errorsPage() },
+  { path: 'docs/manifest.md', text: manifestPage() },
   { path: 'manifest.schema.json', text: jsonText(manifestJsonSchema()) },
   { path: 'node.schema.json', text: jsonText(configJsonSchema()) },
 ];
