@@ -16,4 +16,7 @@ app.get('/error', () => {
   throw new Error('asked to fail');
 });
 
+/** Builds the router now, at build time, so that it is part of the fresh state of every request. */
+app.router.match('GET', '/');
+
 export default app;

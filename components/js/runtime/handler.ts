@@ -3,6 +3,7 @@ import './promise.ts';
 import './console.ts';
 import user from 'function:user';
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from 'wasi:http/types';
+import type { Pair } from './headers.ts';
 import { Request, Response } from './http.ts';
 import { decode, encode } from './text.ts';
 import { clearTimers, runUntil } from './timers.ts';
@@ -36,19 +37,27 @@ function readBody(incoming): Uint8Array {
   }
 }
 
-function requestOf(incoming): Request {
+function headersOf(incoming): Pair[] {
   const fields = incoming.headers();
-  const headers = fields.entries().map(([name, value]) => [name, decode(value)]);
+  const pairs = fields.entries().map(([name, value]): Pair => [name, decode(value)]);
   fields[Symbol.dispose]();
+  return pairs;
+}
+
+function requestOf(incoming): Request {
   const method = incoming.method();
-  const url = `http://${incoming.authority() ?? 'localhost'}${incoming.pathWithQuery() ?? '/'}`;
-  return new Request(url, { method: method.val ?? method.tag.toUpperCase(), headers, read: () => readBody(incoming) });
+  return new Request({
+    method: method.val ?? method.tag.toUpperCase(),
+    url: () => `http://${incoming.authority() ?? 'localhost'}${incoming.pathWithQuery() ?? '/'}`,
+    headers: () => headersOf(incoming),
+    read: () => readBody(incoming),
+  });
 }
 
 function send(out, response: Response): void {
   const fields = [...response.headers].map(([name, value]) => [name, encode(value)]);
   const outgoing = new OutgoingResponse(Fields.fromList(fields));
-  outgoing.setStatusCode(response.status);
+  if (response.status !== 200) outgoing.setStatusCode(response.status);
   const body = outgoing.body();
   ResponseOutparam.set(out, { tag: 'ok', val: outgoing });
   const bytes = response.take();
@@ -65,10 +74,24 @@ function failed(error: unknown): Response {
   return new Response('Internal Server Error\n', { status: 500 });
 }
 
-async function respondTo(request: Request): Promise<Response> {
+const checked = (value: unknown): Response => (value instanceof Response ? value : failed(new TypeError('fetch must return a Response')));
+
+/** The response to a request; jobs and timers run until it is there. */
+function respondTo(request: Request): Response {
   try {
-    const response = await user.fetch(request, {}, {});
-    return response instanceof Response ? response : failed(new TypeError('fetch must return a Response'));
+    const returned = user.fetch(request, {}, {});
+    if (returned instanceof Response) return returned;
+    let response: Response | undefined;
+    Promise.resolve(returned).then(
+      (value: unknown) => {
+        response = checked(value);
+      },
+      (error: unknown) => {
+        response = failed(error);
+      },
+    );
+    if (runUntil(() => response !== undefined)) return response;
+    return failed(new Error('the response waits for what nothing will settle'));
   } catch (error) {
     return failed(error);
   }
@@ -76,11 +99,7 @@ async function respondTo(request: Request): Promise<Response> {
 
 export const incomingHandler = {
   handle(incoming, out) {
-    let response: Response | undefined;
-    respondTo(requestOf(incoming)).then((value: Response) => {
-      response = value;
-    });
-    if (!runUntil(() => response !== undefined)) response = failed(new Error('the response waits for what nothing will settle'));
+    const response = respondTo(requestOf(incoming));
     clearTimers();
     send(out, response);
     incoming[Symbol.dispose]();

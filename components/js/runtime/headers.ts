@@ -1,13 +1,25 @@
-type Pair = [name: string, value: string];
+export type Pair = [name: string, value: string];
 
 /** The part of the Fetch standard's Headers that servers use. */
 export class Headers {
-  #pairs: Pair[] = [];
+  #loaded: Pair[] | undefined;
+  #load: (() => Pair[]) | undefined;
 
-  constructor(init?: Iterable<Pair> | Record<string, string>) {
-    if (init === undefined || init === null) return;
+  /** A function as `init` is called when a header is first looked at. */
+  constructor(init?: Iterable<Pair> | Record<string, string> | (() => Pair[])) {
+    if (typeof init === 'function') this.#load = init;
+    if (init === undefined || init === null || typeof init === 'function') return;
     const pairs = Symbol.iterator in init ? (init as Iterable<Pair>) : Object.entries(init);
     for (const [name, value] of pairs) this.append(name, value);
+  }
+
+  get #pairs(): Pair[] {
+    this.#loaded ??= this.#load?.() ?? [];
+    return this.#loaded;
+  }
+
+  set #pairs(pairs: Pair[]) {
+    this.#loaded = pairs;
   }
 
   append(name: string, value: string): void {

@@ -1,9 +1,11 @@
 // Request and Response with whole bodies, the part of the Fetch standard that servers use.
-import { Headers } from './headers.ts';
+import { Headers, type Pair } from './headers.ts';
 import { decode, encode } from './text.ts';
 
 type BodyInit = string | Uint8Array | ArrayBuffer | null | undefined;
 type Init = { method?: string; status?: number; headers?: Headers | Record<string, string>; body?: BodyInit };
+/** A request that is still in the host: each part is fetched when it is looked at. */
+export type Incoming = { method: string; url: () => string; headers: () => Pair[]; read: () => Uint8Array };
 
 abstract class Body {
   bodyUsed = false;
@@ -43,12 +45,18 @@ function bytesOf(body: BodyInit): Uint8Array {
 
 export class Request extends Body {
   readonly method: string;
-  readonly url: string;
+  #url: string | (() => string);
 
-  constructor(url: string, init: Init & { read?: () => Uint8Array } = {}) {
-    super(init.read ?? (() => bytesOf(init.body)), new Headers(init.headers));
-    this.url = String(url);
-    this.method = init.method ?? 'GET';
+  constructor(input: string | Incoming, init: Init = {}) {
+    const host = typeof input === 'object' && 'read' in input ? input : undefined;
+    super(host?.read ?? (() => bytesOf(init.body)), new Headers(host?.headers ?? init.headers));
+    this.#url = host?.url ?? String(input);
+    this.method = host?.method ?? init.method ?? 'GET';
+  }
+
+  get url(): string {
+    if (typeof this.#url === 'function') this.#url = this.#url();
+    return this.#url;
   }
 }
 
