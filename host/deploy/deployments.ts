@@ -4,11 +4,13 @@ import { FunctionReader } from './function-reader.ts';
 import { FunctionSecrets } from './function-secrets.ts';
 import { FunctionWriter } from './function-writer.ts';
 import type { Ground } from './ground.ts';
+import { tenantPrefix } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
-import type { ModuleSummary } from './model.ts';
+import type { ModuleSummary, TenantRecord } from './model.ts';
 import { createModules, type Modules } from './module.ts';
 import { createPublisher, type RouteListener } from './publisher.ts';
 import type { RouteTable } from './route-table.ts';
+import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
 import { createSerial } from './serial.ts';
 import { RouteTableBuilder } from './snapshot.ts';
@@ -86,6 +88,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     open: async () => {
       await tenants.ensureDefault();
       await tenants.finishRemovals();
+      for await (const { value } of scanAll<TenantRecord>(table, tenantPrefix)) await functions.write.renewDefaultRoutes(value.name);
       await publisher.publish();
     },
     sweep: async () => {

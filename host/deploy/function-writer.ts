@@ -9,8 +9,8 @@ import { parseManifest } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, VersionRecord } from './model.ts';
 import { type Modules, requireHandler } from './module.ts';
-import { functionRoutes } from './route.ts';
-import { scanValues } from './scan.ts';
+import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
+import { scanAll, scanValues } from './scan.ts';
 
 const versionsKept = 100;
 const historyMax = 20;
@@ -87,6 +87,20 @@ export class FunctionWriter {
     await this.ground.publish();
     this.ground.forget(tenant, name);
     await this.modules.collect(tenant);
+  }
+
+  /** Gives functions the default routes of the node's domain, where they have those of another that it had before. */
+  async renewDefaultRoutes(tenant: string): Promise<void> {
+    const { table, domain, serial } = this.ground;
+    for await (const { value } of scanAll<FunctionRecord>(table, functionPrefix(tenant))) {
+      const held = new Set(value.routes.map(formatRoute));
+      if (defaultRoutes(tenant, value.name, domain).every((route) => held.has(formatRoute(route)))) continue;
+      await serial(async () => {
+        const entry = await this.reader.require(tenant, value.name);
+        const { live, history } = entry.value;
+        await this.goLive(tenant, entry, live[0]?.version ?? 0, { live, history });
+      });
+    }
   }
 
   private async commitVersion(tenant: string, manifest: Manifest): Promise<FunctionView> {

@@ -213,4 +213,14 @@ test('routeTable: a ceiling lowered after the deploy holds for versions that are
   assert.equal(later.deployments.routeTable?.functions[0]?.limits, { memoryMib: 16, cpuMs: 30, timeMs: 20, bodyMib: 1, concurrency: 100 });
 });
 
+test('open: with another domain, functions move to the default hosts of that', async () => {
+  const fixture = await openFixture();
+  await deploy(fixture, 'default', 'f', { routes: ['/x', 'f.localhost'] });
+  await deploy(fixture, 'default', 'g');
+  const moved = await openFixture({ table: fixture.table, blobs: fixture.blobs, domain: 'example.com' });
+  assert.equal(routesOf(moved), ['/f/*', '/g/*', '/x', 'f.example.com/*', 'f.localhost/*', 'g.example.com/*']);
+  await deploy(moved, 'default', 'h', { routes: ['g.localhost'] });
+  assert.is(await codeOf(deploy(moved, 'default', 'i', { routes: ['f.localhost'] })), 'route-taken');
+});
+
 test.run();
