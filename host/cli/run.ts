@@ -1,3 +1,4 @@
+import packageJson from '../../package.json' with { type: 'json' };
 import { connect } from './client.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { discover } from './discover.ts';
@@ -27,6 +28,10 @@ export async function runCommandLine(
   surroundings: Surroundings,
   terminal: Terminal = processTerminal(words.includes('--json')),
 ): Promise<number> {
+  if (words[0] === '--version') {
+    terminal.out(`${packageJson.version}\n`);
+    return EXIT.done;
+  }
   if (asksForHelp(words)) {
     terminal.out(`${overview(commands)}\n`);
     return words.length === 0 ? EXIT.usage : EXIT.done;

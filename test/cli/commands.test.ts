@@ -204,6 +204,7 @@ test('help: without words is wrong usage, on request is not', async () => {
   assert.is((await cli.run([])).code, 2);
   assert.is((await cli.run(['--help'])).code, 0);
   assert.match((await cli.run(['deploy', '--help'])).out, '--route');
+  assert.match((await cli.run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
 });
 
 test.run();
