@@ -2,7 +2,6 @@
 const GRACE_MS = 10_000;
 
 if (process.channel) {
-  process.channel.unref();
   process.on('disconnect', () => {
     process.kill(process.pid, 'SIGTERM');
     setTimeout(() => process.exit(143), GRACE_MS).unref();
