@@ -99,12 +99,13 @@ export class Instance implements Guard {
   }
 
   /** Runs one execution. Never rejects; after an outcome with `ended` the instance must be dropped. */
-  async run(ports: ExecutionPorts, call: Call): Promise<{ result: unknown; ended: Ended | undefined; meter: Meter }> {
+  async run(ports: ExecutionPorts, call: Call): Promise<{ result: unknown; ended: Ended | undefined; meter: Meter; startedMs: number }> {
     const started = performance.now();
     this.begin(ports, started);
     let result: unknown;
     let ended: Ended | undefined;
     try {
+      if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
       const callee = (this.linked as Linked).find(call.interface, call.function);
       if (!callee) throw makeTrap('guest-trap', `the component does not export ${call.interface} ${call.function}`);
       result = await callee(...call.parameters);
@@ -112,7 +113,7 @@ export class Instance implements Guard {
       ended = endedBy(error, this.memoryRefused);
     }
     this.endSlice();
-    return { result, ended, meter: this.meter(performance.now() - started) };
+    return { result, ended, meter: this.meter(performance.now() - started), startedMs: started };
   }
 
   private begin(ports: ExecutionPorts, now: number): void {
@@ -120,7 +121,6 @@ export class Instance implements Guard {
     this.cpuMs = 0;
     this.peakPages = this.pages;
     this.memoryRefused = false;
-    this.stopping = undefined;
     (this.linked as Linked).hostCalls.fill(0);
     this.sliceStart = now;
   }
@@ -142,9 +142,19 @@ export class Instance implements Guard {
     components.forEach((component, index) => {
       const kept = this.snapshot?.handles[index]?.values;
       component.handles.forEachOwned((resource, value, handle) => {
-        if (kept?.[handle] !== value) this.linker.dropOf(resource)?.(this.context, value);
+        if (kept?.[handle] !== value) this.drop(resource, value);
       });
     });
+  }
+
+  /** A defect in a drop must not end the thread: it is told, and the instance is not used again. */
+  private drop(resource: number, value: unknown): void {
+    try {
+      this.linker.dropOf(resource)?.(this.context, value);
+    } catch (error) {
+      this.snapshot = undefined;
+      process.emitWarning(`cannot drop a resource: ${String(error)}`);
+    }
   }
 
   /** Returns to the state that was remembered. False if it cannot, and the instance must be dropped. */
@@ -153,6 +163,8 @@ export class Instance implements Guard {
     const snapshot = this.snapshot;
     if (!snapshot) return false;
     this.dropHandles();
+    if (!this.snapshot) return false;
+    this.stopping = undefined;
     this.context.local.clear();
     for (let i = 0; i < linked.components.length; i++) linked.components[i]?.handles.restore(snapshot.handles[i] as Snapshot['handles'][number]);
     if (!restore(linked.state, snapshot)) return false;
@@ -164,6 +176,7 @@ export class Instance implements Guard {
   release(): void {
     beginTeardown(this.context);
     this.context.local.clear();
+    this.stopping = undefined;
   }
 
   /** The last thing done with an instance: resources of the host are given back. */
