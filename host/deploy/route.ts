@@ -67,6 +67,14 @@ const pathMatches = (pattern: string, path: string): boolean => {
 };
 
 /**
+ * The first route that matches, of a list sorted by `compareRoutes`: what a gateway's matcher is to find.
+ * @param host lower-case host name without port
+ * @param path as sent, without query
+ */
+export const findRoute = <R extends RoutePattern>(sorted: readonly R[], host: string, path: string): R | undefined =>
+  sorted.find((route) => (route.host === null || hostMatches(route.host, host)) && pathMatches(route.path, path));
+
+/**
  * True when a tenant that was given `grant` may use `route`. A grant without host gives only routes without host: one with
  * a host would be more specific than those of whoever owns that host.
  */
