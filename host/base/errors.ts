@@ -60,8 +60,13 @@ const table = {
   'client-gone': { status: 499, cause: 'The client closed the connection before the response was complete.', remedy: 'Nothing: the execution was ended.' },
   'capacity-exhausted': {
     status: 503,
-    cause: 'The function runs as many executions as its concurrency allows.',
-    remedy: 'Retry after the time in Retry-After, or raise limits.concurrency.',
+    cause: 'The function runs as many executions as its concurrency, its reservation or the isolates of the node allow.',
+    remedy: 'Retry after the time in Retry-After, or raise what the message names.',
+  },
+  'isolate-lost': {
+    status: 503,
+    cause: 'The isolate that ran the execution is gone, and the execution cannot be run again.',
+    remedy: 'Retry, if doing it twice does no harm.',
   },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },
   'store-full': { status: 507, cause: 'The store has reached its size limit.', remedy: 'Remove data, or raise the limit.' },

@@ -18,6 +18,14 @@ export type PoolRunnerOptions = {
   mode: 'pristine' | 'reuse';
 };
 
+/** A runner whose idle instances are made and dropped one by one. */
+export type PoolRunner = FunctionRunner & {
+  /** Makes an idle instance; `ports` take what its initialisation logs. Resolves with whether it is there. */
+  prepare(ports: ExecutionPorts): Promise<boolean>;
+  /** Drops the instance that has been idle for longest, if there is one. */
+  dropOldest(): void;
+};
+
 const pagesPerMib = 16;
 
 /** Memory that one instance begins with: a module that is instantiated twice counts twice. */
@@ -37,7 +45,7 @@ const failureOf = ({ ended }: Outcome): RunFailure | undefined =>
  * Runs wasi:http 0.2 components in instances of this thread.
  * @throws Problem if the component cannot be linked
  */
-export const createPoolRunner = ({ function: name, artifact, grant, limits, mode }: PoolRunnerOptions): FunctionRunner => {
+export const createPoolRunner = ({ function: name, artifact, grant, limits, mode }: PoolRunnerOptions): PoolRunner => {
   const handler = handlerOf(artifact.plan, name);
   const pool = new InstancePool({
     plan: artifact.plan,
@@ -58,7 +66,7 @@ export const createPoolRunner = ({ function: name, artifact, grant, limits, mode
     const ended = running.done.then((outcome): RunEnd => {
       const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls } = outcome.meter;
       const meter = { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls: { names, counts: hostCalls } };
-      return { failure: failureOf(outcome), response: settle(outparam), meter };
+      return { failure: failureOf(outcome), response: settle(outparam), meter, kept: outcome.kept, startedMs: outcome.startedMs };
     });
     return { ended, stop: (code, message) => running.stop(code, message) };
   };
@@ -69,7 +77,10 @@ export const createPoolRunner = ({ function: name, artifact, grant, limits, mode
       const { idle, running } = pool.stats;
       return idle + running;
     },
+    hostCallNames: names,
+    prepare: (ports) => pool.prepare(ports),
     sweep: (idleMs) => pool.sweep(idleMs),
+    dropOldest: () => pool.dropOldest(),
     close: () => pool.close(),
   };
 };

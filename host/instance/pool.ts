@@ -28,11 +28,17 @@ export type PoolOptions = {
   concurrency: number;
 };
 
-/** How one execution went. `ended` is set if the guest did not return. */
-export type Outcome = { result: unknown; ended: Ended | undefined; meter: Meter; fresh: boolean };
+/**
+ * How one execution went. `ended` is set if the guest did not return; `kept`: its instance waits for the next one;
+ * `startedMs`: `performance.now()` when the guest began, undefined if its instance could not be had.
+ */
+export type Outcome = { result: unknown; ended: Ended | undefined; meter: Meter; fresh: boolean; kept: boolean; startedMs: number | undefined };
 
 /** An execution under way. `stop` ends it with a code; `done` never rejects. */
 export type Running = { done: Promise<Outcome>; stop(code: string, message: string): void };
+
+/** The time for which an execution has an instance: a stop that comes later must not reach the next one. */
+type Lease = { over: boolean };
 
 const noMeter = (): Meter => ({ cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: [] });
 
@@ -71,43 +77,73 @@ export class InstancePool {
     if (reused) idleInstances.remove(reused);
     else idleInstances.makeRoom();
     const instance = reused ?? Instance.prepare(this.linker, this.options.limits, this.options.initialPages, this.options.grant, ports);
-    const done = reused ? this.execute(instance, ports, call, false) : this.initialiseAndExecute(instance, ports, call);
-    return { done, stop: (code, message) => instance.stop(code, message) };
+    const lease: Lease = { over: false };
+    const done = reused ? this.execute(instance, ports, call, lease, false) : this.initialiseAndExecute(instance, ports, call, lease);
+    const stop = (code: string, message: string): void => {
+      if (!lease.over) instance.stop(code, message);
+    };
+    return { done, stop };
   }
 
-  private async initialiseAndExecute(instance: Instance, ports: ExecutionPorts, call: Call): Promise<Outcome> {
+  private async initialiseAndExecute(instance: Instance, ports: ExecutionPorts, call: Call, lease: Lease): Promise<Outcome> {
     if (this.options.initialPages > this.options.limits.memoryPages) return this.refuseMemory();
     const ended = await instance.initialise();
     if (ended) {
       this.running--;
       instance.destroy();
-      return { result: undefined, ended, meter: noMeter(), fresh: true };
+      return { result: undefined, ended, meter: noMeter(), fresh: true, kept: false, startedMs: undefined };
     }
     if (this.resets) this.snapshot = instance.remember(this.snapshot) ?? this.snapshot;
-    return this.execute(instance, ports, call, true);
+    return this.execute(instance, ports, call, lease, true);
   }
 
   private refuseMemory(): Outcome {
     this.running--;
     const { initialPages, limits } = this.options;
     const message = `its memories begin with ${initialPages / 16} MiB, the limit is ${limits.memoryPages / 16} MiB`;
-    return { result: undefined, ended: { code: 'memory-limit', message, stack: undefined }, meter: { ...noMeter(), memoryRefused: true }, fresh: true };
+    return {
+      result: undefined,
+      ended: { code: 'memory-limit', message, stack: undefined },
+      meter: { ...noMeter(), memoryRefused: true },
+      fresh: true,
+      kept: false,
+      startedMs: undefined,
+    };
   }
 
   private get resets(): boolean {
     return this.options.mode === 'pristine' && this.options.restorable;
   }
 
-  private async execute(instance: Instance, ports: ExecutionPorts, call: Call, fresh: boolean): Promise<Outcome> {
+  private async execute(instance: Instance, ports: ExecutionPorts, call: Call, lease: Lease, fresh: boolean): Promise<Outcome> {
     const outcome = await instance.run(ports, call);
+    lease.over = true;
     this.running--;
-    if (outcome.ended || this.closed || !this.keep(instance)) instance.destroy();
-    else {
-      instance.idleSince = performance.now();
-      this.idle.push(instance);
-      idleInstances.add(instance, this);
+    const kept = !outcome.ended && !this.closed && this.keep(instance);
+    if (kept) this.addIdle(instance);
+    else instance.destroy();
+    return { ...outcome, fresh, kept };
+  }
+
+  private addIdle(instance: Instance): void {
+    instance.idleSince = performance.now();
+    this.idle.push(instance);
+    idleInstances.add(instance, this);
+  }
+
+  /** Makes an idle instance before anybody asks; `ports` are for what its initialisation logs. Resolves with whether it is there. */
+  async prepare(ports: ExecutionPorts): Promise<boolean> {
+    if (this.options.initialPages > this.options.limits.memoryPages || this.closed) return false;
+    idleInstances.makeRoom();
+    const instance = Instance.prepare(this.linker, this.options.limits, this.options.initialPages, this.options.grant, ports);
+    const ended = await instance.initialise();
+    if (ended || this.closed) {
+      instance.destroy();
+      return false;
     }
-    return { ...outcome, fresh };
+    if (this.resets) this.snapshot = instance.remember(this.snapshot) ?? this.snapshot;
+    this.addIdle(instance);
+    return true;
   }
 
   private keep(instance: Instance): boolean {
@@ -118,11 +154,11 @@ export class InstancePool {
     return this.options.restorable && instance.reset();
   }
 
-  /** Drops instances that have been idle for longer than `idleMs`; returns how many. */
-  sweep(idleMs: number): number {
+  /** Drops instances that have been idle for longer than `idleMs`, at most `dropMax`; returns how many. */
+  sweep(idleMs: number, dropMax = Number.POSITIVE_INFINITY): number {
     const before = performance.now() - idleMs;
     let dropped = 0;
-    while (this.idle.length > 0 && (this.idle[0] as Instance).idleSince < before) {
+    while (dropped < dropMax && this.idle.length > 0 && (this.idle[0] as Instance).idleSince < before) {
       this.dropOldest();
       dropped++;
     }

@@ -16,11 +16,28 @@ export type RunFailure = { problem: Problem; backtrace: string | undefined; exit
  */
 export type ResponseState = 'unset' | 'failed' | 'open' | 'aborted' | 'finished';
 
-export type RunEnd = { failure: RunFailure | undefined; response: ResponseState; meter: RunMeter };
+/** `kept`: the instance waits for the next run. `startedMs`: `performance.now()` of this thread when the guest began, if it did. */
+export type RunEnd = { failure: RunFailure | undefined; response: ResponseState; meter: RunMeter; kept: boolean; startedMs?: number | undefined };
+
+/** Why something happened to an execution: a choice, what it was made from, and what was not chosen. `atMs` is milliseconds since 1970. */
+export type RunDecision = {
+  atMs: number;
+  kind: string;
+  choice: string;
+  inputs: Readonly<Record<string, string | number | boolean | null>>;
+  passedOver: readonly { candidate: string; reason: string }[];
+};
+
+/** Where a run found its place outside of this thread: `rung` of the placement ladder, in which isolate, when (`performance.now()`). */
+export type RunPlace = { rung: 1 | 2 | 3 | 4; isolate: number; load: 'thread' | 'cache' | 'prepared'; atMs: number };
 
 /** One run under way. `ended` never rejects; it resolves when the instance is free or gone. */
 export type Run = {
   readonly ended: Promise<RunEnd>;
+  /** Undefined in a resident run, and until a place was found. */
+  readonly place?: RunPlace | undefined;
+  /** How the place was found, when anybody had to decide. */
+  readonly decisions?: readonly RunDecision[];
   /** Ends the guest by a genuine trap. Nothing happens if it has ended. */
   stop(code: ErrorCode, message: string): void;
 };
@@ -30,6 +47,8 @@ export type FunctionRunner = {
   run(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): Run;
   /** Instances alive, idle ones included. */
   readonly instances: number;
+  /** What the counts of a run's `hostCalls` count. */
+  readonly hostCallNames: readonly string[];
   /** Drops instances that nobody used for `idleMs`. */
   sweep(idleMs: number): void;
   /** Drops idle instances now and the others when their runs have ended. */

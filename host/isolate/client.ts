@@ -8,7 +8,8 @@ import type { RunEnd, RunMeter } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, LogLevel, ResponseSink } from '../wasi/context.ts';
 import { ArrivingBody, LeavingBody, pump } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
-import { type FrameReader, kinds } from './frame.ts';
+import { type FrameReader, kinds, openFlags } from './frame.ts';
+import { ownMs } from './moment.ts';
 import type { DescribedEnd } from './serving.ts';
 
 /** Request bodies up to this size are kept until the response begins, so that a lost run can be placed again. */
@@ -53,7 +54,8 @@ export class IsolateClient {
     return this.runs.size;
   }
 
-  run(cell: number, hostCallNames: readonly string[], request: ReplayableRequest, response: ResponseSink, ports: ExecutionPorts): IsolateRun {
+  /** @param placed the supervisor placed this run, and is told of its end by its id */
+  run(cell: number, hostCallNames: readonly string[], request: ReplayableRequest, response: ResponseSink, ports: ExecutionPorts, placed = false): IsolateRun {
     const id = this.nextRun++;
     const { promise, resolve } = Promise.withResolvers<IsolateEnd>();
     if (this.gone) {
@@ -78,7 +80,7 @@ export class IsolateClient {
       frame
         .number(cell)
         .text(ports.id)
-        .number(body ? 1 : 0)
+        .number((body ? openFlags.body : 0) | (placed ? openFlags.placed : 0))
         .text(method)
         .text(scheme)
         .text(authority)
@@ -183,12 +185,13 @@ export class IsolateClient {
   }
 }
 
-function revive({ failure, response, kept, meter: { counts, ...meter } }: DescribedEnd, names: readonly string[]): RunEnd {
+function revive({ failure, response, kept, startedAt, meter: { counts, ...meter } }: DescribedEnd, names: readonly string[]): RunEnd {
   const whole: RunMeter = { ...meter, hostCalls: { names, counts } };
   return {
     failure: failure && { problem: new Problem(failure.code as ErrorCode, failure.message), backtrace: failure.backtrace, exited: failure.exited },
     response,
     kept,
+    startedMs: startedAt === undefined ? undefined : ownMs(startedAt),
     meter: whole,
   };
 }

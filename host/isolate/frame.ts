@@ -5,7 +5,7 @@ import type { HeaderList } from '../wasi/context.ts';
  *
  * | kind | from | fields |
  * |---|---|---|
- * | open | gateway | holding, execution id, whether it has a body, method, scheme, authority, path, headers |
+ * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers |
  * | stop | gateway | code, message |
  * | head | isolate | status, headers |
  * | interim | isolate | status, headers |
@@ -34,6 +34,9 @@ export const kinds = {
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];
+
+/** `body`: the request has one. `placed`: by the supervisor, which is told of the run's end by the execution's id. */
+export const openFlags = { body: 1, placed: 2 } as const;
 
 const PREFIX_BYTES = 5;
 

@@ -75,8 +75,16 @@ export class Isolate {
     this.post({ kind: 'release', cell });
   }
 
-  sweep(cell: number, idleMs: number): void {
-    this.post({ kind: 'sweep', cell, idleMs });
+  prepare(cell: number, instances: number): void {
+    this.post({ kind: 'prepare', cell, instances });
+  }
+
+  drop(cell: number): void {
+    this.post({ kind: 'drop', cell });
+  }
+
+  withhold(on: boolean): void {
+    this.post({ kind: 'withhold', on });
   }
 
   /** Opens a channel to a gateway thread; the returned ends are to be posted there, the port transferred. */

@@ -26,6 +26,12 @@ export type Holding = {
   mode: 'pristine' | 'reuse';
 };
 
+/** Runs of a holding that gateways began by themselves: how many began, and how many ended with and without keeping their instance. */
+export type CellActivity = { cell: number; taken: number; kept: number; gone: number; withheld: number };
+
+/** The end of a run that the supervisor had placed. */
+export type PlacedEnd = { cell: number; execution: string; kept: boolean; withheld: boolean };
+
 /** From the supervisor to an isolate. */
 export type ToIsolate =
   /** From now on it belongs to this tenant, for ever. */
@@ -34,8 +40,12 @@ export type ToIsolate =
   | { kind: 'hold'; holding: Holding }
   /** Let go of a version: its idle instances go now, the others as they end. */
   | { kind: 'release'; cell: number }
-  /** Drop instances of a version that nobody has used for `idleMs`. */
-  | { kind: 'sweep'; cell: number; idleMs: number }
+  /** Make idle instances of a version. Answered by `prepared`. */
+  | { kind: 'prepare'; cell: number; instances: number }
+  /** Drop an idle instance of a version, which the supervisor has taken from the cell. */
+  | { kind: 'drop'; cell: number }
+  /** While on, instances that come free are not published in their cells: the supervisor does it when it has been told. */
+  | { kind: 'withhold'; on: boolean }
   /** Take runs from a gateway thread by this channel. */
   | { kind: 'connect'; gateway: number; incoming: SharedArrayBuffer; outgoing: SharedArrayBuffer; port: MessagePort }
   /** The gateway thread is gone. */
@@ -51,9 +61,9 @@ export type FromIsolate =
   /** `hostCallNames` names what the counts of a meter count. */
   | { kind: 'held'; cell: number; hostCallNames: readonly string[] }
   | { kind: 'not-held'; cell: number; message: string }
-  /** A run has ended; `kept`: its instance waits for the next one. */
-  | { kind: 'ended'; cell: number; kept: boolean }
-  /** Instances of a holding that were dropped by a sweep. */
-  | { kind: 'swept'; cell: number; dropped: number }
+  /** What happened since the last one, at most some milliseconds ago. Nothing is in it twice. */
+  | { kind: 'activity'; cells: CellActivity[]; placed: PlacedEnd[] }
+  /** `instances` are idle now and published in the cell; `failed` could not be made. */
+  | { kind: 'prepared'; cell: number; instances: number; failed: number }
   | { kind: 'pong' }
   | { kind: 'drained' };

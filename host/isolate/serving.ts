@@ -6,10 +6,11 @@ import type { Run, RunEnd } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, HeaderList, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import { ArrivingBody, LeavingBody } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
-import { type FrameReader, kinds } from './frame.ts';
+import { type FrameReader, kinds, openFlags } from './frame.ts';
+import { sharedMs } from './moment.ts';
 
 /** Starts a run in the holding that a frame names; undefined if it is not here any more. */
-export type StartRun = (cell: number, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts) => Run | undefined;
+export type StartRun = (cell: number, placed: boolean, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts) => Run | undefined;
 
 type Served = { run: Run | undefined; request: ArrivingBody | null; response: LeavingBody | undefined };
 
@@ -38,12 +39,13 @@ export class Serving {
     const id = frame.run;
     const cell = frame.number();
     const execution = frame.text();
-    const body = frame.number() === 1 ? new ArrivingBody(this.channel, id) : null;
+    const flags = frame.number();
+    const body = flags & openFlags.body ? new ArrivingBody(this.channel, id) : null;
     const [method, scheme, authority, pathWithQuery] = [frame.text(), frame.text(), frame.text(), frame.text()];
     const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
     const served: Served = { run: undefined, request: body, response: undefined };
     this.runs.set(id, served);
-    served.run = this.start(cell, request, this.responseOf(id, served), this.portsOf(id, execution));
+    served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution));
     if (served.run) served.run.ended.then((end) => this.end(id, end));
     else this.end(id, undefined);
   }
@@ -106,15 +108,18 @@ export type DescribedEnd = {
   failure: { code: string; message: string; backtrace: string | undefined; exited: boolean } | undefined;
   response: RunEnd['response'];
   kept: boolean;
+  /** When the guest began, by the clock that threads share. */
+  startedAt: number | undefined;
   meter: Omit<RunEnd['meter'], 'hostCalls'> & { counts: readonly number[] };
 };
 
-function describe({ failure, response, kept, meter: { hostCalls, ...meter } }: RunEnd): DescribedEnd {
+function describe({ failure, response, kept, startedMs, meter: { hostCalls, ...meter } }: RunEnd): DescribedEnd {
   const { counts } = hostCalls;
   return {
     failure: failure && { code: failure.problem.code, message: failure.problem.message, backtrace: failure.backtrace, exited: failure.exited },
     response,
     kept,
+    startedAt: startedMs === undefined ? undefined : sharedMs(startedMs),
     meter: { ...meter, counts },
   };
 }

@@ -4,9 +4,10 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
-import { createPoolRunner } from '../instance/pool-runner.ts';
-import type { FunctionRunner, Run, RunEnd } from '../instance/runner.ts';
+import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
+import type { Run } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
+import { Activity } from './activity.ts';
 import { IdleCells } from './holdings.ts';
 import type { FromIsolate, Holding, IsolateSettings, ToIsolate } from './protocol.ts';
 import { Serving } from './serving.ts';
@@ -19,16 +20,18 @@ const settings = workerData as IsolateSettings;
 const cells = new IdleCells(settings.cells);
 const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
 
-type Held = { runner: FunctionRunner; running: number; released: boolean };
+type Held = { runner: PoolRunner; running: number; released: boolean };
 
 /** How often a draining isolate looks whether its last frames have been taken. */
 const flushMs = 5;
 
 const holdings = new Map<number, Held>();
 const gateways = new Map<number, Serving>();
+const activity = new Activity(post);
 let tenant: string | undefined;
 let running = 0;
 let draining = false;
+let withholding = false;
 
 const endIfDrained = (): void => {
   if (!draining || running > 0) return;
@@ -39,28 +42,34 @@ const endIfDrained = (): void => {
   for (const { runner } of holdings.values()) runner.close();
   for (const serving of gateways.values()) serving.close();
   void outbound.close().then(() => {
+    activity.tell();
     post({ kind: 'drained' });
     port.close();
   });
 };
 
-const ended = (cell: number, held: Held, { kept }: RunEnd): void => {
+/** Publishes an instance that came free, and tells of it; while the tenant's requests wait, the supervisor publishes it. */
+const ended = (cell: number, held: Held, execution: string | undefined, kept: boolean): void => {
   running--;
   held.running--;
-  if (kept && !held.released) cells.give(cell);
+  const free = kept && !held.released;
+  const withheld = free && withholding;
+  if (free && !withheld) cells.give(cell);
   if (held.released && held.running === 0) holdings.delete(cell);
-  post({ kind: 'ended', cell, kept });
+  if (execution === undefined) activity.ended(cell, free, withheld);
+  else activity.endedPlaced({ cell, execution, kept: free, withheld });
   if (draining) setImmediate(endIfDrained);
 };
 
-const start = (cell: number, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): Run | undefined => {
+const start = (cell: number, placed: boolean, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): Run | undefined => {
   const held = holdings.get(cell);
   if (!held || held.released) return undefined;
+  if (!placed) activity.took(cell);
   const run = held.runner.run(request, response, ports);
   running++;
   held.running++;
   const done = run.ended.then((end) => {
-    ended(cell, held, end);
+    ended(cell, held, placed ? ports.id : undefined, end.kept);
     return end;
   });
   return { ended: done, stop: run.stop };
@@ -84,18 +93,19 @@ const release = (cell: number): void => {
   if (held.running === 0) holdings.delete(cell);
 };
 
-/** Drops idle instances one by one, each only after taking it, so that no gateway counts on it. */
-const sweep = (cell: number, idleMs: number): void => {
+/** What an instance does before it has an execution concerns nobody's log. */
+const unheard: ExecutionPorts = { id: '', log: { write: () => undefined, record: () => undefined }, outbound };
+
+const prepare = async (cell: number, instances: number): Promise<void> => {
   const held = holdings.get(cell);
-  let dropped = 0;
-  while (held && cells.take(cell)) {
-    if (held.runner.sweep(idleMs, 1) === 0) {
-      cells.give(cell);
-      break;
-    }
-    dropped++;
+  let made = 0;
+  for (let i = 0; i < instances && held && !held.released; i++) {
+    if (!(await held.runner.prepare(unheard))) break;
+    cells.give(cell);
+    made++;
   }
-  post({ kind: 'swept', cell, dropped });
+  activity.tell();
+  post({ kind: 'prepared', cell, instances: made, failed: instances - made });
 };
 
 const assign = (name: string): void => {
@@ -114,8 +124,14 @@ const take = (message: ToIsolate): void => {
     case 'release':
       release(message.cell);
       break;
-    case 'sweep':
-      sweep(message.cell, message.idleMs);
+    case 'prepare':
+      void prepare(message.cell, message.instances);
+      break;
+    case 'drop':
+      holdings.get(message.cell)?.runner.dropOldest();
+      break;
+    case 'withhold':
+      withholding = message.on;
       break;
     case 'connect':
       gateways.set(message.gateway, new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound));

@@ -131,15 +131,33 @@ test('isolate: when it is lost, runs without effect may be repeated and others m
   assert.equal((await send(kit, 1)).end, { kind: 'lost', repeatable: true }, 'later runs learn it at once');
 });
 
-test('isolate: sweep drops idle instances that nobody has taken', async () => {
+test('isolate: prepares instances before anybody asks, and drops those that the supervisor has taken', async () => {
   const kit = await startIsolate();
   await kit.hold('hello', 1);
-  await Promise.all([send(kit, 1), send(kit, 1), send(kit, 1)]);
+  kit.isolate.prepare(1, 3);
+  assert.equal(await kit.next('prepared'), { kind: 'prepared', cell: 1, instances: 3, failed: 0 });
   assert.is(kit.cells.idle(1), 3);
-  assert.ok(kit.cells.take(1), 'a gateway is about to use one');
-  kit.isolate.sweep(1, 0);
-  assert.is((await kit.next('swept')).dropped, 2);
+  assert.ok(kit.cells.take(1));
+  kit.isolate.drop(1);
   assert.is((await send(kit, 1)).answer.status, 200);
+  await kit.isolate.terminate();
+});
+
+test('isolate: tells of the runs that gateways began by themselves, and of placed ones by name', async () => {
+  const kit = await startIsolate();
+  await kit.hold('hello', 1);
+  await send(kit, 1);
+  const { cells, placed } = await kit.next('activity');
+  assert.equal(cells, [{ cell: 1, taken: 1, kept: 1, gone: 0, withheld: 0 }]);
+  assert.equal(placed, []);
+  kit.isolate.withhold(true);
+  const before = kit.cells.idle(1);
+  const run = kit.client.run(1, [], requestOf({}, null), new Collector(), ports(), true);
+  await run.ended;
+  const told = await kit.next('activity');
+  assert.is(told.placed.length, 1);
+  assert.ok(told.placed[0]?.kept && told.placed[0]?.withheld);
+  assert.is(kit.cells.idle(1), before, 'it is not offered yet');
   await kit.isolate.terminate();
 });
 
