@@ -130,10 +130,8 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
       this.#breakOff();
       return;
     }
-    if (trailers && trailers.length > 0) {
-      this.sendHeld();
-      if (this.#outgoing.chunkedEncoding) this.#outgoing.addTrailers(trailerLines(trailers));
-    }
+    if (trailers && trailers.length > 0) this.#sendTrailers(trailers);
+    if (this.#aborted) return;
     this.complete = true;
     if (this.refused || this.#gone) return;
     if (this.#sent) this.#outgoing.end();
@@ -162,10 +160,21 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
     if (this.#sent || this.complete || this.#aborted || this.#gone || this.refused || !this.#head) return;
     const { lines, length } = this.#head;
     if (length !== undefined && this.status !== 204) lines.push('content-length', String(length));
-    this.#writeHead(lines);
+    if (!this.#writeHead(lines)) return;
     for (const chunk of this.#held) this.#send(chunk);
     this.#held = [];
     if (this.bytesOut === 0) this.#outgoing.flushHeaders();
+  }
+
+  /** Trailers go only after a body in chunks. */
+  #sendTrailers(trailers: HeaderList): void {
+    this.sendHeld();
+    if (!this.#sent || !this.#outgoing.chunkedEncoding) return;
+    try {
+      this.#outgoing.addTrailers(trailerLines(trailers));
+    } catch {
+      this.abort('the trailers have characters that HTTP does not allow');
+    }
   }
 
   /** The guest's body is not as long as it said. */
@@ -180,7 +189,7 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
     const { lines, length } = this.#head as ResponseHead;
     const bodyless = withoutBody(this.#incoming.method, this.status);
     if (this.status !== 204 && (!bodyless || length !== undefined || this.bytesOut > 0)) lines.push('content-length', String(length ?? this.bytesOut));
-    this.#writeHead(lines);
+    if (!this.#writeHead(lines)) return;
     if (this.#held.length === 0 || bodyless) this.#outgoing.end();
     else if (this.bytesOut <= mergedBytesMax) this.#outgoing.end(this.#held.map(textOf).join(''), 'latin1');
     else this.#outgoing.end(this.#held.length === 1 ? this.#held[0] : Buffer.concat(this.#held));
@@ -188,10 +197,16 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
     this.#pendingBytes = 0;
   }
 
-  #writeHead(lines: string[]): void {
-    this.#sent = true;
+  /** False if the head cannot be sent, because it has characters that HTTP does not allow. */
+  #writeHead(lines: string[]): boolean {
     lines.push(...this.#ownLines());
-    this.#outgoing.writeHead(this.status, lines);
+    try {
+      this.#outgoing.writeHead(this.status, lines);
+      this.#sent = true;
+    } catch (error) {
+      this.refused = new Problem('guest-error', `cannot send the headers of the response: ${(error as Error).message}`);
+    }
+    return this.#sent;
   }
 
   #send(chunk: Uint8Array): void {

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Problem } from '../base/errors.ts';
 
-/** Seconds after which a refused client may try again. */
-const retryAfterSeconds = '1';
+/** Seconds after which a refused client may try again, where nothing better is known. */
+const retryAfterSeconds = 1;
 
 export type ErrorBody = { contentType: string; body: string };
 
@@ -24,7 +24,7 @@ export const sendProblem = (incoming: IncomingMessage, outgoing: ServerResponse,
   if (outgoing.destroyed || outgoing.headersSent) return;
   const { contentType, body } = errorBody(problem, incoming.headers.accept);
   const head = ['content-type', contentType, 'content-length', String(Buffer.byteLength(body)), 'cache-control', 'no-store', ...lines];
-  if (isRetryable(problem)) head.push('retry-after', retryAfterSeconds);
+  if (isRetryable(problem)) head.push('retry-after', String(Math.ceil((problem.retryAfterMs ?? 0) / 1000) || retryAfterSeconds));
   if (hasBody(incoming) && !incoming.complete) head.push('connection', 'close');
   outgoing.writeHead(problem.status, head);
   outgoing.end(body);
