@@ -121,6 +121,8 @@ test('control API on a socket: an upload that breaks off leaves nothing, and the
     let sent = 0;
     const body = new ReadableStream<Uint8Array>({
       pull: async (controller) => {
+        // fetch goes on pulling after it was aborted.
+        if (stop.signal.aborted) return controller.close();
         controller.enqueue(new Uint8Array(10));
         sent += 1;
         if (sent === 5) stop.abort();

@@ -138,7 +138,7 @@ export class DirectoryNode extends Node {
 
   contains(node: FileNode | DirectoryNode): boolean {
     if (node === this) return true;
-    for (const entry of this.entries.values()) if (entry instanceof DirectoryNode && entry.contains(node)) return true;
+    for (const entry of this.entries.values()) if (entry === node || (entry instanceof DirectoryNode && entry.contains(node))) return true;
     return false;
   }
 }
