@@ -79,5 +79,5 @@ printMachine();
 console.log(`${peerVersions()}; ${connections} connections, load generator on the same machine, ${rounds} rounds of ${seconds} s`);
 for (const name of named.length > 0 ? named : ['hello', 'js-hello', 'rust-wstd', 'starling']) {
   if (existsSync(componentOf(name))) await compare(name);
-  else console.log(`${name} is left out: build it first (node components/starling.ts)`);
+  else console.log(`${name} is left out: build it first (node bin/node26.js components/starling.ts)`);
 }
