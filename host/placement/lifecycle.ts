@@ -1,0 +1,108 @@
+import { addInstances, clearHoldings } from './capacity.ts';
+import type { PlacementEvent } from './model.ts';
+import { bind } from './place.ts';
+import { askAgain } from './request.ts';
+import { prepare } from './serve.ts';
+import { withdraw } from './start.ts';
+import { type Isolate, isolateLabel, type State, type SubPool } from './state.ts';
+
+const BACK_OFF_MS = 100;
+const BACK_OFF_MS_MAX = 30_000;
+const ATTEMPTS_MAX = 3;
+
+/** Prepares an instance of each version of the reservation that the isolate does not hold, as far as they fit. */
+export function loadReserved(state: State, isolate: Isolate, subPool: SubPool): void {
+  for (const name of subPool.reservation.versions) {
+    const version = state.versions.get(name);
+    if (!version || version.tenant !== isolate.tenant || isolate.holdings.has(version)) continue;
+    if (isolate.instances >= state.config.slots || isolate.memoryMib + version.spec.memoryMib > isolate.pool.configuration.memoryMib) continue;
+    addInstances(state, isolate, version, 1, 0);
+    prepare(state, isolate, version, `reservation ${subPool.reservation.name}`);
+  }
+}
+
+/** A thread is ready: it stands by. One reserved for a single tenant is assigned at once. */
+export function warm(state: State, isolate: Isolate): void {
+  if (isolate.state !== 'warming') return;
+  const { pool, subPool } = isolate;
+  pool.startMs = pool.startMs === 0 ? state.nowMs - isolate.sinceMs : 0.8 * pool.startMs + 0.2 * (state.nowMs - isolate.sinceMs);
+  pool.failures = 0;
+  isolate.state = 'warm';
+  isolate.sinceMs = isolate.lastUsedMs = state.nowMs;
+  state.timers.delete(isolate);
+  (subPool ?? pool).warming--;
+  if (subPool) {
+    const [only, ...others] = subPool.reservation.tenants;
+    if (only !== undefined && others.length === 0) bind(state, isolate, state.tenant(only));
+    subPool.standby.set(isolate, isolate.name);
+    loadReserved(state, isolate, subPool);
+    for (const name of subPool.reservation.tenants) state.dirty.add(state.tenant(name));
+  } else pool.warm.set(isolate, isolate.name);
+  state.dirty.add(subPool ?? pool);
+}
+
+/** Forgets an isolate that is no more. */
+function forget(state: State, isolate: Isolate): void {
+  const { subPool, tenant } = isolate;
+  withdraw(state, isolate);
+  clearHoldings(state, isolate);
+  isolate.state = 'destroyed';
+  state.isolates.delete(isolate.name);
+  tenant?.isolates.delete(isolate);
+  if (subPool) subPool.draining--;
+  else {
+    state.common--;
+    state.commonDraining--;
+  }
+  for (const pool of state.pools) state.dirty.add(pool);
+  for (const reserved of state.subPools.values()) if (reserved.members.size < reserved.reservation.isolates) state.dirty.add(reserved);
+}
+
+/** A thread could not be started: the pool waits longer after each failure in a row. */
+export function startFailed(state: State, isolate: Isolate): void {
+  const { pool } = isolate;
+  const backOffMs = Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** pool.failures);
+  pool.failures++;
+  pool.retryAtMs = state.nowMs + backOffMs;
+  state.timers.set(pool, pool.retryAtMs);
+  forget(state, isolate);
+}
+
+/** An isolate that took too long to start is given up. */
+export function startTimedOut(state: State, isolate: Isolate): void {
+  const { pool } = isolate;
+  pool.retryAtMs = state.nowMs + Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** pool.failures++);
+  state.timers.set(pool, pool.retryAtMs);
+  withdraw(state, isolate);
+  state.actions.push({ type: 'destroy', isolate: isolate.name });
+}
+
+export function drained(state: State, isolate: Isolate): void {
+  if (isolate.state === 'draining' && isolate.tenant) state.actions.push({ type: 'destroy', isolate: isolate.name });
+}
+
+/** What was placed there is placed again if it may be, and has failed otherwise. */
+export function lost(state: State, isolate: Isolate, event: Extract<PlacementEvent, { type: 'isolate-lost' }>): void {
+  if (isolate.state === 'warming') {
+    startFailed(state, isolate);
+    return;
+  }
+  const replayable = new Set(event.replayable);
+  const executions = [...isolate.placed];
+  forget(state, isolate);
+  const passed = { candidate: isolateLabel(isolate), reason: `was lost: ${event.reason}` };
+  for (const execution of executions) {
+    const placed = state.placed.get(execution);
+    if (!placed) continue;
+    state.placed.delete(execution);
+    const again = replayable.has(execution) && placed.attempt < ATTEMPTS_MAX;
+    if (!again) state.rungs.lost++;
+    state.actions.push({ type: 'lost', execution, isolate: isolate.name, again });
+    if (again) askAgain(state, execution, placed.version, placed.attempt, passed);
+  }
+}
+
+export function destroyed(state: State, isolate: Isolate): void {
+  if (isolate.placed.size > 0) lost(state, isolate, { type: 'isolate-lost', isolate: isolate.name, reason: 'its thread ended', replayable: [] });
+  else forget(state, isolate);
+}

@@ -1,0 +1,155 @@
+import { Fifo } from './fifo.ts';
+import { Heap } from './heap.ts';
+import { findPlace } from './ladder.ts';
+import { loadReserved } from './lifecycle.ts';
+import type { Reservation, VersionSpec } from './model.ts';
+import { dropIdle, occupy } from './place.ts';
+import { Rate } from './rate.ts';
+import { ask, reject } from './request.ts';
+import { prepare } from './serve.ts';
+import { retire } from './start.ts';
+import type { Queue, State, SubPool, Version, Waiting } from './state.ts';
+import { dequeue, enqueue, targetOf } from './wait.ts';
+
+const MINUTE_MS = 60_000;
+
+export function addVersion(state: State, spec: VersionSpec): void {
+  if (state.versions.has(spec.version)) removeVersion(state, spec.version);
+  const tenant = state.tenant(spec.tenant);
+  const pools = state.pools.filter(({ configuration }) => configuration.bindings === spec.bindings && configuration.memoryMib >= spec.memoryMib);
+  const version: Version = { spec, tenant, pools, idle: new Heap(), holders: new Map(), volume: new Rate(MINUTE_MS) };
+  state.versions.set(spec.version, version);
+  tenant.versions.add(version);
+  for (const subPool of tenant.subPools) {
+    if (subPool.reservation.versions.includes(spec.version)) for (const isolate of subPool.standby.all) loadReserved(state, isolate, subPool);
+  }
+}
+
+const rejectAll = (state: State, entries: Iterable<Waiting>, code: string, message: string): void => {
+  for (const waiting of [...entries]) {
+    dequeue(state, waiting);
+    if (waiting.execution !== null) reject(state, waiting.execution, waiting.version, { code, message, retryAfterMs: null });
+  }
+};
+
+/** Its waiting requests are refused, its idle instances dropped; what runs goes on. */
+export function removeVersion(state: State, name: string): void {
+  const version = state.versions.get(name);
+  if (!version) return;
+  const { tenant } = version;
+  for (const { entries } of [...tenant.queues.values()]) {
+    rejectAll(
+      state,
+      [...entries].filter((waiting) => waiting.version === version),
+      'function-not-found',
+      `${name} was removed`,
+    );
+  }
+  for (const holding of [...version.holders.values()]) while (holding.idle > 0) dropIdle(state, holding, 'version removed', 0);
+  state.versions.delete(name);
+  tenant.versions.delete(version);
+  if (tenant.versions.size + tenant.isolates.size + tenant.subPools.size === 0 && !tenant.suspended) state.tenants.delete(tenant.name);
+}
+
+/** What waits is refused, its isolates take no more work; what runs goes on. */
+export function suspendTenant(state: State, name: string): void {
+  const tenant = state.tenant(name);
+  tenant.suspended = true;
+  for (const { entries } of [...tenant.queues.values()]) rejectAll(state, entries, 'tenant-suspended', `tenant "${name}" is suspended`);
+  for (const isolate of [...tenant.isolates]) retire(state, isolate, 'scale-in', `tenant ${name} is suspended`);
+}
+
+export function resumeTenant(state: State, name: string): void {
+  const tenant = state.tenant(name);
+  tenant.suspended = false;
+  for (const subPool of tenant.subPools) state.dirty.add(subPool);
+}
+
+function releaseAll(state: State, subPool: SubPool, why: string): void {
+  for (const isolate of [...subPool.members]) retire(state, isolate, 'scale-in', why);
+}
+
+/** Those who waited for the reservation ask again without it. */
+function reroute(state: State, queue: Queue): void {
+  for (const waiting of [...queue.entries]) {
+    dequeue(state, waiting);
+    const { execution, version, attempt, deadlineMs, arrivedMs } = waiting;
+    if (execution !== null) ask(state, { execution, version, attempt, arrivedMs, queueMs: deadlineMs - state.nowMs, before: [] });
+  }
+}
+
+export function removeReservation(state: State, name: string): void {
+  const subPool = state.subPools.get(name);
+  if (!subPool) return;
+  state.subPools.delete(name);
+  state.reserved -= subPool.reservation.isolates;
+  const tenants = subPool.reservation.tenants.map((tenant) => state.tenant(tenant));
+  for (const tenant of tenants) tenant.subPools.delete(subPool);
+  releaseAll(state, subPool, `reservation ${name} was removed`);
+  for (const queue of [...subPool.turns]) reroute(state, queue);
+  for (const pool of state.pools) state.dirty.add(pool);
+}
+
+function shrink(state: State, subPool: SubPool): void {
+  const { isolates, name } = subPool.reservation;
+  const order = [...subPool.members].sort((a, b) => Number(a.standing === 'active') - Number(b.standing === 'active') || a.busy - b.busy);
+  for (const isolate of order.slice(0, Math.max(0, order.length - isolates)))
+    retire(state, isolate, 'scale-in', `reservation ${name} has ${isolates} isolates now`);
+}
+
+const sameMembers = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item) => b.includes(item));
+
+/** A reservation whose tenants or configuration change begins anew; otherwise it grows, shrinks, or loads other versions. */
+export function setReservation(state: State, reservation: Reservation): void {
+  const pool = state.pools.find(({ configuration }) => configuration.name === reservation.configuration);
+  if (!pool) return;
+  let subPool = state.subPools.get(reservation.name);
+  if (subPool && (subPool.pool !== pool || !sameMembers(subPool.reservation.tenants, reservation.tenants))) {
+    removeReservation(state, reservation.name);
+    subPool = undefined;
+  }
+  state.reserved += reservation.isolates - (subPool?.reservation.isolates ?? 0);
+  if (subPool) {
+    subPool.reservation = reservation;
+    shrink(state, subPool);
+    for (const isolate of subPool.standby.all) if (isolate.tenant) loadReserved(state, isolate, subPool);
+  } else {
+    subPool = newSubPool(reservation, pool);
+    state.subPools.set(reservation.name, subPool);
+    for (const name of reservation.tenants) state.tenant(name).subPools.add(subPool);
+  }
+  state.dirty.add(subPool);
+}
+
+const newSubPool = (reservation: Reservation, pool: SubPool['pool']): SubPool => ({
+  kind: 'sub-pool',
+  pool,
+  members: new Set(),
+  standby: new Heap(),
+  idle: new Heap(),
+  turns: new Fifo(),
+  reservation,
+  warming: 0,
+  draining: 0,
+});
+
+function idleInstances({ holders }: Version): number {
+  let idle = 0;
+  for (const holding of holders.values()) idle += holding.idle;
+  return idle;
+}
+
+/** Has instances made, up to `wanted` idle ones; what finds no place now waits for one as a request would. */
+export function prewarm(state: State, name: string, wanted: number): void {
+  const version = state.versions.get(name);
+  const target = version ? targetOf(version) : undefined;
+  if (!version || !target || version.tenant.suspended) return;
+  const { tenant } = version;
+  for (let missing = Math.min(wanted, state.config.slots) - idleInstances(version); missing > 0; missing--) {
+    const found = tenant.queues.has(target) ? undefined : findPlace(state, version, 'fresh');
+    if (found && occupy(state, found, version, 0) === 'new') prepare(state, found.isolate, version, 'prewarm');
+    else if (!found && tenant.waiting < state.config.tenantQueueMax) {
+      enqueue(state, version, target, { execution: null, attempt: 1, queueMs: state.config.queueMs, arrivedMs: state.nowMs });
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import type { PassedOver } from './model.ts';
+import { retire } from './start.ts';
+import { type Isolate, isolateLabel, type Pool, type Queue, type State, type Tenant } from './state.ts';
+
+const LOOKED_AT_MAX = 8;
+
+/** The waiting tenant that makes room is sought for: the first in turn that has less than its share. */
+export function neediest(state: State, pool: Pool): Queue | undefined {
+  let seen = 0;
+  for (const queue of pool.turns) {
+    if (queue.tenant.common < state.share) return queue;
+    if (++seen >= LOOKED_AT_MAX) break;
+  }
+  return undefined;
+}
+
+/** A warm isolate of another pool that has more than its floor. */
+function surplus(state: State, wanting: Pool): Isolate | undefined {
+  return state.pools.find((pool) => pool !== wanting && pool.warm.size > pool.configuration.floor)?.warm.first;
+}
+
+/** The least busy isolate of the tenant that has most, if that is more than its share. */
+function ofTheGreediest(state: State, except: Tenant | undefined): Isolate | undefined {
+  const tenant = state.contenders.first;
+  if (!tenant || tenant === except || tenant.common <= state.share) return undefined;
+  for (const pool of state.pools) {
+    const isolate = tenant.lots.get(pool)?.reclaimable.first;
+    if (isolate) return isolate;
+  }
+  for (const isolate of tenant.isolates) if (isolate.state === 'assigned' && !isolate.subPool) return isolate;
+  return undefined;
+}
+
+/** When nobody has more than its share and nobody is idle, isolates go round: the longest assigned makes way for a tenant that has none. */
+function byTurns(state: State, needy: Queue | undefined): Isolate | undefined {
+  const waited = needy?.entries.first;
+  if (!needy || !waited || needy.tenant.common > 0 || state.nowMs - waited.arrivedMs < state.config.queueMs / 4) return undefined;
+  return state.assigned.first;
+}
+
+/**
+ * Chooses an isolate that ends so that another can start, and lets it drain: one that stands by elsewhere, the longest idle,
+ * one of a tenant with more than its share, or the longest assigned. Nothing if none may go.
+ */
+export function makeRoom(state: State, pool: Pool): boolean {
+  const needy = neediest(state, pool);
+  const belowFloor = pool.warm.size + pool.warming < pool.configuration.floor;
+  if (!needy && !belowFloor) return false;
+  const beneficiary = needy
+    ? `for ${needy.tenant.name}, which has ${needy.tenant.common} of ${state.share} isolates`
+    : `for the floor of pool ${pool.configuration.name}`;
+  const passed: PassedOver[] = [];
+  const candidates: [string, Isolate | undefined][] = [
+    ['surplus of another pool', surplus(state, pool)],
+    ['longest idle', state.idle.first],
+    ['tenant with more than its share', ofTheGreediest(state, needy?.tenant)],
+    ['longest assigned', byTurns(state, needy)],
+  ];
+  for (const [candidate, isolate] of candidates) {
+    if (isolate) {
+      retire(state, isolate, 'scale-in', `${isolateLabel(isolate)}: ${candidate}, ${beneficiary}`, passed);
+      return true;
+    }
+    passed.push({ candidate, reason: 'there is none' });
+  }
+  return false;
+}
