@@ -17,6 +17,7 @@ import { deployExamples } from './deploy/examples.ts';
 import type { ModuleSummary } from './deploy/model.ts';
 import { defaultRoutes } from './deploy/route.ts';
 import type { RouteTable } from './deploy/route-table.ts';
+import { Fleet } from './fleet/fleet.ts';
 import { type Artifacts, createArtifacts } from './gateway/artifacts.ts';
 import { Gateways } from './gateway/gateways.ts';
 import { invokeThroughGateway } from './gateway/invoke.ts';
@@ -112,7 +113,11 @@ const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
   };
 };
 
-const openDeployments = async ({ config, files, logs, store, artifacts }: Ground, onRouteTable: (table: RouteTable) => Promise<void>): Promise<Deployments> =>
+const openDeployments = async (
+  { config, files, logs, store, artifacts }: Ground,
+  fleet: Fleet,
+  onRouteTable: (table: RouteTable) => Promise<void>,
+): Promise<Deployments> =>
   createDeployments({
     table: store.table,
     blobs: store.blobs,
@@ -121,14 +126,25 @@ const openDeployments = async ({ config, files, logs, store, artifacts }: Ground
     secretKey: await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes)),
     prepare: (digest) => summaryOf(artifacts, digest),
     onRouteTable,
+    fleetOf: (version) => fleet.fleetOf(version),
     forget: (tenant, name) => (name === null ? logs.removeTenant(tenant) : logs.remove(tenant, name)),
   });
 
-const makeGateways = ({ config, log, logs, metrics, artifacts }: Ground, controlPort: number): Gateways =>
+const makeFleet = ({ config, log, artifacts }: Ground, controlPort: number): Fleet =>
+  new Fleet({ config, compile: (digest) => artifacts.compile(digest), reservedPorts: [controlPort], log });
+
+const makeGateways = ({ config, log, logs, metrics, artifacts }: Ground, fleet: Fleet, controlPort: number): Gateways =>
   new Gateways({
     http: config.http,
     threads: config.gateways,
-    settings: { timeMsMax: config.ceilings.timeMs, moduleIdleMs: config.cache.ttlMs, logLimits: logBatchLimits, reservedPorts: [controlPort] },
+    settings: {
+      timeMsMax: config.ceilings.timeMs,
+      moduleIdleMs: config.cache.ttlMs,
+      logLimits: logBatchLimits,
+      reservedPorts: [controlPort],
+      cells: fleet.cells,
+    },
+    fleet,
     artifacts,
     log,
     onLogs: (records, dropped) => {
@@ -137,14 +153,10 @@ const makeGateways = ({ config, log, logs, metrics, artifacts }: Ground, control
     },
   });
 
-const describeNode = async ({ cache }: Ground, gateways: Gateways, { routeTable }: Deployments): Promise<NodeInfo> => {
+const describeNode = async ({ cache }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
   const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
   return {
-    isolates: [],
-    pools: [],
-    subPools: [],
-    queues: [],
-    fleets: { resident: (routeTable?.functions ?? []).map(({ tenant, function: name }) => `${tenant}/${name}`), onDemand: [] },
+    ...fleet.describe(),
     gateways: (await gateways.count()).map(({ id, inFlight, instances }) => ({ id, inFlight, instances })),
     cache: { entries, bytes, hits, misses, evicted, expired },
     versions: { nacelle: version, node: process.versions.node, v8: process.versions.v8 },
@@ -160,11 +172,11 @@ const exposeAll = async ({ cache, metrics }: Ground, gateways: Gateways): Promis
   return exposeMetrics([metrics.snapshot(), ...(await gateways.count()).map((counted) => counted.metrics)]);
 };
 
-const controlDeps = (ground: Ground, gateways: Gateways, deployments: Deployments, http: Address): ControlDeps => ({
+const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deployments: Deployments, http: Address): ControlDeps => ({
   deployments,
   logs: ground.logs,
   executions: gateways,
-  node: () => describeNode(ground, gateways, deployments),
+  node: () => describeNode(ground, gateways, fleet),
   metrics: () => exposeAll(ground, gateways),
   notReady: () => (gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []),
   invoke: ({ tenant, function: name }, request) => {
@@ -210,20 +222,25 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const ground = await openGround(config);
   undo.push(() => closeGround(ground));
   const control = await openControl(ground, undo);
-  const gateways = makeGateways(ground, control.address.port);
+  const fleet = makeFleet(ground, control.address.port);
+  undo.push(() => fleet.close());
+  fleet.start();
+  const gateways = makeGateways(ground, fleet, control.address.port);
   await gateways.start();
   undo.push(() => gateways.stop(graceMs));
   const pin = pinLive(ground);
-  const deployments = await openDeployments(ground, async (table) => {
+  const deployments = await openDeployments(ground, fleet, async (table) => {
     pin(table);
+    fleet.begin(table);
     await gateways.route(table);
+    fleet.end(table);
   });
   await deployments.open();
   const { files, log } = ground;
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
   if (examples) await deployExamplesOnce(ground, deployments);
   const http = { ...config.http };
-  const app = createControlApp(controlDeps(ground, gateways, deployments, http));
+  const app = createControlApp(controlDeps(ground, gateways, fleet, deployments, http));
   await gateways.loaded(loadedBeforeMs);
   http.port = await gateways.listen();
   control.serve(app.fetch);

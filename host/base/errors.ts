@@ -88,11 +88,14 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorEntry>> = table;
 export class Problem extends Error {
   readonly code: ErrorCode;
   readonly problems: readonly string[] | undefined;
-  constructor(code: ErrorCode, message: string, problems?: readonly string[]) {
+  /** After which time it is worth to try again, where that is known. */
+  readonly retryAfterMs: number | undefined;
+  constructor(code: ErrorCode, message: string, problems?: readonly string[], retryAfterMs?: number) {
     super(message);
     this.name = 'Problem';
     this.code = code;
     this.problems = problems;
+    this.retryAfterMs = retryAfterMs;
   }
 
   get status(): number {

@@ -24,6 +24,14 @@ const flag = (fallback: boolean, description: string) => z.boolean({ error: 'mus
 
 const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape, { error: 'must be an object' });
 
+const isolateConfiguration = section({
+  name: z.string({ error: 'must be a name' }).regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'must be 1 to 63 lower-case letters, digits and "-"' }),
+  memoryMib: whole(1, 65_536, 128, 'Memory of all instances in the isolate, in MiB.'),
+  bindings: z.enum(['0.2'], { error: 'must be "0.2"' }).default('0.2').describe('Host interfaces that are loaded.'),
+  floor: whole(0, 4096, 2, 'Isolates that stand by for any tenant at least.'),
+  ceiling: whole(0, 4096, 8, 'Isolates that stand by for any tenant at most.'),
+});
+
 const path = z.string({ error: 'must be a path' }).min(1, { error: 'must be a path' });
 const domainError = 'must be a host name in lower case, as in "localhost" or "example.com"';
 const domain = z.string({ error: domainError }).regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, { error: domainError });
@@ -44,6 +52,41 @@ export const configSchema = section({
   }).prefault({}),
   modules: section({
     bytesMax: whole(1024, 1024 * MIB, 64 * MIB, 'Largest component that can be uploaded, in bytes.'),
+  }).prefault({}),
+  isolates: section({
+    max: whole(1, 4096, 16, 'Isolates at once, in every state.'),
+    slots: whole(2, 1000, 8, 'Executions at once in one isolate.'),
+    idleMs: whole(0, 7 * DAY_MS, 60_000, 'How long an isolate without executions is kept at least, in milliseconds.'),
+    instanceIdleMs: whole(0, 7 * DAY_MS, 30_000, 'How long an idle instance in an isolate is kept at least, in milliseconds, where its manifest says nothing.'),
+    whenFull: z
+      .enum(['queue', 'reject'], { error: 'must be queue or reject' })
+      .default('queue')
+      .describe('What a request gets when there is no isolate for it: a place in the queue, or a refusal.'),
+    queueMs: whole(0, DAY_MS, 5000, 'How long a request waits for an isolate at most, in milliseconds.'),
+    configurations: z
+      .array(isolateConfiguration, { error: 'must be a list of configurations' })
+      .min(1, { error: 'must have at least one entry' })
+      .max(16, { error: 'must have at most 16 entries' })
+      .prefault([{ name: 'standard', memoryMib: 128, bindings: '0.2', floor: 2, ceiling: 8 }])
+      .describe('Isolates that are started before anybody asks.'),
+  }).prefault({}),
+  fleets: section({
+    resident: z
+      .enum(['all', 'admin-approved', 'off'], { error: 'must be all, admin-approved or off' })
+      .default('all')
+      .describe('Whose functions may run in the gateway threads.'),
+    windowMs: whole(100, DAY_MS, 60_000, 'Window in which the requests of a function are counted, in milliseconds.'),
+    residentAbove: whole(1, 1_000_000_000, 60, 'Requests in a window above which a function moves to the gateway threads.'),
+    onDemandBelow: whole(0, 1_000_000_000, 20, 'Requests in a window below which a function moves to isolates.'),
+  }).prefault({}),
+  deferral: section({
+    periodMs: whole(1000, 365 * DAY_MS, DAY_MS, 'Period in which the load of the node repeats itself, in milliseconds.'),
+    bucketMs: whole(10, DAY_MS, 900_000, 'Step in which the load is remembered, in milliseconds.'),
+  }).prefault({}),
+  decisions: section({
+    ttlMs: whole(1000, 365 * DAY_MS, 7 * DAY_MS, 'How long decisions are kept, in milliseconds.'),
+    bytesMax: whole(MIB, 1024 * 1024 * MIB, 256 * MIB, 'Size of all decisions that are kept, in bytes.'),
+    sampleEvery: whole(1, 1_000_000_000, 100, 'Of executions that found an idle instance at once and went well, every how manyth is kept.'),
   }).prefault({}),
   cache: section({
     ttlMs: whole(1, 365 * DAY_MS, 3_600_000, 'How long a prepared module is kept after its last use, in milliseconds.'),

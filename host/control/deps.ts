@@ -1,5 +1,6 @@
 import type { Deployments } from '../deploy/deployments.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { IsolateView, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 
@@ -13,10 +14,12 @@ export type FunctionLogs = {
 
 /** What the node is doing (`GET /v1/node`). */
 export type NodeInfo = {
-  isolates: [];
-  pools: [];
-  subPools: [];
-  queues: [];
+  isolates: IsolateView[];
+  pools: PoolView[];
+  subPools: SubPoolView[];
+  queues: QueueView[];
+  rungs: RungCounts;
+  /** Functions by `tenant/name`. */
   fleets: { resident: string[]; onDemand: string[] };
   gateways: { id: number; inFlight: number; instances: number }[];
   cache: { entries: number; bytes: number; hits: number; misses: number; evicted: number; expired: number };

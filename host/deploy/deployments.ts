@@ -13,7 +13,7 @@ import type { RouteTable } from './route-table.ts';
 import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
 import { createSerial } from './serial.ts';
-import { RouteTableBuilder } from './snapshot.ts';
+import { type FleetOf, RouteTableBuilder } from './snapshot.ts';
 import { createTenants, type Tenants } from './tenant.ts';
 import { createTokens, type Tokens } from './token.ts';
 
@@ -29,6 +29,8 @@ export type DeploymentOptions = {
   prepare: (digest: string) => Promise<ModuleSummary>;
   /** Awaited by every change: it resolves when all gateways route by the table. */
   onRouteTable: RouteListener;
+  /** Where each version runs; asked for each table. Default: in the gateway threads. */
+  fleetOf?: FleetOf;
   /** A function (or with null a tenant) is gone: drop what memory holds of it. */
   forget?: (tenant: string, name: string | null) => void;
   /** Milliseconds since 1970. */
@@ -48,6 +50,8 @@ export type Deployments = {
   tokens: Tokens;
   /** Ends what a stop of the node interrupted and hands out the first route table. Before anything else is called. */
   open(): Promise<void>;
+  /** Makes and hands out a new route table, since something other than a deployment changed. */
+  publish(): Promise<void>;
   /** Removes modules and bytes that nothing refers to; to be called at start and now and then. */
   sweep(): Promise<void>;
   /** What was handed out last. */
@@ -60,7 +64,8 @@ const hourMs = 3_600_000;
 export const createDeployments = (options: DeploymentOptions): Deployments => {
   const { table, blobs, ceilings, domain, prepare } = options;
   const sealer = createSealer(options.secretKey);
-  const builder = new RouteTableBuilder({ table, sealer, ceilings });
+  const fleetOf: FleetOf = options.fleetOf ?? (() => 'resident');
+  const builder = new RouteTableBuilder({ table, sealer, ceilings, fleetOf });
   const publisher = createPublisher((version) => builder.build(version), options.onRouteTable);
   const ground: Ground = {
     table,
@@ -91,6 +96,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
       for await (const { value } of scanAll<TenantRecord>(table, tenantPrefix)) await functions.write.renewDefaultRoutes(value.name);
       await publisher.publish();
     },
+    publish: () => publisher.publish(),
     sweep: async () => {
       await tenants.finishRemovals();
       await modules.sweep();

@@ -84,6 +84,25 @@ const capabilities = z
   )
   .prefault({});
 
+const capacity = z
+  .strictObject(
+    {
+      fleet: z
+        .enum(['auto', 'resident', 'on-demand'], { error: 'must be "auto", "resident" or "on-demand"' })
+        .default('auto')
+        .describe('Where the function runs: in the gateway threads, in isolates, or where its volume puts it.'),
+      prewarm: whole(0, 64, 0).describe('Instances that are made ready in isolates before anybody asks.'),
+      idleMs: whole(0, 86_400_000, 60_000).describe('How long an idle instance is kept, in milliseconds.'),
+      whenExhausted: z
+        .enum(['overflow', 'queue', 'reject'], { error: 'must be "overflow", "queue" or "reject"' })
+        .default('overflow')
+        .describe("What a request gets when all of the tenant's reserved isolates are busy: the common pool, a place in the queue, or a refusal."),
+      deferMaxMs: whole(0, 604_800_000, 0).describe('How long an execution may be put off until a time of low load, in milliseconds. 0: not at all.'),
+    },
+    { error: 'must be an object' },
+  )
+  .prefault({});
+
 const digestError = 'must be the digest of an uploaded module, "sha256:" and 64 hexadecimal digits';
 
 /** Every key that means something now, with its default. Keys that later versions will know: `laterKeys` in manifest.ts. */
@@ -108,14 +127,15 @@ export const manifestSchema = z.strictObject(
       .enum(['pristine', 'reuse'], { error: 'must be "pristine" or "reuse"' })
       .default('pristine')
       .describe('Whether an execution starts from fresh state or from that of the one before.'),
-    trust: z.enum(['shared'], { error: 'must be "shared"' }).default('shared').describe('Whether the function may run in a thread that serves other tenants.'),
+    trust: z
+      .enum(['shared', 'isolated'], { error: 'must be "shared" or "isolated"' })
+      .default('shared')
+      .describe('Whether the function may run in a thread that serves other tenants.'),
     env: settings.describe('Environment variables of the guest.'),
     config: settings.describe('Values for wasi:config.'),
     secrets: list(variable, 64, 'names').describe('Names of secrets that wasi:config gives too; their values are put with "nacelle secrets put".'),
     capabilities,
-    capacity: z
-      .strictObject({ idleMs: whole(0, 86_400_000, 60_000).describe('How long an idle instance is kept, in milliseconds.') }, { error: 'must be an object' })
-      .prefault({}),
+    capacity,
   },
   { error: 'must be an object' },
 );

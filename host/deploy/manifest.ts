@@ -17,10 +17,6 @@ const laterKeys: readonly (readonly string[])[] = [
   ['capabilities', 'keyvalue'],
   ['capabilities', 'messaging'],
   ['capabilities', 'objects'],
-  ['capacity', 'fleet'],
-  ['capacity', 'prewarm'],
-  ['capacity', 'whenExhausted'],
-  ['capacity', 'deferMaxMs'],
 ];
 
 const shownMax = 80;
@@ -63,10 +59,6 @@ const takeLaterKeys = (input: Record<string, unknown>, of: string): { rest: Reco
       rest[first] = kept;
     }
   }
-  if (rest.trust === 'isolated') {
-    later.push(`trust${of} to "isolated"`);
-    delete rest.trust;
-  }
   return { rest, later };
 };
 
@@ -93,11 +85,13 @@ const lowerDefaults = (manifest: Manifest, asked: Readonly<Record<string, unknow
 
 /** What concerns several keys, checked on the input so that it is told together with all else. */
 const crossProblems = (input: unknown, of: string): string[] => {
-  const { secrets, config, env } = isRecord(input) ? input : {};
+  const { secrets, config, env, trust, capacity } = isRecord(input) ? input : {};
   const clashes = (Array.isArray(secrets) ? secrets : []).filter(
     (name: unknown) => typeof name === 'string' && isRecord(config) && Object.hasOwn(config, name),
   );
+  const shares = trust === 'isolated' && ownValue(capacity, 'fleet') === 'resident';
   return [
+    ...(shares ? [`cannot set capacity.fleet${of} to "resident": trust is "isolated", and gateway threads serve all tenants`] : []),
     ...clashes.map((name) => `cannot set secrets${of}: ${shown(name)} is a key of config too`),
     ...Object.entries({ env, config }).flatMap(([key, section]) =>
       isRecord(section) && Object.hasOwn(section, '__proto__') ? [`cannot set ${key}.__proto__${of}: the name is reserved`] : [],

@@ -3,6 +3,8 @@
  * function, route, secret or tenant changes. Structured-cloneable, so that it can be posted to threads.
  */
 
+export type Fleet = 'resident' | 'on-demand';
+
 export type FunctionLimits = {
   memoryMib: number;
   cpuMs: number;
@@ -29,6 +31,18 @@ export type DeployedVersion = {
   scratch: boolean;
   /** How long an idle instance is kept. */
   idleMs: number;
+  /** `isolated`: never in a thread that serves other tenants. */
+  trust: 'shared' | 'isolated';
+  /** Where it runs now: in gateway threads, or in isolates. */
+  fleet: Fleet;
+  /** Where its manifest wants it to run. */
+  fleetWanted: 'auto' | Fleet;
+  /** Instances that are made ready in isolates before anybody asks. */
+  prewarm: number;
+  /** What a request gets when all of its tenant's reservation is busy. */
+  whenExhausted: 'overflow' | 'queue' | 'reject';
+  /** How long an execution may be put off; 0: not at all. */
+  deferMaxMs: number;
 };
 
 export type Route = {

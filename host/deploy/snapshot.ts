@@ -4,10 +4,13 @@ import type { Ceilings } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, VersionRecord } from './model.ts';
 import { compareRoutes } from './route.ts';
-import type { DeployedVersion, FunctionLimits, Route, RouteTable } from './route-table.ts';
+import type { DeployedVersion, Fleet, FunctionLimits, Route, RouteTable } from './route-table.ts';
 import { scanAll, scanValues } from './scan.ts';
 
-type Source = Pick<Ground, 'table' | 'sealer' | 'ceilings'>;
+type Source = Pick<Ground, 'table' | 'sealer' | 'ceilings'> & { fleetOf: FleetOf };
+
+/** Says where a version runs, each time a table is made. */
+export type FleetOf = (version: DeployedVersion) => Fleet;
 
 /** Ceilings may have been lowered since the version was deployed. */
 const lowered = (limits: FunctionLimits, ceilings: Ceilings): FunctionLimits => ({
@@ -40,6 +43,12 @@ const describe = async (source: Source, tenant: string, record: FunctionRecord, 
   outboundHosts: manifest.capabilities.http,
   scratch: manifest.capabilities.filesystem.scratch,
   idleMs: manifest.capacity.idleMs,
+  trust: manifest.trust,
+  fleet: 'on-demand',
+  fleetWanted: manifest.capacity.fleet,
+  prewarm: manifest.capacity.prewarm,
+  whenExhausted: manifest.capacity.whenExhausted,
+  deferMaxMs: manifest.capacity.deferMaxMs,
 });
 
 /**
@@ -66,7 +75,8 @@ export class RouteTableBuilder {
       }
     }
     this.known = functions;
-    return { version, functions: [...functions.values()], routes: routes.sort(compareRoutes) };
+    const placed = [...functions.values()].map((found) => ({ ...found, fleet: this.source.fleetOf(found) }));
+    return { version, functions: placed, routes: routes.sort(compareRoutes) };
   }
 
   /** What the function's routes lead to; adds it to the functions of the table. */

@@ -1,5 +1,5 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
-import type { Run, RunMeter } from '../instance/runner.ts';
+import type { Run, RunDecision, RunMeter, RunPlace } from '../instance/runner.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
 
@@ -50,12 +50,15 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   readonly exchange: Exchange;
   readonly arrivedMs: number;
   admittedMs = Number.NaN;
-  placedMs = Number.NaN;
+  /** When its runner got it: the limit of its time counts from here. */
+  begunMs = Number.NaN;
+  startedMs = Number.NaN;
   endedMs = Number.NaN;
   releasedMs = Number.NaN;
   state: ExecutionState = 'queued';
   code: ErrorCode | undefined = undefined;
   load: LoadSource = 'thread';
+  fleet: ExecutionFacts['fleet'] = 'resident';
   /** What it used; zeros until it has ended. */
   meter: RunMeter = noMeter;
   /** Why it was stopped, if it was. */
@@ -80,6 +83,18 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
 
   get outbound(): OutboundHttp {
     return this.#home.outbound;
+  }
+
+  get place(): RunPlace | undefined {
+    return this.run?.place;
+  }
+
+  get decisions(): readonly RunDecision[] | undefined {
+    return this.run?.decisions;
+  }
+
+  get placedMs(): number {
+    return this.fleet === 'resident' ? this.begunMs : (this.place?.atMs ?? Number.NaN);
   }
 
   get responseStartedMs(): number {

@@ -15,6 +15,8 @@ const queueMs = 1000;
 /** Executions of all functions of a thread: each may be a suspended stack, of which a process bears only so many. */
 export type ThreadLoad = { executions: number; readonly executionsMax: number };
 
+type Fleet = ExecutionFacts['fleet'];
+
 export type ExecutorOptions = {
   function: string;
   version: number;
@@ -23,8 +25,10 @@ export type ExecutorOptions = {
   ring: ExecutionRing;
   outbound: OutboundHttp;
   thread: ThreadLoad;
-  /** Brings the function's module into this thread. Called again after it rejected. Rejections are `Problem`s. */
-  load: () => Promise<{ runner: FunctionRunner; load: LoadSource }>;
+  /** Where it runs at first; default `resident`. */
+  fleet?: Fleet;
+  /** Makes the function ready to run in a fleet. Called again after it rejected. Rejections are `Problem`s. */
+  load: (fleet: Fleet) => Promise<{ runner: FunctionRunner; load: LoadSource }>;
   openLog: (executionId: string) => FunctionLog;
   /** Called with each execution that has ended, refused ones too. */
   onEnd: (execution: Execution) => void;
@@ -62,10 +66,12 @@ export class FunctionExecutor implements ExecutionHome {
   #usedMs = performance.now();
   #deadline: NodeJS.Timeout | undefined;
   #retired = false;
+  #fleet: Fleet;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
     this.version = options.version;
+    this.#fleet = options.fleet ?? 'resident';
     this.outbound = options.outbound;
   }
 
@@ -91,6 +97,7 @@ export class FunctionExecutor implements ExecutionHome {
   execute(exchange: Exchange, arrivedMs: number): Execution {
     const { ids, limits, thread } = this.#options;
     const execution = new Execution(ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
+    execution.fleet = this.#fleet;
     exchange.accept(execution);
     if (thread.executions >= thread.executionsMax) this.#refuse(execution, 'capacity-exhausted');
     else if (this.inFlight < limits.concurrency) this.#admit(execution, arrivedMs);
@@ -117,6 +124,18 @@ export class FunctionExecutor implements ExecutionHome {
   /** Brings the module into this thread before anybody asks for it. */
   async preload(): Promise<void> {
     if (!this.#runner) await this.#load();
+  }
+
+  /** Makes it ready in another fleet, and changes over when it is: no execution waits or is lost. @throws Problem; then it stays where it is */
+  async move(fleet: Fleet): Promise<void> {
+    if (fleet === this.#fleet) return;
+    const { runner, load } = await this.#options.load(fleet);
+    this.#runner?.close();
+    this.#runner = runner;
+    this.#loaded = Promise.resolve();
+    this.#loadSource = load;
+    this.#fleet = fleet;
+    this.#closeIfDone();
   }
 
   /** Drops instances that nobody used for `idleMs`. */
@@ -171,8 +190,12 @@ export class FunctionExecutor implements ExecutionHome {
 
   #load(): Promise<void> {
     this.#loaded ??= this.#options
-      .load()
+      .load(this.#fleet)
       .then(({ runner, load }) => {
+        if (this.#runner) {
+          runner.close();
+          return;
+        }
         this.#runner = runner;
         this.#loadSource = load;
         this.#usedMs = performance.now();
@@ -187,7 +210,8 @@ export class FunctionExecutor implements ExecutionHome {
 
   #start(execution: Execution, runner: FunctionRunner, nowMs: number): void {
     execution.state = 'running';
-    execution.placedMs = nowMs;
+    execution.begunMs = nowMs;
+    execution.fleet = this.#fleet;
     execution.load = this.#loadSource;
     if (this.#loading.size === 0) this.#loadSource = 'thread';
     this.#running.add(execution);
@@ -204,7 +228,7 @@ export class FunctionExecutor implements ExecutionHome {
     this.#deadline = undefined;
     const { timeMs } = this.#options.limits;
     for (const execution of this.#running) {
-      const leftMs = execution.placedMs + timeMs - performance.now();
+      const leftMs = execution.begunMs + timeMs - performance.now();
       if (leftMs > 0) {
         this.#deadline = setTimeout(this.#endOverdue, Math.ceil(leftMs));
         return;
@@ -215,6 +239,7 @@ export class FunctionExecutor implements ExecutionHome {
 
   #finish(execution: Execution, end: RunEnd): void {
     execution.meter = end.meter;
+    execution.startedMs = end.startedMs ?? Number.NaN;
     this.#running.delete(execution);
     this.#options.thread.executions--;
     this.#close(execution, outcomeOf(execution, end, this.#options.function, this.#options.limits), end.failure?.backtrace);

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { HostCalls, RunMeter } from '../instance/runner.ts';
+import type { HostCalls, RunDecision, RunMeter, RunPlace } from '../instance/runner.ts';
 
 /** Where the module of an execution came from. */
 export type LoadSource = 'thread' | 'cache' | 'prepared';
@@ -18,7 +18,10 @@ export type Meter = {
 };
 
 /** Steps of an execution in the order in which they happen. */
-export const steps = ['arrived', 'admitted', 'placed', 'response-started', 'ended', 'released'] as const;
+export const steps = ['arrived', 'admitted', 'placed', 'guest-started', 'response-started', 'ended', 'released'] as const;
+
+/** A choice that concerned the execution, in microseconds since its arrival. */
+export type ExecutionDecision = { at: number; kind: string; choice: string; inputs: RunDecision['inputs']; passedOver: RunDecision['passedOver'] };
 
 /** What is known of one execution (`GET /v1/executions/:id`). Times are in microseconds since arrival. */
 export type ExecutionRecord = {
@@ -31,11 +34,14 @@ export type ExecutionRecord = {
   code?: ErrorCode;
   /** RFC 3339, in milliseconds. */
   arrivedAt: string;
-  fleet: 'resident';
-  rung: null;
+  fleet: 'resident' | 'on-demand';
+  /** Rung of the placement ladder on which its place was found; null in the resident fleet, or if none was found. */
+  rung: RunPlace['rung'] | null;
+  /** Number of the isolate that it ran in. */
+  isolate?: number;
   load: LoadSource;
   timeline: { at: number; step: (typeof steps)[number] }[];
-  decisions: [];
+  decisions: ExecutionDecision[];
   sidecars: [];
   meter: Meter;
   result?: { status: number; bytes: number };
@@ -49,20 +55,24 @@ export type ExecutionFacts = {
   readonly version: number;
   readonly arrivedMs: number;
   admittedMs: number;
-  placedMs: number;
+  readonly placedMs: number;
+  startedMs: number;
   responseStartedMs: number;
   endedMs: number;
   releasedMs: number;
   state: ExecutionState;
   code: ErrorCode | undefined;
   load: LoadSource;
+  readonly fleet: 'resident' | 'on-demand';
+  readonly place: RunPlace | undefined;
+  readonly decisions: readonly RunDecision[] | undefined;
   status: number;
   meter: RunMeter;
   bytesIn: number;
   bytesOut: number;
 };
 
-const moments = ['arrivedMs', 'admittedMs', 'placedMs', 'responseStartedMs', 'endedMs', 'releasedMs'] as const;
+const moments = ['arrivedMs', 'admittedMs', 'placedMs', 'startedMs', 'responseStartedMs', 'endedMs', 'releasedMs'] as const;
 
 /** Calls by interface, without version: `wasi:http/types`. */
 const byInterface = ({ names, counts }: HostCalls): Record<string, number> => {
@@ -84,13 +94,20 @@ export const describeExecution = (tenant: string, name: string, facts: Execution
   state: facts.state,
   ...(facts.code ? { code: facts.code } : {}),
   arrivedAt: new Date(performance.timeOrigin + facts.arrivedMs).toISOString(),
-  fleet: 'resident',
-  rung: null,
-  load: facts.load,
+  fleet: facts.fleet,
+  rung: facts.place?.rung ?? null,
+  ...(facts.place ? { isolate: facts.place.isolate } : {}),
+  load: facts.place?.load ?? facts.load,
   timeline: moments.flatMap((moment, i) =>
     Number.isNaN(facts[moment]) ? [] : [{ at: Math.round((facts[moment] - facts.arrivedMs) * 1000), step: steps[i] as (typeof steps)[number] }],
   ),
-  decisions: [],
+  decisions: (facts.decisions ?? []).map(({ atMs, kind, choice, inputs, passedOver }) => ({
+    at: Math.round((atMs - facts.arrivedMs) * 1000),
+    kind,
+    choice,
+    inputs,
+    passedOver,
+  })),
   sidecars: [],
   meter: {
     cpuUs: facts.meter.cpuUs,

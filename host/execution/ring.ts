@@ -5,12 +5,27 @@ import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
 /** Executions of one function that are kept whole. */
 export const keptExecutions = 1000;
 
-const numberFields = ['version', 'arrivedMs', 'admittedMs', 'placedMs', 'responseStartedMs', 'endedMs', 'releasedMs', 'status', 'bytesIn', 'bytesOut'] as const;
+const numberFields = [
+  'version',
+  'arrivedMs',
+  'admittedMs',
+  'placedMs',
+  'startedMs',
+  'responseStartedMs',
+  'endedMs',
+  'releasedMs',
+  'status',
+  'bytesIn',
+  'bytesOut',
+] as const;
 const width = numberFields.length;
 const firstRows = 16;
 
 type Numbers = Pick<ExecutionFacts, (typeof numberFields)[number]>;
-type Labels = { id: string; state: ExecutionState; code: ErrorCode | undefined; load: LoadSource; meter: RunMeter };
+type Labels = { id: string; state: ExecutionState; code: ErrorCode | undefined; load: LoadSource; meter: RunMeter } & Pick<
+  ExecutionFacts,
+  'fleet' | 'place' | 'decisions'
+>;
 
 /**
  * The last executions of one function, their numbers in one array, so that keeping one costs little and outlives no
@@ -23,6 +38,9 @@ export class ExecutionRing {
   readonly #codes: (ErrorCode | undefined)[] = [];
   readonly #loads: LoadSource[] = [];
   readonly #meters: RunMeter[] = [];
+  readonly #fleets: ExecutionFacts['fleet'][] = [];
+  readonly #places: ExecutionFacts['place'][] = [];
+  readonly #decisions: ExecutionFacts['decisions'][] = [];
   readonly #rows: number;
   #written = 0;
 
@@ -45,17 +63,21 @@ export class ExecutionRing {
     numbers[at + 1] = facts.arrivedMs;
     numbers[at + 2] = facts.admittedMs;
     numbers[at + 3] = facts.placedMs;
-    numbers[at + 4] = facts.responseStartedMs;
-    numbers[at + 5] = facts.endedMs;
-    numbers[at + 6] = facts.releasedMs;
-    numbers[at + 7] = facts.status;
-    numbers[at + 8] = facts.bytesIn;
-    numbers[at + 9] = facts.bytesOut;
+    numbers[at + 4] = facts.startedMs;
+    numbers[at + 5] = facts.responseStartedMs;
+    numbers[at + 6] = facts.endedMs;
+    numbers[at + 7] = facts.releasedMs;
+    numbers[at + 8] = facts.status;
+    numbers[at + 9] = facts.bytesIn;
+    numbers[at + 10] = facts.bytesOut;
     this.#ids[row] = facts.id;
     this.#states[row] = facts.state;
     this.#codes[row] = facts.code;
     this.#loads[row] = facts.load;
     this.#meters[row] = facts.meter;
+    this.#fleets[row] = facts.fleet;
+    this.#places[row] = facts.place;
+    this.#decisions[row] = facts.decisions;
   }
 
   find(id: string): ExecutionFacts | undefined {
@@ -70,6 +92,9 @@ export class ExecutionRing {
       code: this.#codes[row],
       load: this.#loads[row] as LoadSource,
       meter: this.#meters[row] as RunMeter,
+      fleet: this.#fleets[row] as ExecutionFacts['fleet'],
+      place: this.#places[row],
+      decisions: this.#decisions[row],
     };
     const numbers = Object.fromEntries(numberFields.map((field, i) => [field, this.#numbers[row * width + i] as number]));
     return { ...labels, ...(numbers as Numbers) };

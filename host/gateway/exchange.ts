@@ -18,6 +18,10 @@ const drainMs = 2000;
 
 const withoutBody = (method: string | undefined, status: number): boolean => method === 'HEAD' || status === 204 || status === 304;
 
+/** Where an execution ran, and how long it took to find that out. */
+const placeTiming = ({ fleet, place, arrivedMs }: Execution): string =>
+  place ? `place;dur=${Math.round((place.atMs - arrivedMs) * 1000) / 1000}, fleet;desc="on-demand", rung;desc="${place.rung}"` : `fleet;desc="${fleet}"`;
+
 /** Exchanges whose head waits for the end of this turn of the event loop. */
 let unsent: HttpExchange[] = [];
 const sendAll = (): void => {
@@ -235,7 +239,7 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
     if (!execution) return [];
     const startedMs = this.#head ? this.responseStartedMs : performance.now();
     const runUs = Math.round((startedMs - execution.arrivedMs) * 1000);
-    return ['nacelle-execution', execution.id, 'server-timing', `run;dur=${runUs / 1000}, fleet;desc="resident"`];
+    return ['nacelle-execution', execution.id, 'server-timing', `run;dur=${runUs / 1000}, ${placeTiming(execution)}`];
   }
 
   /** Lets a client finish a body that nobody read, for a while, so that it gets to read the response. */

@@ -1,22 +1,22 @@
 import type { OutboundClient } from '../capability/outbound-http.ts';
+import { grantOf } from '../deploy/grant.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import { FunctionExecutor, type ThreadLoad } from '../execution/executor.ts';
 import type { ExecutionIds } from '../execution/id.ts';
 import { describeExecution, type ExecutionRecord } from '../execution/record.ts';
 import { ExecutionRing } from '../execution/ring.ts';
+import type { IsolateDirectory } from '../fleet/directory.ts';
+import { IsolateRunner } from '../fleet/isolate-runner.ts';
 import { createPoolRunner } from '../instance/pool-runner.ts';
 import { ExecutionLog } from '../telemetry/execution-log.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
-import type { Grant } from '../wasi/context.ts';
 import type { ModuleLoader } from './module-loader.ts';
-
-/** Largest scratch directory of an execution, all its files together. */
-const scratchBytesMax = 64 * 1024 * 1024;
 
 export type FunctionsOptions = {
   ids: ExecutionIds;
   loader: ModuleLoader;
+  isolates: IsolateDirectory;
   outbound: OutboundClient;
   load: ThreadLoad;
   pushLog: (record: LogRecord) => void;
@@ -24,14 +24,6 @@ export type FunctionsOptions = {
 };
 
 type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing };
-
-const grantOf = ({ env, config, outboundHosts, scratch }: DeployedVersion): Grant => ({
-  env,
-  config: new Map(config),
-  outboundHosts,
-  scratch,
-  scratchBytesMax,
-});
 
 /**
  * The versions that one thread runs. A version begins with the first route table that has it and ends, after its last
@@ -53,6 +45,7 @@ export class Functions {
 
   /** Makes executors for the versions of a table; to be called before requests are routed by it. */
   begin(table: RouteTable): FunctionExecutor[] {
+    for (const version of table.functions) this.#move(version);
     const fresh = table.functions.filter(({ key }) => !this.#served.has(key));
     for (const version of fresh) this.#served.set(version.key, this.#serve(version));
     return fresh.map(({ key }) => this.#served.get(key)?.executor as FunctionExecutor);
@@ -69,6 +62,14 @@ export class Functions {
       served.executor.retire();
     }
     for (const name of this.#rings.keys()) if (!names.has(name)) this.#rings.delete(name);
+  }
+
+  /** Another fleet takes over once it is ready; until then the function stays where it is. */
+  #move(version: DeployedVersion): void {
+    const served = this.#served.get(version.key);
+    if (!served || served.version.fleet === version.fleet) return;
+    served.version = version;
+    served.executor.move(version.fleet).catch(() => undefined);
   }
 
   find(id: string): ExecutionRecord | undefined {
@@ -115,13 +116,14 @@ export class Functions {
   }
 
   #makeExecutor(version: DeployedVersion, ring: ExecutionRing): FunctionExecutor {
-    const { ids, loader, outbound, load: thread, pushLog, onEnd } = this.#options;
-    const { tenant, function: name, limits, instance: mode } = version;
-    const load = async () => {
+    const { ids, loader, isolates, outbound, load: thread, pushLog, onEnd } = this.#options;
+    const { tenant, function: name, limits, instance: mode, fleet } = version;
+    const load = async (fleet: DeployedVersion['fleet']) => {
+      if (fleet === 'on-demand') return { runner: new IsolateRunner(isolates, version.key), load: 'thread' as const };
       const { artifact, load: from } = await loader.load(version.digest);
       return { runner: createPoolRunner({ function: name, artifact, grant: grantOf(version), limits, mode }), load: from };
     };
     const openLog = (execution: string) => new ExecutionLog({ execution, tenant, function: name, version: version.version }, pushLog);
-    return new FunctionExecutor({ function: name, version: version.version, limits, ids, ring, outbound, thread, load, openLog, onEnd });
+    return new FunctionExecutor({ function: name, version: version.version, limits, fleet, ids, ring, outbound, thread, load, openLog, onEnd });
   }
 }

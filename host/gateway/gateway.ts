@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { FromGateway, GatewayNumbers, GatewaySettings, ToGateway } from './protocol.ts';
@@ -13,6 +14,8 @@ const pingMs = 2000;
 export type GatewayEvents = {
   artifacts: Artifacts;
   onLogs: (records: LogRecord[], dropped: number) => void;
+  /** What it says of isolates. */
+  onFleet: (message: FleetFromGateway) => void;
   /** The thread is gone without having been asked to. */
   onDeath: (reason: string) => void;
 };
@@ -113,6 +116,8 @@ export class Gateway {
     return Promise.race([promise, this.#gone.promise]);
   }
 
+  readonly postFleet: PostToGateway = (message, transfer = []) => this.#worker.postMessage(message, transfer);
+
   #post(message: ToGateway): void {
     this.#worker.postMessage(message);
   }
@@ -169,7 +174,7 @@ export class Gateway {
         this.#stopped.waiting.resolve();
         break;
       default:
-        message satisfies never;
+        this.#events.onFleet(message);
     }
   };
 

@@ -3,6 +3,7 @@ import type { Address } from '../config/address.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import type { Artifacts } from './artifacts.ts';
@@ -16,8 +17,16 @@ export type GatewaysOptions = {
   threads: number;
   settings: Omit<GatewaySettings, 'id' | 'host' | 'reusePort' | 'executionsMax'>;
   artifacts: Artifacts;
+  fleet: FleetLink;
   onLogs: (records: LogRecord[], dropped: number) => void;
   log: Pick<NodeLog, 'error'>;
+};
+
+/** Who drives isolates, and must know of gateway threads. */
+export type FleetLink = {
+  join(gateway: number, post: PostToGateway): void;
+  leave(gateway: number): void;
+  take(gateway: number, message: FleetFromGateway): void;
 };
 
 /** Suspended stacks that one process bears, with room to spare: it aborts near 14,000. */
@@ -103,17 +112,20 @@ export class Gateways {
   }
 
   #spawn(id: number, waitedMs: number): Gateway {
-    const { http, settings, artifacts, onLogs } = this.#options;
+    const { http, settings, artifacts, fleet, onLogs } = this.#options;
     const startedMs = performance.now();
     const onDeath = (reason: string): void => {
       this.#live.delete(id);
+      fleet.leave(id);
       if (this.#stopping) return;
       this.#options.log.error({ gateway: id, reason }, 'a gateway thread died');
       const waitMs = performance.now() - startedMs > healthyMs ? restartMs.min : Math.min(Math.max(waitedMs * 2, restartMs.min), restartMs.max);
       setTimeout(() => void this.#restart(id, waitMs), waitMs).unref();
     };
     const whole = { ...settings, id, host: http.host, reusePort: this.#threads > 1, executionsMax: Math.floor(executionsMax / this.#threads) };
-    return new Gateway(whole, { artifacts, onLogs, onDeath });
+    const gateway = new Gateway(whole, { artifacts, onLogs, onDeath, onFleet: (message) => fleet.take(id, message) });
+    fleet.join(id, gateway.postFleet);
+    return gateway;
   }
 
   async #restart(id: number, waitedMs: number): Promise<void> {

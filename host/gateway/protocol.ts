@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { FleetFromGateway, FleetToGateway } from '../fleet/protocol.ts';
 import type { CompiledArtifact } from '../instance/pool-runner.ts';
 import type { MetricSnapshot } from '../telemetry/instruments.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
@@ -23,10 +24,13 @@ export type GatewaySettings = {
   logLimits: LogLimits;
   /** Ports of this machine that guests reach only if their grant names them. */
   reservedPorts: number[];
+  /** Idle instances in isolates, by holding. */
+  cells: SharedArrayBuffer;
 };
 
 /** From the supervisor to a gateway thread. */
 export type ToGateway =
+  | FleetToGateway
   /** Route by this table from now on; answered by `routing`. */
   | { kind: 'routes'; table: RouteTable }
   /** Port 0: any free one. Answered by `listening` or `not-listening`. */
@@ -50,6 +54,7 @@ export type GatewayNumbers = { inFlight: number; queued: number; instances: numb
 
 /** From a gateway thread to the supervisor. */
 export type FromGateway =
+  | FleetFromGateway
   | { kind: 'routing'; version: number }
   /** The modules of the last table are in the thread, as far as they could be loaded. */
   | { kind: 'loaded' }

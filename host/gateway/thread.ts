@@ -8,6 +8,7 @@ import type { RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import type { FunctionExecutor, ThreadLoad } from '../execution/executor.ts';
 import { ExecutionIds } from '../execution/id.ts';
+import { IsolateDirectory } from '../fleet/directory.ts';
 import { LogBatch } from '../telemetry/log-batch.ts';
 import { Metrics, statusClass } from '../telemetry/metrics.ts';
 import { createGatewayApp, type GatewayApp } from './app.ts';
@@ -54,7 +55,10 @@ const countExecution = (execution: Execution): void => {
   if (execution.bytesOut > 0) metrics.bodyBytes.add('out', execution.bytesOut);
 };
 
+const isolates = new IsolateDirectory(settings.cells, post);
+
 const functions = new Functions({
+  isolates,
   ids: new ExecutionIds(settings.id),
   loader,
   outbound,
@@ -146,7 +150,7 @@ const take = (message: ToGateway): void => {
       void stop(message.graceMs);
       break;
     default:
-      message satisfies never;
+      isolates.take(message);
   }
 };
 

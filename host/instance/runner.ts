@@ -19,7 +19,7 @@ export type ResponseState = 'unset' | 'failed' | 'open' | 'aborted' | 'finished'
 /** `kept`: the instance waits for the next run. `startedMs`: `performance.now()` of this thread when the guest began, if it did. */
 export type RunEnd = { failure: RunFailure | undefined; response: ResponseState; meter: RunMeter; kept: boolean; startedMs?: number | undefined };
 
-/** Why something happened to an execution: a choice, what it was made from, and what was not chosen. `atMs` is milliseconds since 1970. */
+/** Why something happened to an execution: a choice, what it was made from, and what was not chosen. `atMs`: `performance.now()`. */
 export type RunDecision = {
   atMs: number;
   kind: string;

@@ -63,7 +63,7 @@ export type FromIsolate =
   | { kind: 'not-held'; cell: number; message: string }
   /** What happened since the last one, at most some milliseconds ago. Nothing is in it twice. */
   | { kind: 'activity'; cells: CellActivity[]; placed: PlacedEnd[] }
-  /** `instances` are idle now and published in the cell; `failed` could not be made. */
+  /** `instances` are idle now, and published in the cell after this; `failed` could not be made. */
   | { kind: 'prepared'; cell: number; instances: number; failed: number }
   | { kind: 'pong' }
   | { kind: 'drained' };

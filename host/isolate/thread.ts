@@ -101,11 +101,10 @@ const prepare = async (cell: number, instances: number): Promise<void> => {
   let made = 0;
   for (let i = 0; i < instances && held && !held.released; i++) {
     if (!(await held.runner.prepare(unheard))) break;
-    cells.give(cell);
     made++;
   }
-  activity.tell();
   post({ kind: 'prepared', cell, instances: made, failed: instances - made });
+  for (let i = 0; i < made; i++) cells.give(cell);
 };
 
 const assign = (name: string): void => {

@@ -1,16 +1,17 @@
 import { createControlApp } from '../../host/control/app.ts';
-import type { ControlDeps, InvokeTarget } from '../../host/control/deps.ts';
+import type { ControlDeps, InvokeTarget, NodeInfo } from '../../host/control/deps.ts';
 import type { DeploymentOptions } from '../../host/deploy/deployments.ts';
 import { parseScope, type Scope } from '../../host/deploy/scope.ts';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
 import { LogHub } from '../../host/telemetry/log-hub.ts';
 import { type Fixture, openFixture } from '../deploy/fixture.ts';
 
-export const nodeInfo = {
-  isolates: [] as [],
-  pools: [] as [],
-  subPools: [] as [],
-  queues: [] as [],
+export const nodeInfo: NodeInfo = {
+  isolates: [],
+  pools: [],
+  subPools: [],
+  queues: [],
+  rungs: { taken: 0, 1: 0, 2: 0, 3: 0, 4: 0, rejected: 0, lost: 0 },
   fleets: { resident: [], onDemand: [] },
   gateways: [{ id: 0, inFlight: 0, instances: 0 }],
   cache: { entries: 0, bytes: 0, hits: 0, misses: 0, evicted: 0, expired: 0 },

@@ -65,6 +65,12 @@ const serve = async (guest: Guest, bodyMib = 1): Promise<{ port: number; ring: E
     outboundHosts: [],
     scratch: false,
     idleMs: 1,
+    trust: 'shared' as const,
+    fleet: 'resident' as const,
+    fleetWanted: 'auto' as const,
+    prewarm: 0,
+    whenExhausted: 'overflow' as const,
+    deferMaxMs: 0,
   };
   const app = createGatewayApp(
     { version: 1, functions: [version], routes: [{ host: null, path: '/fn/*', stripPrefix: '/fn', targets: [{ key: 'k', weight: 100 }], suspended: false }] },

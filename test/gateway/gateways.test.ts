@@ -7,6 +7,7 @@ import { Problem } from '../../host/base/errors.ts';
 import type { DeployedVersion, RouteTable } from '../../host/deploy/route-table.ts';
 import type { Artifacts } from '../../host/gateway/artifacts.ts';
 import { Gateways } from '../../host/gateway/gateways.ts';
+import { allocateHoldings } from '../../host/isolate/holdings.ts';
 import { prepare } from '../../host/module/prepare.ts';
 import { until } from '../system/node.ts';
 
@@ -42,6 +43,12 @@ const version = (name: string, digest: string): DeployedVersion => ({
   outboundHosts: [],
   scratch: false,
   idleMs: 1000,
+  trust: 'shared',
+  fleet: 'resident',
+  fleetWanted: 'auto',
+  prewarm: 0,
+  whenExhausted: 'overflow',
+  deferMaxMs: 0,
 });
 
 const tableOf = (number: number, names: Record<string, string>): RouteTable => ({
@@ -61,7 +68,8 @@ const open = async (threads: number): Promise<{ gateways: Gateways; port: number
   const gateways = new Gateways({
     http: { host: '127.0.0.1', port: 0 },
     threads,
-    settings: { timeMsMax: 10_000, moduleIdleMs: 60_000, logLimits: { linesMax: 100, bytesMax: 100_000 }, reservedPorts: [] },
+    settings: { timeMsMax: 10_000, moduleIdleMs: 60_000, logLimits: { linesMax: 100, bytesMax: 100_000 }, reservedPorts: [], cells: allocateHoldings() },
+    fleet: { join: () => undefined, leave: () => undefined, take: () => undefined },
     artifacts,
     onLogs: () => undefined,
     log: { error: (entry: unknown) => deaths.push(entry) } as never,

@@ -136,7 +136,7 @@ test('isolate: prepares instances before anybody asks, and drops those that the 
   await kit.hold('hello', 1);
   kit.isolate.prepare(1, 3);
   assert.equal(await kit.next('prepared'), { kind: 'prepared', cell: 1, instances: 3, failed: 0 });
-  assert.is(kit.cells.idle(1), 3);
+  while (kit.cells.idle(1) < 3) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.ok(kit.cells.take(1));
   kit.isolate.drop(1);
   assert.is((await send(kit, 1)).answer.status, 200);

@@ -19,6 +19,7 @@ export const LAYERS = [
   'event',
   'object',
   'deploy',
+  'fleet',
   'gateway',
   'control',
   'node.ts',
