@@ -22,8 +22,11 @@ const IMPORTS = [
 export function functionWorld(version = VERSION, extra = ''): string {
   const imports = IMPORTS.map((name) => `import ${name}@${version};`);
   const drafts = 'import wasi:config/store@0.2.0-rc.1; import wasi:logging/logging@0.1.0-draft;';
-  const world = `${imports.join(' ')} ${drafts} ${extra} export wasi:http/incoming-handler@${version};`;
-  return worldSource(version, world, [draft('config'), draft('logging')]);
+  const buckets = ['draft', 'draft2']
+    .flatMap((version) => ['store', 'atomics', 'batch'].map((name) => `import wasi:keyvalue/${name}@0.2.0-${version};`))
+    .join(' ');
+  const world = `${imports.join(' ')} ${drafts} ${buckets} ${extra} export wasi:http/incoming-handler@${version};`;
+  return worldSource(version, world, [draft('config'), draft('logging'), draft('keyvalue'), draft('keyvalue-draft')]);
 }
 
 /** A component of a core module that imports and exports what `wit` names. */

@@ -24,7 +24,7 @@
 export type HostFunction<C> = (context: C, ...parameters: never[]) => unknown;
 
 export type HostInterface<C> = {
-  /** Without version: `wasi:io/streams`. */
+  /** Without version: `wasi:io/streams`. With it only where one version differs from the others: `wasi:keyvalue/store@0.2.0-draft`. */
   name: string;
   functions: Readonly<Record<string, HostFunction<C>>>;
   /** Names of the functions that may return a promise: the guest is suspended until it settles. */
@@ -32,3 +32,8 @@ export type HostInterface<C> = {
   /** Called with an object when the guest drops its owned handle, or when the execution ends while the guest still held it. Must not throw. */
   drop?: Readonly<Record<string, (context: C, object: never) => void>>;
 };
+
+const withoutVersion = (name: string): string => name.replace(/@.*$/s, '');
+
+/** The name under which the host has an interface: that of this very version if it has one, else without version. */
+export const hostNameOf = (name: string, names: { has(name: string): boolean }): string => (names.has(name) ? name : withoutVersion(name));

@@ -8,7 +8,7 @@ import { type Signature, TypeTable } from './abi/signature.ts';
 import { AbiError } from './abi/trap.ts';
 import { type Callee, callLifted, liftParams, lowerResult, promising } from './call.ts';
 import type { Guard } from './guard.ts';
-import type { HostFunction, HostInterface } from './host.ts';
+import { type HostFunction, type HostInterface, hostNameOf } from './host.ts';
 import type { CanonicalOptions, CoreRef, FuncRef, Lift, Lower, Plan, Step } from './plan.ts';
 
 /** Module name under which rewritten core modules import the meter, and prefix of what they export for the host. */
@@ -32,8 +32,6 @@ export type Linked = {
 
 type HostLower = { implementation: HostFunction<unknown>; suspending: boolean };
 
-const withoutVersion = (name: string): string => name.replace(/@.*$/, '');
-
 export class Linker<C> {
   readonly plan: Plan;
   readonly lowers: { lower: Lower; signature: Signature; host: HostLower | null }[];
@@ -41,7 +39,7 @@ export class Linker<C> {
   readonly modules: { module: WebAssembly.Module; meterImports: string[]; memoryImports: [module: string, name: string][] }[];
   private readonly interfaces: ReadonlyMap<string, HostInterface<C>>;
 
-  /** `modules` are the rewritten core modules in the order of `plan.modules`; `interfaces` by name without version. */
+  /** `modules` are the rewritten core modules in the order of `plan.modules`; `interfaces` by their names. */
   constructor(plan: Plan, modules: readonly WebAssembly.Module[], interfaces: ReadonlyMap<string, HostInterface<C>>) {
     this.plan = plan;
     this.interfaces = interfaces;
@@ -53,7 +51,7 @@ export class Linker<C> {
 
   private hostLower(func: FuncRef): HostLower | null {
     if (func.from === 'lift') return null;
-    const provider = this.interfaces.get(withoutVersion(func.interface));
+    const provider = this.interfaces.get(hostNameOf(func.interface, this.interfaces));
     const implementation = provider && Object.hasOwn(provider.functions, func.name) ? provider.functions[func.name] : undefined;
     if (!implementation) throw new AbiError(`the host does not provide ${func.interface} ${func.name}`);
     return { implementation: implementation as HostFunction<unknown>, suspending: provider?.suspending?.includes(func.name) ?? false };
@@ -63,7 +61,7 @@ export class Linker<C> {
   dropOf(resource: number): ((context: C, object: unknown) => void) | undefined {
     const definition = this.plan.resources[resource];
     if (definition?.from !== 'host') return undefined;
-    const drops = this.interfaces.get(withoutVersion(definition.interface))?.drop;
+    const drops = this.interfaces.get(hostNameOf(definition.interface, this.interfaces))?.drop;
     return drops && Object.hasOwn(drops, definition.name) ? (drops[definition.name] as (context: C, object: unknown) => void) : undefined;
   }
 

@@ -1,12 +1,13 @@
 import { Problem } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
+import { hostNameOf } from '../component/host.ts';
 import type { FuncType, ImportedFunction, Plan } from '../component/plan.ts';
 import type { HostSignatures } from '../component/wit/signatures.ts';
-import { isCompatible, shown, versionOf, withoutVersion } from './interface-name.ts';
+import { isCompatible, shown, versionOf } from './interface-name.ts';
 import { TypeMatch } from './match-types.ts';
 import { hostText, planText } from './type-text.ts';
 
-/** Names of the functions that the host implements, by interface name without version. */
+/** Names of the functions that the host implements, by the host's name of the interface. */
 export type Implemented = ReadonlyMap<string, readonly string[]>;
 
 const PROBLEMS_MAX = 20;
@@ -37,7 +38,7 @@ class ImportCheck {
 
   interface({ interface: name, functions }: Plan['imports'][number]): void {
     if (functions.length === 0) return;
-    const bare = withoutVersion(name);
+    const bare = hostNameOf(name, this.host.interfaces);
     const known = this.host.interfaces.get(bare);
     const implemented = this.implemented.get(bare);
     if (name === '') {

@@ -1,6 +1,6 @@
+import { hostNameOf } from '../component/host.ts';
 import type { FuncType, Plan, TypeDef, TypeRef } from '../component/plan.ts';
 import type { HostSignatures } from '../component/wit/signatures.ts';
-import { withoutVersion } from './interface-name.ts';
 
 /**
  * Compares the types of a plan with the host's: equal if their structure and names are, and if resources have the same
@@ -15,7 +15,7 @@ export class TypeMatch {
   constructor(plan: Plan, host: HostSignatures) {
     this.host = host;
     this.resources = plan.resources.map((resource) =>
-      resource.from === 'host' ? host.resources.indexOf(`${withoutVersion(resource.interface)}#${resource.name}`) : -1,
+      resource.from === 'host' ? host.resources.indexOf(`${hostNameOf(resource.interface, host.interfaces)}#${resource.name}`) : -1,
     );
     for (const type of plan.types) this.types.push(this.find(type));
   }

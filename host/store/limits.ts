@@ -1,7 +1,7 @@
 import { Problem } from '../base/errors.ts';
 import type { Write } from './table.ts';
 
-export const keyBytesMax = 1024;
+export const keyBytesMax = 1280;
 export const valueBytesMax = 1024 * 1024;
 export const writesMax = 512;
 export const commitBytesMax = 16 * 1024 * 1024;

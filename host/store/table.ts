@@ -2,7 +2,7 @@
  * Port: versioned records in key order, changed by optimistic commits of several keys.
  * Adapters: memory/table.ts, lmdb/table.ts. What is promised here is proved by test/contract/table.ts.
  *
- * Keys are non-empty, well-formed strings of at most 1024 bytes of UTF-8, ordered by these bytes. Values are JSON or bytes,
+ * Keys are non-empty, well-formed strings of at most 1280 bytes of UTF-8, ordered by these bytes. Values are JSON or bytes,
  * at most 1 MiB encoded; what is read is a copy. A commit has at most 512 writes, each of another key, and at most 16 MiB.
  * Wrong arguments throw `Problem('request-invalid')`.
  */

@@ -1,4 +1,5 @@
 import type { ByteSink, ByteSource } from '../base/stream.ts';
+import type { KeyValue } from './keyvalue-port.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'critical';
 
@@ -65,6 +66,8 @@ export type Grant = {
   scratch: boolean;
   /** Largest size of the scratch directory, all files together, in bytes. */
   scratchBytesMax: number;
+  /** Buckets by the names under which the guest opens them; none if not given. */
+  keyvalue?: ReadonlyMap<string, string>;
 };
 
 /** What belongs to the execution that an instance runs now. */
@@ -72,6 +75,8 @@ export type ExecutionPorts = {
   id: string;
   log: ExecutionLog;
   outbound: OutboundHttp;
+  /** Where buckets are, if any are in reach of this thread. */
+  keyvalue?: KeyValue | undefined;
   /** Counted by interface name, for metering. */
   countHostCall?(name: string): void;
 };

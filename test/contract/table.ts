@@ -312,8 +312,8 @@ function limits(check: Check): void {
   check('commit: refuses keys, values and revisions that are none', async (table) => {
     const refused: Write[] = [
       { key: '', put: 1 },
-      { key: 'k'.repeat(1025), put: 1 },
-      { key: 'ü'.repeat(513), put: 1 },
+      { key: 'k'.repeat(1281), put: 1 },
+      { key: 'ü'.repeat(641), put: 1 },
       { key: '\ud800', put: 1 },
       { key: 'a', put: undefined as unknown as Value },
       { key: 'a', put: new Uint8Array(1024 * 1024 + 1) },
@@ -343,21 +343,21 @@ function limits(check: Check): void {
   });
 
   check('commit: takes the longest key, the largest value and the most writes', async (table) => {
-    const key = 'k'.repeat(1024);
+    const key = 'k'.repeat(1280);
     await table.commit([{ key, put: new Uint8Array(1024 * 1024).fill(3) }]);
     assert.is((await table.get<Uint8Array>(key))?.value.length, 1024 * 1024);
     assert.is((await table.get<Uint8Array>(key))?.value[1024 * 1024 - 1], 3);
     const { revision } = await table.commit(
-      Array.from({ length: 512 }, (_, index) => ({ key: `${index}`.padStart(1024, '0'), put: index, expectRevision: 0 })),
+      Array.from({ length: 512 }, (_, index) => ({ key: `${index}`.padStart(1280, '0'), put: index, expectRevision: 0 })),
     );
-    assert.is((await table.get(`${511}`.padStart(1024, '0')))?.revision, revision);
+    assert.is((await table.get(`${511}`.padStart(1280, '0')))?.revision, revision);
     await rejects(
       table.commit(
-        Array.from({ length: 512 }, (_, index) => ({ key: `${index}`.padStart(1024, '0'), put: 'x', expectRevision: index === 300 ? 5 : revision })),
+        Array.from({ length: 512 }, (_, index) => ({ key: `${index}`.padStart(1280, '0'), put: 'x', expectRevision: index === 300 ? 5 : revision })),
       ),
       'conflict',
     );
-    assert.is((await table.get(`${0}`.padStart(1024, '0')))?.value, 0);
+    assert.is((await table.get(`${0}`.padStart(1280, '0')))?.value, 0);
   });
 
   check(

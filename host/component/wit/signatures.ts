@@ -1,4 +1,5 @@
 import { Interner } from '../elaborate/interner.ts';
+import { hostNameOf } from '../host.ts';
 import type { FuncType, Primitive, TypeDef, TypeRef } from '../plan.ts';
 import { parseWit } from './parse.ts';
 import type { WitDefinition, WitFunc, WitInterface, WitType } from './syntax.ts';
@@ -7,7 +8,10 @@ type Named = { type: TypeRef } | { resource: number };
 
 const primitives: ReadonlySet<string> = new Set<Primitive>(['bool', 'u8', 's8', 'u16', 's16', 'u32', 's32', 'u64', 's64', 'f32', 'f64', 'char', 'string']);
 
-/** What the host's interfaces look like: functions by interface name without version, over types of their own table. */
+/**
+ * What the host's interfaces look like: functions by interface name, over types of their own table. Names have no version,
+ * but for the earlier ones of an interface that is described in several.
+ */
 export class HostSignatures {
   readonly interfaces = new Map<string, ReadonlyMap<string, FuncType>>();
   /** The version in which each interface is described; '' if it has none. */
@@ -19,14 +23,23 @@ export class HostSignatures {
   private readonly named = new Map<string, Named>();
   private readonly open = new Set<string>();
 
-  /** `texts` are WIT files that need no others; of an interface that stands in several, the last is taken. */
+  /** `texts` are WIT files that need no others; of an interface that stands in several versions, the last one gets the bare name. */
   constructor(texts: readonly string[]) {
-    for (const text of texts) for (const found of parseWit(text)) this.parsed.set(found.name, found);
+    for (const text of texts) for (const found of parseWit(text)) this.add(found);
     for (const found of this.parsed.values()) {
       const functions = [...found.functions].map(([name, func]): [string, FuncType] => [name, this.func(found, func)]);
       this.interfaces.set(found.name, new Map(functions));
       this.versions.set(found.name, found.version);
     }
+  }
+
+  private add(found: WitInterface): void {
+    const earlier = this.parsed.get(found.name);
+    if (earlier && earlier.version !== found.version) {
+      const name = `${earlier.name}@${earlier.version}`;
+      this.parsed.set(name, { ...earlier, name });
+    }
+    this.parsed.set(found.name, found);
   }
 
   get types(): readonly TypeDef[] {
@@ -90,7 +103,7 @@ export class HostSignatures {
     switch (definition.kind) {
       case 'use': {
         const path = `${definition.from.package ?? from.package}/${definition.from.interface}`;
-        const target = this.parsed.get(path);
+        const target = this.parsed.get(hostNameOf(`${path}@${from.version}`, this.parsed));
         if (!target) throw new Error(`the WIT interface ${path}, which ${from.name} uses, is not there`);
         return this.lookUp(target, definition.name);
       }

@@ -1,5 +1,6 @@
 import type { HostInterface } from '../../component/host.ts';
 import type { GuestRequest, ResponseSink, WasiContext } from '../context.ts';
+import { BucketHandle } from './bucket.ts';
 import { environment, exit, terminals } from './cli.ts';
 import { monotonicClock, timezone, wallClock } from './clocks.ts';
 import { configInterfaces } from './config.ts';
@@ -10,6 +11,7 @@ import { IncomingRequest } from './incoming-message.ts';
 import { ioError } from './io-error.ts';
 import { ioPoll } from './io-poll.ts';
 import { ioStreams } from './io-streams.ts';
+import { keyvalueInterfaces } from './keyvalue.ts';
 import { logging } from './logging.ts';
 import { outgoingHandler } from './outgoing-handler.ts';
 import { insecure, insecureSeed, random } from './random.ts';
@@ -21,7 +23,7 @@ import { EmptyStream, LogStream, stderr, stdin, stdout } from './stdio.ts';
 export type { Settlement } from './response-outparam.ts';
 export type { IncomingRequest, ResponseOutparam };
 
-/** All interfaces of WASI 0.2.0–0.2.x for HTTP components, by name without version. */
+/** All interfaces of WASI 0.2.0–0.2.x for HTTP components, by their names. */
 export const hostInterfaces: ReadonlyMap<string, HostInterface<WasiContext>> = new Map(
   [
     ioError,
@@ -46,6 +48,7 @@ export const hostInterfaces: ReadonlyMap<string, HostInterface<WasiContext>> = n
     ...sockets,
     ...configInterfaces,
     logging,
+    ...keyvalueInterfaces,
   ].map((table) => [table.name, table]),
 );
 
@@ -78,6 +81,7 @@ export function settle(outparam: ResponseOutparam): Settlement {
  * not, the instance must be made anew for each execution.
  */
 export function survivesReset(object: unknown): boolean {
+  if (object instanceof BucketHandle) return true;
   if (object instanceof LogStream || object instanceof EmptyStream) return object.children === 0;
   return object instanceof Descriptor && object.isRoot;
 }

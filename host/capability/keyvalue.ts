@@ -1,0 +1,67 @@
+import type { TableReader } from '../store/store.ts';
+import type { Entry, Page } from '../store/table.ts';
+import type { Bucket, Change, KeyPage, KeyValue } from '../wasi/keyvalue-port.ts';
+import { entryPrefix } from './keyvalue-keys.ts';
+import { checkChange, checkKey } from './keyvalue-limits.ts';
+
+/** Keys of one page. */
+const pageKeys = 500;
+
+/** Hands a change to the one writer of the node: `KeyValueWriter.change`, or a message to the thread that has it. */
+export type CommitChange = (bucket: string, change: Change) => Promise<bigint | undefined>;
+
+/** A thread's view of the Table; its reads must answer at once. */
+type Reader = Pick<TableReader, 'get' | 'scan' | 'refresh'>;
+
+const atOnce = <T>(answer: T | Promise<T>): T => {
+  if (answer instanceof Promise) throw new TypeError('the table must answer reads at once');
+  return answer;
+};
+
+class TableBucket implements Bucket {
+  private readonly reader: Reader;
+  private readonly commit: CommitChange;
+  private readonly id: string;
+  private readonly prefix: string;
+
+  constructor(reader: Reader, commit: CommitChange, id: string) {
+    this.reader = reader;
+    this.commit = commit;
+    this.id = id;
+    this.prefix = entryPrefix(id);
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.entry(key)?.value;
+  }
+
+  revision(key: string): number {
+    return this.entry(key)?.revision ?? 0;
+  }
+
+  list(after: string | undefined): KeyPage {
+    if (after !== undefined) checkKey(after);
+    const { prefix } = this;
+    const cursor = after === undefined ? {} : { cursor: prefix + after };
+    const { entries, next } = atOnce<Page>(this.reader.scan({ prefix, limit: pageKeys, ...cursor }));
+    return { keys: entries.map(({ key }) => key.slice(prefix.length)), next: next?.slice(prefix.length) };
+  }
+
+  async change(change: Change): Promise<bigint | undefined> {
+    checkChange(change);
+    const sum = await this.commit(this.id, change);
+    this.reader.refresh();
+    return sum;
+  }
+
+  private entry(key: string): Entry<Uint8Array> | undefined {
+    checkKey(key);
+    return atOnce(this.reader.get<Uint8Array>(this.prefix + key));
+  }
+}
+
+/** The buckets of all tenants, for one thread: reads go to its own view of the Table, changes to the writer. */
+export const createKeyValue = (reader: Reader, commit: CommitChange): KeyValue => ({
+  open: (bucket) => new TableBucket(reader, commit, bucket),
+  refresh: () => reader.refresh(),
+});

@@ -1,0 +1,32 @@
+/**
+ * Port: buckets of values by key, as the host interfaces see them. Reads answer at once, from a snapshot of this thread;
+ * what must wait returns a promise. Everything throws or rejects with a `Problem`, whose message a guest may read.
+ */
+
+/** A change of one bucket, made as a whole or not at all. */
+export type Change =
+  /** Sets each key to its value, or deletes it where there is none. Each key at most once. */
+  | { kind: 'put'; entries: [key: string, value: Uint8Array | undefined][] }
+  /** Adds to a number in decimal text. `unsigned`: of 64 bits without sign, else with. */
+  | { kind: 'increment'; key: string; delta: bigint; unsigned: boolean }
+  /** Sets the value if the key is still at `revision` (0: not there). @throws Problem `conflict` */
+  | { kind: 'swap'; key: string; revision: number; value: Uint8Array };
+
+export type KeyPage = { keys: string[]; next: string | undefined };
+
+export type Bucket = {
+  get(key: string): Uint8Array | undefined;
+  /** 0 if the key is not there. */
+  revision(key: string): number;
+  /** Keys after `after`, in the order of their bytes. */
+  list(after: string | undefined): KeyPage;
+  /** Resolves, with the sum of an `increment`, when this thread sees the change and a killed process does not lose it. */
+  change(change: Change): Promise<bigint | undefined>;
+};
+
+export type KeyValue = {
+  /** @param bucket as a grant names it */
+  open(bucket: string): Bucket;
+  /** From now on reads see what was committed before this call, by whatever thread. */
+  refresh(): void;
+};
