@@ -50,6 +50,7 @@ function readFile({ flags, env, directory }: ConfigSources): { path: string; val
 function typed(setting: Setting, text: string): unknown {
   if (setting.type === 'integer' && /^-?\d+$/.test(text)) return Number(text);
   if (setting.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  if (setting.type === 'json') return parseJsonc(text).value ?? text;
   return text;
 }
 
@@ -101,9 +102,32 @@ function issueProblems({ raw, origins }: Draft, { code, path, message, keys }: I
   return [`cannot set ${key || 'the configuration'}: ${message}, got ${JSON.stringify(value)}${origin ? ` (${origin})` : ''}`];
 }
 
-function crossProblems({ http, control }: NodeConfig): string[] {
+function isolateProblems({ max, idleMs, instanceIdleMs, whenFull, queueMs, configurations }: NodeConfig['isolates']): string[] {
+  const floors = configurations.reduce((sum, { floor }) => sum + floor, 0);
+  const names = configurations.map(({ name }) => name);
+  const each = configurations.flatMap(({ name, floor, ceiling }) => [
+    ...(floor > ceiling ? [`cannot set floor of isolates.configurations "${name}": at most its ceiling ${ceiling}, got ${floor}`] : []),
+    ...(ceiling > max ? [`cannot set ceiling of isolates.configurations "${name}": at most isolates.max ${max}, got ${ceiling}`] : []),
+  ]);
+  return [
+    ...each,
+    ...(floors > max ? [`cannot set isolates.configurations: the floors together are at most isolates.max ${max}, got ${floors}`] : []),
+    ...(new Set(names).size < names.length ? [`cannot set isolates.configurations: names must differ, got ${names.join(', ')}`] : []),
+    ...(instanceIdleMs > idleMs ? [`cannot set isolates.instanceIdleMs: at most isolates.idleMs ${idleMs}, got ${instanceIdleMs}`] : []),
+    ...(whenFull === 'queue' && queueMs === 0 ? ['cannot set isolates.queueMs: must be above 0 when isolates.whenFull is "queue", got 0'] : []),
+  ];
+}
+
+function crossProblems({ http, control, isolates, fleets, deferral }: NodeConfig): string[] {
   const same = http.port !== 0 && formatAddress(http) === formatAddress(control);
-  return same ? [`cannot set control: must be another address than http, got ${formatAddress(control)} for both`] : [];
+  const { residentAbove, onDemandBelow } = fleets;
+  const { periodMs, bucketMs } = deferral;
+  return [
+    ...(same ? [`cannot set control: must be another address than http, got ${formatAddress(control)} for both`] : []),
+    ...isolateProblems(isolates),
+    ...(residentAbove > onDemandBelow ? [] : [`cannot set fleets.residentAbove: must be above fleets.onDemandBelow ${onDemandBelow}, got ${residentAbove}`]),
+    ...(periodMs % bucketMs === 0 ? [] : [`cannot set deferral.bucketMs: must divide deferral.periodMs ${periodMs}, got ${bucketMs}`]),
+  ];
 }
 
 /**

@@ -26,10 +26,10 @@ const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(sh
 
 const isolateConfiguration = section({
   name: z.string({ error: 'must be a name' }).regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'must be 1 to 63 lower-case letters, digits and "-"' }),
-  memoryMib: whole(1, 65_536, 128, 'Memory of all instances in the isolate, in MiB.'),
+  memoryMib: whole(1, 65_536, 512, 'Memory of all instances in the isolate, in MiB.'),
   bindings: z.enum(['0.2'], { error: 'must be "0.2"' }).default('0.2').describe('Host interfaces that are loaded.'),
   floor: whole(0, 4096, 2, 'Isolates that stand by for any tenant at least.'),
-  ceiling: whole(0, 4096, 8, 'Isolates that stand by for any tenant at most.'),
+  ceiling: whole(1, 4096, 8, 'Isolates that stand by for any tenant at most.'),
 });
 
 const path = z.string({ error: 'must be a path' }).min(1, { error: 'must be a path' });
@@ -55,9 +55,9 @@ export const configSchema = section({
   }).prefault({}),
   isolates: section({
     max: whole(1, 4096, 16, 'Isolates at once, in every state.'),
-    slots: whole(2, 1000, 8, 'Executions at once in one isolate.'),
-    idleMs: whole(0, 7 * DAY_MS, 60_000, 'How long an isolate without executions is kept at least, in milliseconds.'),
-    instanceIdleMs: whole(0, 7 * DAY_MS, 30_000, 'How long an idle instance in an isolate is kept at least, in milliseconds, where its manifest says nothing.'),
+    slots: whole(2, 1024, 8, 'Executions at once in one isolate.'),
+    idleMs: whole(1, DAY_MS, 60_000, 'How long an isolate without executions is kept at least, in milliseconds.'),
+    instanceIdleMs: whole(1, DAY_MS, 30_000, 'How long an idle instance in an isolate is kept at least, in milliseconds, where its manifest says nothing.'),
     whenFull: z
       .enum(['queue', 'reject'], { error: 'must be queue or reject' })
       .default('queue')
@@ -67,7 +67,7 @@ export const configSchema = section({
       .array(isolateConfiguration, { error: 'must be a list of configurations' })
       .min(1, { error: 'must have at least one entry' })
       .max(16, { error: 'must have at most 16 entries' })
-      .prefault([{ name: 'standard', memoryMib: 128, bindings: '0.2', floor: 2, ceiling: 8 }])
+      .prefault([{ name: 'standard', memoryMib: 512, bindings: '0.2', floor: 2, ceiling: 8 }])
       .describe('Isolates that are started before anybody asks.'),
   }).prefault({}),
   fleets: section({
@@ -95,6 +95,7 @@ export const configSchema = section({
   }).prefault({}),
   store: section({
     bytesMax: whole(MIB, 16 * 1024 * 1024 * MIB, 16 * 1024 * MIB, 'Size that the store may reach, in bytes.'),
+    bucketBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 1024 * MIB, 'Size that one bucket of a tenant may reach, its keys and values together, in bytes.'),
   }).prefault({}),
   logs: section({
     level: z

@@ -10,7 +10,8 @@ export type Setting = {
   flag: string;
   /** `NACELLE_CEILINGS_MEMORY_MIB` */
   variable: string;
-  type: 'string' | 'integer' | 'boolean';
+  /** `json`: a list, written as JSON where it is a text. */
+  type: 'string' | 'integer' | 'boolean' | 'json';
   fallback: string | number | boolean;
   description: string;
 };
@@ -24,7 +25,17 @@ function leaves(node: Node, path: readonly string[]): Setting[] {
   if (path[0] === '$schema') return [];
   const { type, default: fallback = '' as never, description = '' } = node;
   const [flag, variable] = [words(path).join('-'), `NACELLE_${words(path).join('_').toUpperCase()}`];
-  return [{ key: path.join('.'), path, flag, variable, type: type as Setting['type'], fallback, description }];
+  return [
+    {
+      key: path.join('.'),
+      path,
+      flag,
+      variable,
+      type: type === 'array' ? 'json' : (type as Setting['type']),
+      fallback: type === 'array' ? JSON.stringify(fallback) : fallback,
+      description,
+    },
+  ];
 }
 
 /** The published JSON Schema (draft 2020-12) of node.jsonc. */

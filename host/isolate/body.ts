@@ -102,13 +102,13 @@ export class ArrivingBody implements ByteSource {
 
 /** A body that leaves in frames. */
 export class LeavingBody implements ByteSink {
-  private readonly channel: Channel;
+  private readonly channel: Pick<Channel, 'send'>;
   private readonly run: number;
   private readonly waiters = new Waiters();
   private credit = WINDOW_BYTES;
   private failure: ByteStreamError | undefined;
 
-  constructor(channel: Channel, run: number) {
+  constructor(channel: Pick<Channel, 'send'>, run: number) {
     this.channel = channel;
     this.run = run;
   }

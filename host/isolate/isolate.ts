@@ -36,6 +36,7 @@ export class Isolate {
     this.worker = new Worker(new URL(`./thread${/\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.ts'}`, import.meta.url), {
       name: `isolate ${settings.id}`,
       workerData: settings,
+      transferList: settings.keyvalue ? [settings.keyvalue.port] : [],
       resourceLimits: { maxOldGenerationSizeMb: heapMib },
     });
     this.worker.on('message', (message: FromIsolate) => {

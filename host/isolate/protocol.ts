@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { CompiledArtifact } from '../instance/pool-runner.ts';
 import type { Grant } from '../wasi/context.ts';
 
@@ -10,6 +11,8 @@ export type IsolateSettings = {
   cells: SharedArrayBuffer;
   /** Ports of this machine that guests reach only if their grant names them. */
   reservedPorts: number[];
+  /** The way to buckets. */
+  keyvalue?: KeyValueAccess;
 };
 
 /** One version of a function, to be held ready in an isolate. */

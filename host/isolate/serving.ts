@@ -3,26 +3,30 @@
  */
 import { ByteStreamError } from '../base/stream.ts';
 import type { Run, RunEnd } from '../instance/runner.ts';
-import type { ExecutionPorts, GuestRequest, HeaderList, OutboundHttp, ResponseSink } from '../wasi/context.ts';
+import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
+import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import { ArrivingBody, LeavingBody } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
+import { HeldFrames } from './held-frames.ts';
 import { sharedMs } from './moment.ts';
 
 /** Starts a run in the holding that a frame names; undefined if it is not here any more. */
 export type StartRun = (cell: number, placed: boolean, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts) => Run | undefined;
 
-type Served = { run: Run | undefined; request: ArrivingBody | null; response: LeavingBody | undefined };
+type Served = { run: Run | undefined; request: ArrivingBody | null; response: LeavingBody | undefined; frames: HeldFrames | undefined };
 
 export class Serving {
   private readonly channel: Channel;
   private readonly start: StartRun;
   private readonly outbound: OutboundHttp;
+  private readonly keyvalue: KeyValue | undefined;
   private readonly runs = new Map<number, Served>();
 
-  constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp) {
+  constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp, keyvalue?: KeyValue) {
     this.start = start;
     this.outbound = outbound;
+    this.keyvalue = keyvalue;
     this.channel = new Channel(ends, (frame) => this.take(frame));
   }
 
@@ -43,7 +47,7 @@ export class Serving {
     const body = flags & openFlags.body ? new ArrivingBody(this.channel, id) : null;
     const [method, scheme, authority, pathWithQuery] = [frame.text(), frame.text(), frame.text(), frame.text()];
     const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
-    const served: Served = { run: undefined, request: body, response: undefined };
+    const served: Served = { run: undefined, request: body, response: undefined, frames: undefined };
     this.runs.set(id, served);
     served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution));
     if (served.run) served.run.ended.then((end) => this.end(id, end));
@@ -51,27 +55,31 @@ export class Serving {
   }
 
   private end(id: number, end: RunEnd | undefined): void {
+    const frames = this.runs.get(id)?.frames;
+    if (end?.response === 'finished') frames?.release();
+    else frames?.drop();
     this.runs.delete(id);
     this.channel.send(kinds.ended, id, (frame) => frame.text(end ? JSON.stringify(describe(end)) : ''));
   }
 
   private responseOf(id: number, served: Served): ResponseSink {
     const { channel } = this;
-    const head = (kind: typeof kinds.head | typeof kinds.interim, status: number, headers: HeaderList) =>
-      channel.send(kind, id, (frame) => frame.number(status).headers(headers));
     return {
       respond: (status, headers) => {
-        head(kinds.head, status, headers);
-        served.response = new LeavingBody(channel, id);
+        const frames = new HeldFrames(channel);
+        frames.send(kinds.head, id, (frame) => frame.number(status).headers(headers));
+        served.frames = frames;
+        served.response = new LeavingBody(frames, id);
         return served.response;
       },
-      informational: (status, headers) => head(kinds.interim, status, headers),
+      informational: (status, headers) => channel.send(kinds.interim, id, (frame) => frame.number(status).headers(headers)),
       fail: (errorCode, detail) => channel.send(kinds.fail, id, (frame) => frame.text(errorCode).text(detail ?? '')),
     };
   }
 
   private portsOf(id: number, execution: string): ExecutionPorts {
-    const { channel, outbound } = this;
+    const { channel, outbound, keyvalue } = this;
+    const effect = (): void => channel.send(kinds.effect, id);
     return {
       id: execution,
       log: {
@@ -80,10 +88,11 @@ export class Serving {
       },
       outbound: {
         send: (request) => {
-          channel.send(kinds.effect, id);
+          effect();
           return outbound.send(request);
         },
       },
+      keyvalue: keyvalue && { open: (bucket) => keyvalue.open(bucket, effect), refresh: () => keyvalue.refresh() },
     };
   }
 

@@ -3,9 +3,11 @@
  * gateway threads. Begins tenant-less, with runtime and host interfaces loaded; ends with `drain`, or is terminated.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
 import type { Run } from '../instance/runner.ts';
+import { openStoreReader } from '../store/lmdb/store.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { Activity } from './activity.ts';
 import { IdleCells } from './holdings.ts';
@@ -19,6 +21,7 @@ const post = (message: FromIsolate): void => port.postMessage(message);
 const settings = workerData as IsolateSettings;
 const cells = new IdleCells(settings.cells);
 const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
+const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openStoreReader);
 
 type Held = { runner: PoolRunner; running: number; released: boolean };
 
@@ -41,7 +44,7 @@ const endIfDrained = (): void => {
   }
   for (const { runner } of holdings.values()) runner.close();
   for (const serving of gateways.values()) serving.close();
-  void outbound.close().then(() => {
+  void Promise.all([outbound.close(), keyvalue?.close()]).then(() => {
     activity.tell();
     post({ kind: 'drained' });
     port.close();
@@ -133,7 +136,7 @@ const take = (message: ToIsolate): void => {
       withholding = message.on;
       break;
     case 'connect':
-      gateways.set(message.gateway, new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound));
+      gateways.set(message.gateway, new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound, keyvalue));
       break;
     case 'disconnect':
       gateways.get(message.gateway)?.close();

@@ -1,6 +1,6 @@
 import { addInstances, freeInstances, removeInstances, takeIdle } from './capacity.ts';
 import type { IsolateName, PlacementEvent, VersionName } from './model.ts';
-import { activate } from './place.ts';
+import { activate, dropRemoved } from './place.ts';
 import { ask, askAgain, reject } from './request.ts';
 import { retire } from './start.ts';
 import { type Holding, type Isolate, isolateLabel, type Placed, type State } from './state.ts';
@@ -9,13 +9,8 @@ import { dequeue } from './wait.ts';
 type Event<T extends PlacementEvent['type']> = Extract<PlacementEvent, { type: T }>;
 
 function holdingOf(state: State, isolate: IsolateName, version: VersionName): Holding | undefined {
-  const known = state.versions.get(version);
-  const place = state.isolates.get(isolate);
-  if (!place) return undefined;
-  if (known) return place.holdings.get(known);
-  // A version that was removed lives on in the isolates that run it.
-  for (const holding of place.holdings.values()) if (holding.version.spec.version === version) return holding;
-  return undefined;
+  const known = state.versions.get(version) ?? state.retired.get(version);
+  return known ? state.isolates.get(isolate)?.holdings.get(known) : undefined;
 }
 
 /** What freed something in an isolate serves those who wait. */
@@ -55,7 +50,8 @@ export function refused(state: State, { execution, reason }: Event<'refused'>): 
   if (reason === 'draining') retire(state, isolate, 'scale-in', 'it takes no work any more');
   serve(state, isolate);
   const why = reason === 'busy' ? 'its instance was taken meanwhile' : 'drains';
-  askAgain(state, execution, version, attempt, { candidate: isolateLabel(isolate), reason: why });
+  // To be slower than gateways is no attempt that failed: as many instances as they took are not idle any more.
+  askAgain(state, execution, version, reason === 'busy' ? attempt - 1 : attempt, { candidate: isolateLabel(isolate), reason: why });
 }
 
 export function loadFailed(state: State, { execution, code, message }: Event<'load-failed'>): void {
@@ -77,6 +73,7 @@ export function loaded(state: State, { isolate, version, instances, failed }: Ev
   const holding = holdingOf(state, isolate, version);
   if (!holding) return;
   if (instances > 0) freeInstances(state, holding, instances);
+  dropRemoved(state, holding);
   if (failed > 0) removeInstances(state, holding, failed, 'busy');
   serve(state, holding.isolate);
 }
@@ -95,14 +92,16 @@ export function released(state: State, { isolate, version, execution, kept }: Ev
   if (execution !== undefined) forgetPlaced(state, execution);
   const holding = holdingOf(state, isolate, version);
   if (!holding) return;
-  if (kept) freeInstances(state, holding, 1);
-  else removeInstances(state, holding, 1, 'busy');
+  if (kept) {
+    freeInstances(state, holding, 1);
+    dropRemoved(state, holding);
+  } else removeInstances(state, holding, 1, 'busy');
   serve(state, holding.isolate);
 }
 
 export function dropRefused(state: State, event: Event<'drop-refused'>): void {
   const isolate = state.isolates.get(event.isolate);
-  const version = state.versions.get(event.version);
+  const version = state.versions.get(event.version) ?? state.retired.get(event.version);
   if (!isolate || !version || isolate.tenant !== version.tenant) return;
   // It is busy already, and the taking will be told.
   addInstances(state, isolate, version, 1, 1).owed++;

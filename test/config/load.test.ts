@@ -107,7 +107,12 @@ test('loadConfig: whatever the file, gives a configuration or a list of problems
 });
 
 test('loadConfig: every setting can be given by flag and by variable', () => {
-  const sample = { string: (key: string) => (key === 'logs.level' ? 'debug' : '127.0.0.1:0'), integer: () => '1073741824', boolean: () => 'true' };
+  const sample = {
+    string: (key: string) => (key === 'logs.level' ? 'debug' : '127.0.0.1:0'),
+    integer: () => '1073741824',
+    boolean: () => 'true',
+    json: () => '[]',
+  };
   for (const setting of settings) {
     const text = setting.key === 'domain' ? 'a.example' : sample[setting.type](setting.key);
     const byFlag = problemsOf({ flags: { [setting.flag]: text } });

@@ -26,7 +26,7 @@ test('parseManifest: sets every default', () => {
     config: {},
     secrets: [],
     capabilities: { http: [], filesystem: { scratch: false } },
-    capacity: { idleMs: 60_000 },
+    capacity: { fleet: 'auto', prewarm: 0, idleMs: 60_000, whenExhausted: 'overflow', deferMaxMs: 0 },
   });
 });
 
@@ -85,8 +85,6 @@ for (const [key, manifest] of [
   ['events', { events: [] }],
   ['guarantee', { guarantee: { runs: 1 } }],
   ['capabilities.keyvalue', { capabilities: { keyvalue: { default: 'x' } } }],
-  ['capacity.fleet', { capacity: { fleet: 'auto' } }],
-  ['trust', { trust: 'isolated' }],
 ] as const) {
   test(`parseManifest: ${key} is not-implemented, by name`, () => {
     const problem = problemOf({ name: 'orders', ...manifest });

@@ -56,6 +56,7 @@ test('describeExecution: has what the control API promises', () => {
       arrivedMs: 0 - performance.timeOrigin,
       admittedMs: Number.NaN,
       placedMs: Number.NaN,
+      startedMs: Number.NaN,
       endedMs: 2.5 - performance.timeOrigin,
       releasedMs: 3 - performance.timeOrigin,
     }),

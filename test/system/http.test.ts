@@ -69,7 +69,7 @@ test('responses: date, length, no body for HEAD, own headers on every one', asyn
   assert.match(head(answer), /\r\ndate: /i);
   assert.match(head(answer), /\r\ncontent-length: 20\r\n/);
   assert.match(head(answer), /\r\nnacelle-execution: [0-9a-z]{28}\r\n/);
-  assert.match(head(answer), /\r\nserver-timing: run;dur=[0-9.]+, fleet;desc="resident"\r\n/);
+  assert.match(head(answer), /\r\nserver-timing: run;dur=[0-9.]+, place;dur=[0-9.]+, fleet;desc="on-demand", rung;desc="[1-4]"\r\n/);
   const headOnly = await exchange(node.port, 'HEAD /hello/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
   assert.match(headOnly, /^HTTP\/1\.1 200 /);
   assert.match(headOnly, /\r\ncontent-length: 20\r\n/);
@@ -171,12 +171,12 @@ test('executions: have a timeline and a meter', async () => {
   await response.text();
   const record = await node.execution(response.headers.get('nacelle-execution'));
   assert.equal(
-    [record.tenant, record.function, record.version, record.state, record.trigger, record.fleet, record.rung],
-    ['default', 'echo', 1, 'succeeded', 'http', 'resident', null],
+    [record.tenant, record.function, record.version, record.state, record.trigger, record.fleet],
+    ['default', 'echo', 1, 'succeeded', 'http', 'on-demand'],
   );
   assert.equal(
     record.timeline.map(({ step }) => step),
-    ['arrived', 'admitted', 'placed', 'response-started', 'ended', 'released'],
+    ['arrived', 'admitted', 'placed', 'guest-started', 'response-started', 'ended', 'released'],
   );
   assert.equal(
     record.timeline.map(({ at }) => at),

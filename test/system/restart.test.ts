@@ -38,7 +38,7 @@ test('restart: kill -9 in the middle of deployments leaves nothing half-written'
 
 test('cache: an entry that was not used for ttlMs expires, is counted, and the next call prepares again', async () => {
   const node = await startTestNode({ args: ['--cache-ttl-ms', '1000'] });
-  await node.deploy('hello', 'hello');
+  await node.deploy('hello', 'hello', { capacity: { fleet: 'resident' } });
   await (await fetch(`${node.url}/hello/`)).text();
   const expired = await until(async () => {
     const { cache } = (await (await node.api('GET', '/v1/node')).json()) as { cache: { expired: number; entries: number } };

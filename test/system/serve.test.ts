@@ -13,7 +13,7 @@ test('serve: deploys the examples at the first start, which answer, and ends on 
   assert.is(response.status, 200);
   assert.is(await response.text(), 'Hello from nacelle!\n');
   assert.match(response.headers.get('nacelle-execution') ?? '', /^[0-9a-z]{28}$/);
-  assert.match(response.headers.get('server-timing') ?? '', /^run;dur=[0-9.]+, fleet;desc="resident"$/);
+  assert.match(response.headers.get('server-timing') ?? '', /^run;dur=[0-9.]+, place;dur=[0-9.]+, fleet;desc="on-demand", rung;desc="[1-4]"$/);
   assert.is(statSync(join(node.data, 'admin.token')).mode & 0o777, 0o600);
   assert.is(await node.end(), 0);
   assert.not(existsSync(join(node.data, 'node.json')), 'node.json is removed');
