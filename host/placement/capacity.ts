@@ -51,12 +51,19 @@ function holdingOf(state: State, isolate: Isolate, version: Version): Holding {
   return holding;
 }
 
+/** What is owed must not be forgotten: the instance would seem busy for ever when it is told. */
 function forgetIfEmpty(state: State, holding: Holding): void {
-  if (holding.instances > 0) return;
+  if (holding.instances > 0 || (holding.owed !== 0 && holding.isolate.state !== 'destroyed')) return;
   holding.isolate.holdings.delete(holding.version);
   holding.version.holders.delete(holding.isolate);
   holding.version.idle.delete(holding);
   state.timers.delete(holding);
+  if (holding.version.removed && holding.version.holders.size === 0) state.retired.delete(holding.version.spec.version);
+}
+
+/** Forgets a tenant of which nothing is left. */
+export function forgetTenant(state: State, { name, versions, isolates, subPools, suspended }: Tenant): void {
+  if (versions.size + isolates.size + subPools.size === 0 && !suspended) state.tenants.delete(name);
 }
 
 function touch(state: State, holding: Holding, uses: number): void {
@@ -89,6 +96,7 @@ export function takeIdle(state: State, holding: Holding, count: number): void {
   makeBusy(holding, taken);
   touch(state, holding, count);
   reindexHolding(state, holding);
+  forgetIfEmpty(state, holding);
 }
 
 /** Instances are made; they count as busy until they are released. `uses`: how many of them for a request. */
@@ -127,12 +135,12 @@ export function removeInstances(state: State, holding: Holding, count: number, w
   isolate.instances -= gone;
   isolate.memoryMib -= gone * version.spec.memoryMib;
   makeBusy(holding, -fromBusy);
+  reindexHolding(state, holding);
   forgetIfEmpty(state, holding);
-  if (holding.instances > 0) reindexHolding(state, holding);
-  else reindex(state, isolate);
 }
 
 /** Forgets all that an isolate holds, when it is gone. */
 export function clearHoldings(state: State, isolate: Isolate): void {
+  isolate.state = 'destroyed';
   for (const holding of [...isolate.holdings.values()]) removeInstances(state, holding, holding.instances, 'idle');
 }

@@ -59,9 +59,11 @@ class Core implements Placement {
     const { state } = this;
     state.clock.advance(nowMs);
     state.actions = [];
-    if (state.timers.firstRank <= state.nowMs) fireTimers(state);
     (handlers[event.type] as (state: State, event: PlacementEvent) => void)(state, event);
-    if (state.dirty.size > 0) settle(state);
+    settle(state);
+    // What the event freed serves a request at its deadline still.
+    if (state.timers.firstRank <= state.nowMs) fireTimers(state);
+    settle(state);
     return state.actions;
   }
 

@@ -1,3 +1,4 @@
+import { SteadyClock } from './clock.ts';
 import type { PassedOver, PlacementDecision } from './model.ts';
 
 export type Fleet = 'resident' | 'on-demand';
@@ -78,15 +79,16 @@ export function checkFleets({ windowMs, residentAbove, onDemandBelow }: FleetCon
 /**
  * Which fleet each function belongs to; every function is in exactly one. Unknown ones are on-demand. A function becomes resident when its
  * requests in a window exceed `residentAbove`, on-demand when they fall below `onDemandBelow`; in between it stays where it is.
- * Pure: `nowMs` is given, and may jump.
+ * Pure: `nowMs` is given; a step longer than the window is taken for a jump of the clock, in which nothing is forgotten.
  */
 export class Fleets {
   private readonly config: FleetConfig;
   private readonly members = new Map<string, Member>();
-  private nowMs = 0;
+  private readonly clock: SteadyClock;
 
   constructor(config: FleetConfig) {
     this.config = config;
+    this.clock = new SteadyClock(config.windowMs);
   }
 
   /** Adds a function or changes its policy; returns its move, if that follows at once. */
@@ -121,8 +123,8 @@ export class Fleets {
   }
 
   private sliceAt(nowMs: number): { slice: number; part: number } {
-    this.nowMs = Math.max(this.nowMs, nowMs);
-    const slices = (this.nowMs * BUCKETS) / this.config.windowMs;
+    this.clock.advance(nowMs);
+    const slices = (this.clock.nowMs * BUCKETS) / this.config.windowMs;
     return { slice: Math.floor(slices), part: slices % 1 };
   }
 

@@ -1,9 +1,9 @@
-import { addInstances, clearHoldings } from './capacity.ts';
+import { addInstances, clearHoldings, forgetTenant } from './capacity.ts';
 import type { PlacementEvent } from './model.ts';
 import { bind } from './place.ts';
 import { askAgain } from './request.ts';
 import { prepare } from './serve.ts';
-import { withdraw } from './start.ts';
+import { retire, withdraw } from './start.ts';
 import { type Isolate, isolateLabel, type State, type SubPool } from './state.ts';
 
 const BACK_OFF_MS = 100;
@@ -14,7 +14,7 @@ const ATTEMPTS_MAX = 3;
 export function loadReserved(state: State, isolate: Isolate, subPool: SubPool): void {
   for (const name of subPool.reservation.versions) {
     const version = state.versions.get(name);
-    if (!version || version.tenant !== isolate.tenant || isolate.holdings.has(version)) continue;
+    if (!version?.pools.includes(subPool.pool) || version.tenant !== isolate.tenant || (isolate.holdings.get(version)?.instances ?? 0) > 0) continue;
     if (isolate.instances >= state.config.slots || isolate.memoryMib + version.spec.memoryMib > isolate.pool.configuration.memoryMib) continue;
     addInstances(state, isolate, version, 1, 0);
     prepare(state, isolate, version, `reservation ${subPool.reservation.name}`);
@@ -31,14 +31,22 @@ export function warm(state: State, isolate: Isolate): void {
   isolate.sinceMs = isolate.lastUsedMs = state.nowMs;
   state.timers.delete(isolate);
   (subPool ?? pool).warming--;
-  if (subPool) {
-    const [only, ...others] = subPool.reservation.tenants;
-    if (only !== undefined && others.length === 0) bind(state, isolate, state.tenant(only));
-    subPool.standby.set(isolate, isolate.name);
-    loadReserved(state, isolate, subPool);
-    for (const name of subPool.reservation.tenants) state.dirty.add(state.tenant(name));
-  } else pool.warm.set(isolate, isolate.name);
+  if (subPool) standBy(state, isolate, subPool);
+  else pool.warm.set(isolate, isolate.name);
   state.dirty.add(subPool ?? pool);
+}
+
+function standBy(state: State, isolate: Isolate, subPool: SubPool): void {
+  const tenants = subPool.reservation.tenants.map((name) => state.tenant(name));
+  if (tenants.every(({ suspended }) => suspended)) {
+    retire(state, isolate, 'scale-in', 'its tenants are suspended');
+    return;
+  }
+  const [only, ...others] = tenants;
+  if (only && others.length === 0) bind(state, isolate, only);
+  subPool.standby.set(isolate, isolate.name);
+  loadReserved(state, isolate, subPool);
+  for (const tenant of tenants) state.dirty.add(tenant);
 }
 
 /** Forgets an isolate that is no more. */
@@ -46,9 +54,9 @@ function forget(state: State, isolate: Isolate): void {
   const { subPool, tenant } = isolate;
   withdraw(state, isolate);
   clearHoldings(state, isolate);
-  isolate.state = 'destroyed';
   state.isolates.delete(isolate.name);
   tenant?.isolates.delete(isolate);
+  if (tenant) forgetTenant(state, tenant);
   if (subPool) subPool.draining--;
   else {
     state.common--;

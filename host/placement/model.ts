@@ -116,7 +116,7 @@ export type PlacementAction =
   | { type: 'load'; isolate: IsolateName; version: VersionName; instances: number; decision: PlacementDecision }
   /** Run it there. `instance`: `idle` (must be taken from the directory; else answer `refused`) or `new`. Ends with `released`, `refused`, `load-failed` or `isolate-lost`. */
   | { type: 'place'; execution: string; isolate: IsolateName; version: VersionName; rung: Rung; instance: 'idle' | 'new'; decision: PlacementDecision }
-  /** It waits, at most until `deadlineMs` of the caller's clock. */
+  /** It waits, at most until `deadlineMs` of the caller's clock. Comes again if it has to wait for something else. */
   | { type: 'queue'; execution: string; deadlineMs: number; decision: PlacementDecision }
   | { type: 'reject'; execution: string; code: string; message: string; retryAfterMs: number | null; decision: PlacementDecision }
   /** Destroy one idle instance. Answer only if it is no longer idle: `drop-refused`. */

@@ -19,7 +19,7 @@ function ownReason(state: State, isolate: Isolate, version: Version, common: boo
   if (misfit) return misfit;
   if (!isolate.subPool && !common) return `is not of the reservation, and whenExhausted is ${spec.whenExhausted}`;
   const holding = holders.get(isolate);
-  const busy = holding ? `all ${holding.instances} instances of ${spec.version} are busy, ` : '';
+  const busy = holding?.instances ? `all ${holding.instances} instances of ${spec.version} are busy, ` : '';
   if (isolate.instances >= state.config.slots) return `${busy}${isolate.instances} of ${state.config.slots} slots are taken`;
   const freeMib = isolate.pool.configuration.memoryMib - isolate.memoryMib;
   return freeMib < spec.memoryMib ? `${busy}${freeMib} MiB are free, needs ${spec.memoryMib}` : `${busy}has room, but another has more`;

@@ -16,6 +16,11 @@ export function dropIdle(state: State, holding: Holding, choice: string, timeout
   removeInstances(state, holding, 1, 'idle');
 }
 
+/** Drops the idle instances of a version that was removed. */
+export function dropRemoved(state: State, holding: Holding): void {
+  while (holding.version.removed && holding.idle > 0) dropIdle(state, holding, 'version removed', 0);
+}
+
 /** Drops idle instances, those unused for longest first, until one of `version` has room. */
 function reclaim(state: State, isolate: Isolate, { spec }: Version): void {
   const { memoryMib } = isolate.pool.configuration;

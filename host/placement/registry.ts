@@ -1,9 +1,10 @@
+import { forgetTenant } from './capacity.ts';
 import { Fifo } from './fifo.ts';
 import { Heap } from './heap.ts';
 import { findPlace } from './ladder.ts';
 import { loadReserved } from './lifecycle.ts';
 import type { Reservation, VersionSpec } from './model.ts';
-import { dropIdle, occupy } from './place.ts';
+import { dropRemoved, occupy } from './place.ts';
 import { Rate } from './rate.ts';
 import { ask, reject } from './request.ts';
 import { prepare } from './serve.ts';
@@ -13,11 +14,18 @@ import { dequeue, enqueue, targetOf } from './wait.ts';
 
 const MINUTE_MS = 60_000;
 
-export function addVersion(state: State, spec: VersionSpec): void {
-  if (state.versions.has(spec.version)) removeVersion(state, spec.version);
-  const tenant = state.tenant(spec.tenant);
+function newVersion(state: State, spec: VersionSpec): Version {
   const pools = state.pools.filter(({ configuration }) => configuration.bindings === spec.bindings && configuration.memoryMib >= spec.memoryMib);
-  const version: Version = { spec, tenant, pools, idle: new Heap(), holders: new Map(), volume: new Rate(MINUTE_MS) };
+  return { spec, tenant: state.tenant(spec.tenant), pools, idle: new Heap(), holders: new Map(), volume: new Rate(MINUTE_MS), removed: false };
+}
+
+/** A version never changes: one that is known stays as it is, and one that was removed comes back. */
+export function addVersion(state: State, spec: VersionSpec): void {
+  if (state.versions.has(spec.version)) return;
+  const version = state.retired.get(spec.version) ?? newVersion(state, spec);
+  const { tenant } = version;
+  version.removed = false;
+  state.retired.delete(spec.version);
   state.versions.set(spec.version, version);
   tenant.versions.add(version);
   for (const subPool of tenant.subPools) {
@@ -45,10 +53,12 @@ export function removeVersion(state: State, name: string): void {
       `${name} was removed`,
     );
   }
-  for (const holding of [...version.holders.values()]) while (holding.idle > 0) dropIdle(state, holding, 'version removed', 0);
+  version.removed = true;
   state.versions.delete(name);
   tenant.versions.delete(version);
-  if (tenant.versions.size + tenant.isolates.size + tenant.subPools.size === 0 && !tenant.suspended) state.tenants.delete(tenant.name);
+  if (version.holders.size > 0) state.retired.set(name, version);
+  for (const holding of [...version.holders.values()]) dropRemoved(state, holding);
+  forgetTenant(state, tenant);
 }
 
 /** What waits is refused, its isolates take no more work; what runs goes on. */
@@ -147,8 +157,10 @@ export function prewarm(state: State, name: string, wanted: number): void {
   const { tenant } = version;
   for (let missing = Math.min(wanted, state.config.slots) - idleInstances(version); missing > 0; missing--) {
     const found = tenant.queues.has(target) ? undefined : findPlace(state, version, 'fresh');
-    if (found && occupy(state, found, version, 0) === 'new') prepare(state, found.isolate, version, 'prewarm');
-    else if (!found && tenant.waiting < state.config.tenantQueueMax) {
+    if (found && !found.idle) {
+      occupy(state, found, version, 0);
+      prepare(state, found.isolate, version, 'prewarm');
+    } else if (!found && tenant.waiting < state.config.tenantQueueMax && state.queued < state.config.queueMax) {
       enqueue(state, version, target, { execution: null, attempt: 1, queueMs: state.config.queueMs, arrivedMs: state.nowMs });
     }
   }

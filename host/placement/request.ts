@@ -18,7 +18,7 @@ const nothingPassed: Passed = { named: [], more: 0 };
 /** When there will be room: what waits, at the pace of late; whole seconds. */
 export function retryAfterMs(state: State): number {
   const perSecond = state.releases.per(state.nowMs, SECOND_MS);
-  const seconds = Math.ceil((state.waiting.size + 1) / Math.max(perSecond, 0.1));
+  const seconds = Math.ceil((state.queued + 1) / Math.max(perSecond, 0.1));
   return Math.min(RETRY_MS_MAX, Math.max(SECOND_MS, seconds * SECOND_MS));
 }
 
@@ -27,7 +27,7 @@ export function reject(state: State, execution: string, version: Version | undef
   const inputs = {
     version: version?.spec.version ?? null,
     code: refusal.code,
-    waiting: state.waiting.size,
+    waiting: state.queued,
     isolates: state.isolates.size,
     isolatesMax: state.config.max,
     passedOverMore: passed.more,
@@ -71,7 +71,7 @@ function displace(state: State, tenant: Tenant): boolean {
 function queueFull(state: State, tenant: Tenant): string | undefined {
   const { tenantQueueMax, queueMax } = state.config;
   if (tenant.waiting >= tenantQueueMax) return `at most ${tenantQueueMax} requests of a tenant wait, ${tenant.waiting} do`;
-  const waiting = state.waiting.size;
+  const waiting = state.queued;
   return waiting >= queueMax && !displace(state, tenant) ? `at most ${queueMax} requests wait on this node, ${waiting} do` : undefined;
 }
 

@@ -19,7 +19,10 @@ function serveOne(state: State, waiting: Waiting, scope: 'any' | 'own'): boolean
   if (!found) return false;
   dequeue(state, waiting);
   if (execution !== null) place(state, found, version, 4, { execution, attempt, waitedMs: state.nowMs - arrivedMs, before: [] });
-  else if (!found.idle && occupy(state, found, version, 0) === 'new') prepare(state, found.isolate, version, 'prewarm');
+  else if (!found.idle) {
+    occupy(state, found, version, 0);
+    prepare(state, found.isolate, version, 'prewarm');
+  }
   return true;
 }
 

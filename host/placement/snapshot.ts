@@ -3,6 +3,8 @@ import { poolName } from './place.ts';
 import { targetSize } from './refill.ts';
 import type { Isolate, Pool, Queue, State, SubPool } from './state.ts';
 
+const holds = ({ holdings }: Isolate) => [...holdings.values()].filter(({ instances }) => instances > 0).map(({ version }) => version.spec.version);
+
 const viewIsolate = (state: State, isolate: Isolate): IsolateView => ({
   id: isolate.name,
   state: isolate.state,
@@ -11,7 +13,7 @@ const viewIsolate = (state: State, isolate: Isolate): IsolateView => ({
   reservation: isolate.subPool?.reservation.name ?? null,
   standing: isolate.standing,
   configuration: isolate.pool.configuration.name,
-  holds: [...isolate.holdings.keys()].map(({ spec }) => spec.version),
+  holds: holds(isolate),
   inFlight: isolate.busy,
   since: state.clock.toCaller(isolate.sinceMs),
 });

@@ -46,6 +46,7 @@ export type Version = {
   readonly idle: Heap<Holding>;
   readonly holders: Map<Isolate, Holding>;
   readonly volume: Rate;
+  removed: boolean;
 };
 
 export type Isolate = {
@@ -137,6 +138,8 @@ export class State {
   readonly clock = new SteadyClock();
   readonly isolates = new Map<IsolateName, Isolate>();
   readonly versions = new Map<VersionName, Version>();
+  /** Removed ones that isolates still hold. */
+  readonly retired = new Map<VersionName, Version>();
   readonly tenants = new Map<string, Tenant>();
   readonly pools: readonly Pool[];
   readonly subPools = new Map<string, SubPool>();
@@ -159,6 +162,8 @@ export class State {
   common = 0;
   commonDraining = 0;
   reserved = 0;
+  /** Of all tenants, with what is to be prewarmed. */
+  queued = 0;
   private names = 0;
 
   constructor(config: PlacementConfig) {

@@ -29,6 +29,7 @@ function recount(queue: Queue): void {
 function changeWaiting(state: State, tenant: Tenant, change: 1 | -1): void {
   const before = tenant.waiting;
   tenant.waiting += change;
+  state.queued += change;
   if (tenant.waiting > 0) state.waiters.set(tenant, -tenant.waiting);
   else state.waiters.delete(tenant);
   if (before > 0 === tenant.waiting > 0) return;
