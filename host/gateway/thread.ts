@@ -4,6 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
+import { saveCode } from '../config/code-cache.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import type { FunctionExecutor, ThreadLoad } from '../execution/executor.ts';
@@ -155,3 +156,4 @@ const take = (message: ToGateway): void => {
 };
 
 port.on('message', take);
+saveCode();

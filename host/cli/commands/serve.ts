@@ -1,4 +1,5 @@
 import { Problem } from '../../base/errors.ts';
+import { cacheCode, saveCode } from '../../config/code-cache.ts';
 import { loadConfig } from '../../config/load.ts';
 import { settings } from '../../config/settings.ts';
 import type { Command, Context, OptionSpec } from '../command.ts';
@@ -48,7 +49,9 @@ export const serve: Command = {
     const { options, env, directory, terminal, signal } = context;
     const flags = Object.fromEntries(['config', ...settings.map(({ flag }) => flag)].map((name) => [name, options.text(name)]));
     const config = loadConfig({ flags, env, directory });
+    cacheCode(config.data);
     const { startNode } = await import('../../node.ts');
+    saveCode();
     const node = await startNode(config, { examples: options.flag('examples') });
     const { httpUrl, controlUrl } = node;
     print(terminal, { httpUrl, controlUrl, data: config.data }, () => banner(httpUrl, controlUrl, options.flag('examples')));
