@@ -39,11 +39,12 @@ export function contend(state: State, tenant: Tenant): void {
   else state.contenders.delete(tenant);
 }
 
-function holdingOf(state: State, isolate: Isolate, version: Version): Holding {
+/** The holding of a version in an isolate, made if there is none. */
+export function holdingOf(state: State, isolate: Isolate, version: Version): Holding {
   let holding = isolate.holdings.get(version);
   if (!holding) {
     const { nowMs } = state;
-    holding = { kind: 'holding', version, isolate, instances: 0, idle: 0, owed: 0, lastUsedMs: nowMs, idleLow: 0, lowSinceMs: nowMs };
+    holding = { kind: 'holding', version, isolate, instances: 0, idle: 0, owed: 0, gone: 0, lastUsedMs: nowMs, idleLow: 0, lowSinceMs: nowMs };
     isolate.holdings.set(version, holding);
     version.holders.set(isolate, holding);
     state.timers.set(holding, nowMs + keepAliveMs(version.spec.idleMs ?? state.config.instanceIdleMs, version.volume.per(nowMs, MINUTE_MS)));
@@ -53,7 +54,7 @@ function holdingOf(state: State, isolate: Isolate, version: Version): Holding {
 
 /** What is owed must not be forgotten: the instance would seem busy for ever when it is told. */
 function forgetIfEmpty(state: State, holding: Holding): void {
-  if (holding.instances > 0 || (holding.owed !== 0 && holding.isolate.state !== 'destroyed')) return;
+  if (holding.instances > 0 || ((holding.owed !== 0 || holding.gone !== 0) && holding.isolate.state !== 'destroyed')) return;
   holding.isolate.holdings.delete(holding.version);
   holding.version.holders.delete(holding.isolate);
   holding.version.idle.delete(holding);
@@ -84,6 +85,25 @@ function settleOwed(holding: Holding, count: number): number {
   const cancelled = count > 0 ? Math.min(count, Math.max(0, holding.owed)) : Math.max(count, Math.min(0, holding.owed));
   holding.owed -= cancelled;
   return count - cancelled;
+}
+
+/** An instance that was to be dropped was taken by a gateway, and that will be told. */
+export function restoreInstance(state: State, isolate: Isolate, version: Version): void {
+  const holding = holdingOf(state, isolate, version);
+  if (holding.gone > 0) {
+    holding.gone--;
+    forgetIfEmpty(state, holding);
+    return;
+  }
+  addInstances(state, isolate, version, 1, 1);
+  expectTaking(state, isolate, version);
+}
+
+/** Notes that a gateway took an instance, which is counted as busy or gone already, and that this will be told. */
+export function expectTaking(state: State, isolate: Isolate, version: Version): void {
+  const holding = holdingOf(state, isolate, version);
+  holding.owed++;
+  forgetIfEmpty(state, holding);
 }
 
 /** Idle instances begin work. What is more than there are was released before, and that will be told. */
@@ -120,6 +140,7 @@ export function freeInstances(state: State, holding: Holding, count: number): vo
   makeBusy(holding, -busy);
   touch(state, holding, 0);
   reindexHolding(state, holding);
+  forgetIfEmpty(state, holding);
 }
 
 /** Instances are gone, the busy ones first unless `idle`. */
@@ -131,7 +152,10 @@ export function removeInstances(state: State, holding: Holding, count: number, w
   holding.idle -= gone - fromBusy;
   holding.idleLow = Math.min(holding.idleLow, holding.idle);
   holding.instances -= gone;
-  if (which === 'busy') holding.owed += gone - fromBusy;
+  if (which === 'busy') {
+    holding.owed += count - fromBusy;
+    holding.gone += count - gone;
+  }
   isolate.instances -= gone;
   isolate.memoryMib -= gone * version.spec.memoryMib;
   makeBusy(holding, -fromBusy);

@@ -1,4 +1,4 @@
-import { addInstances, freeInstances, removeInstances, takeIdle } from './capacity.ts';
+import { expectTaking, freeInstances, holdingOf, removeInstances, restoreInstance, takeIdle } from './capacity.ts';
 import type { IsolateName, PlacementEvent, VersionName } from './model.ts';
 import { activate, dropRemoved } from './place.ts';
 import { ask, askAgain, reject } from './request.ts';
@@ -8,9 +8,11 @@ import { dequeue } from './wait.ts';
 
 type Event<T extends PlacementEvent['type']> = Extract<PlacementEvent, { type: T }>;
 
-function holdingOf(state: State, isolate: IsolateName, version: VersionName): Holding | undefined {
-  const known = state.versions.get(version) ?? state.retired.get(version);
-  return known ? state.isolates.get(isolate)?.holdings.get(known) : undefined;
+/** What is told of instances that the core knows nothing of (any more) is noted too: the rest of their story comes. */
+function holdingFor(state: State, isolate: IsolateName, name: VersionName): Holding | undefined {
+  const version = state.versions.get(name) ?? state.retired.get(name);
+  const place = state.isolates.get(isolate);
+  return place && version && place.tenant === version.tenant ? holdingOf(state, place, version) : undefined;
 }
 
 /** What freed something in an isolate serves those who wait. */
@@ -45,8 +47,7 @@ export function refused(state: State, { execution, reason }: Event<'refused'>): 
   const { isolate, version, instance, attempt } = placed;
   const holding = isolate.holdings.get(version);
   if (holding && instance === 'new') removeInstances(state, holding, 1, 'busy');
-  // A gateway was faster: the instance is busy, and that will be told.
-  else if (holding) holding.owed++;
+  else if (instance === 'idle' && state.isolates.has(isolate.name)) expectTaking(state, isolate, version);
   if (reason === 'draining') retire(state, isolate, 'scale-in', 'it takes no work any more');
   serve(state, isolate);
   const why = reason === 'busy' ? 'its instance was taken meanwhile' : 'drains';
@@ -70,7 +71,7 @@ export function loadFailed(state: State, { execution, code, message }: Event<'lo
 }
 
 export function loaded(state: State, { isolate, version, instances, failed }: Event<'loaded'>): void {
-  const holding = holdingOf(state, isolate, version);
+  const holding = holdingFor(state, isolate, version);
   if (!holding) return;
   if (instances > 0) freeInstances(state, holding, instances);
   dropRemoved(state, holding);
@@ -80,7 +81,7 @@ export function loaded(state: State, { isolate, version, instances, failed }: Ev
 
 export function taken(state: State, { isolate, version, count }: Event<'taken'>): void {
   state.rungs.taken += count;
-  const holding = holdingOf(state, isolate, version);
+  const holding = holdingFor(state, isolate, version);
   if (!holding) return;
   const { standing, tenant, state: isolateState } = holding.isolate;
   if (standing === 'standby' && tenant && isolateState === 'assigned') activate(state, holding.isolate, tenant);
@@ -90,7 +91,7 @@ export function taken(state: State, { isolate, version, count }: Event<'taken'>)
 export function released(state: State, { isolate, version, execution, kept }: Event<'released'>): void {
   state.releases.add(state.nowMs);
   if (execution !== undefined) forgetPlaced(state, execution);
-  const holding = holdingOf(state, isolate, version);
+  const holding = holdingFor(state, isolate, version);
   if (!holding) return;
   if (kept) {
     freeInstances(state, holding, 1);
@@ -103,6 +104,5 @@ export function dropRefused(state: State, event: Event<'drop-refused'>): void {
   const isolate = state.isolates.get(event.isolate);
   const version = state.versions.get(event.version) ?? state.retired.get(event.version);
   if (!isolate || !version || isolate.tenant !== version.tenant) return;
-  // It is busy already, and the taking will be told.
-  addInstances(state, isolate, version, 1, 1).owed++;
+  restoreInstance(state, isolate, version);
 }

@@ -4,7 +4,7 @@ import { bind } from './place.ts';
 import { askAgain } from './request.ts';
 import { prepare } from './serve.ts';
 import { retire, withdraw } from './start.ts';
-import { type Isolate, isolateLabel, type State, type SubPool } from './state.ts';
+import { type Isolate, isolateLabel, type Pool, type State, type SubPool } from './state.ts';
 
 const BACK_OFF_MS = 100;
 const BACK_OFF_MS_MAX = 30_000;
@@ -66,21 +66,22 @@ function forget(state: State, isolate: Isolate): void {
   for (const reserved of state.subPools.values()) if (reserved.members.size < reserved.reservation.isolates) state.dirty.add(reserved);
 }
 
-/** A thread could not be started: the pool waits longer after each failure in a row. */
-export function startFailed(state: State, isolate: Isolate): void {
-  const { pool } = isolate;
-  const backOffMs = Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** pool.failures);
-  pool.failures++;
-  pool.retryAtMs = state.nowMs + backOffMs;
+/** The pool waits longer after each failure in a row; those that failed together are one. */
+function backOff(state: State, pool: Pool): void {
+  if (pool.retryAtMs > state.nowMs) return;
+  pool.retryAtMs = state.nowMs + Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** pool.failures++);
   state.timers.set(pool, pool.retryAtMs);
+}
+
+/** A thread could not be started. */
+export function startFailed(state: State, isolate: Isolate): void {
+  backOff(state, isolate.pool);
   forget(state, isolate);
 }
 
 /** An isolate that took too long to start is given up. */
 export function startTimedOut(state: State, isolate: Isolate): void {
-  const { pool } = isolate;
-  pool.retryAtMs = state.nowMs + Math.min(BACK_OFF_MS_MAX, BACK_OFF_MS * 2 ** pool.failures++);
-  state.timers.set(pool, pool.retryAtMs);
+  backOff(state, isolate.pool);
   withdraw(state, isolate);
   state.actions.push({ type: 'destroy', isolate: isolate.name });
 }

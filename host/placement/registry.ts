@@ -88,16 +88,25 @@ function reroute(state: State, queue: Queue): void {
   }
 }
 
+/** From now on the reservation counts for nobody. */
+function detach(state: State, subPool: SubPool): void {
+  const { name, isolates, tenants } = subPool.reservation;
+  state.subPools.delete(name);
+  state.reserved -= isolates;
+  for (const tenant of tenants) state.tenant(tenant).subPools.delete(subPool);
+}
+
+function dissolve(state: State, subPool: SubPool): void {
+  releaseAll(state, subPool, `reservation ${subPool.reservation.name} was removed`);
+  for (const queue of [...subPool.turns]) reroute(state, queue);
+  for (const pool of state.pools) state.dirty.add(pool);
+}
+
 export function removeReservation(state: State, name: string): void {
   const subPool = state.subPools.get(name);
   if (!subPool) return;
-  state.subPools.delete(name);
-  state.reserved -= subPool.reservation.isolates;
-  const tenants = subPool.reservation.tenants.map((tenant) => state.tenant(tenant));
-  for (const tenant of tenants) tenant.subPools.delete(subPool);
-  releaseAll(state, subPool, `reservation ${name} was removed`);
-  for (const queue of [...subPool.turns]) reroute(state, queue);
-  for (const pool of state.pools) state.dirty.add(pool);
+  detach(state, subPool);
+  dissolve(state, subPool);
 }
 
 function shrink(state: State, subPool: SubPool): void {
@@ -109,25 +118,29 @@ function shrink(state: State, subPool: SubPool): void {
 
 const sameMembers = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item) => b.includes(item));
 
+function resize(state: State, subPool: SubPool, reservation: Reservation): void {
+  state.reserved += reservation.isolates - subPool.reservation.isolates;
+  subPool.reservation = reservation;
+  shrink(state, subPool);
+  for (const isolate of subPool.standby.all) if (isolate.tenant) loadReserved(state, isolate, subPool);
+  state.dirty.add(subPool);
+}
+
 /** A reservation whose tenants or configuration change begins anew; otherwise it grows, shrinks, or loads other versions. */
 export function setReservation(state: State, reservation: Reservation): void {
   const pool = state.pools.find(({ configuration }) => configuration.name === reservation.configuration);
   if (!pool) return;
-  let subPool = state.subPools.get(reservation.name);
-  if (subPool && (subPool.pool !== pool || !sameMembers(subPool.reservation.tenants, reservation.tenants))) {
-    removeReservation(state, reservation.name);
-    subPool = undefined;
+  const before = state.subPools.get(reservation.name);
+  if (before && before.pool === pool && sameMembers(before.reservation.tenants, reservation.tenants)) {
+    resize(state, before, reservation);
+    return;
   }
-  state.reserved += reservation.isolates - (subPool?.reservation.isolates ?? 0);
-  if (subPool) {
-    subPool.reservation = reservation;
-    shrink(state, subPool);
-    for (const isolate of subPool.standby.all) if (isolate.tenant) loadReserved(state, isolate, subPool);
-  } else {
-    subPool = newSubPool(reservation, pool);
-    state.subPools.set(reservation.name, subPool);
-    for (const name of reservation.tenants) state.tenant(name).subPools.add(subPool);
-  }
+  if (before) detach(state, before);
+  const subPool = newSubPool(reservation, pool);
+  state.subPools.set(reservation.name, subPool);
+  state.reserved += reservation.isolates;
+  for (const name of reservation.tenants) state.tenant(name).subPools.add(subPool);
+  if (before) dissolve(state, before);
   state.dirty.add(subPool);
 }
 

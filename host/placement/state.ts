@@ -25,7 +25,7 @@ const MINUTE_MS = 60_000;
 const QUEUE_MAX = 1024;
 const START_TIMEOUT_MS = 10_000;
 
-/** The instances of one version in one isolate. `idleLow`: fewest that were idle since `lowSinceMs`; `owed`: takings by gateways that are counted but not told yet; negative: releases. */
+/** The instances of one version in one isolate. `idleLow`: fewest that were idle since `lowSinceMs`; `owed`: takings by gateways that are counted but not told yet; negative: releases. `gone`: instances that are told to be gone beyond those known. */
 export type Holding = {
   readonly kind: 'holding';
   readonly version: Version;
@@ -33,6 +33,7 @@ export type Holding = {
   instances: number;
   idle: number;
   owed: number;
+  gone: number;
   lastUsedMs: number;
   idleLow: number;
   lowSinceMs: number;
