@@ -5,6 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Problem } from './base/errors.ts';
+import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
+import { KeyValueWriter } from './capability/keyvalue-writer.ts';
 import { type Address, formatAddress } from './config/address.ts';
 import { DataFiles } from './config/data-files.ts';
 import type { NodeConfig } from './config/schema.ts';
@@ -14,6 +16,7 @@ import { problemResponse } from './control/problem.ts';
 import { serveControl } from './control/server.ts';
 import { createDeployments, type Deployments } from './deploy/deployments.ts';
 import { deployExamples } from './deploy/examples.ts';
+import { findTenant } from './deploy/ground.ts';
 import type { ModuleSummary } from './deploy/model.ts';
 import { defaultRoutes } from './deploy/route.ts';
 import type { RouteTable } from './deploy/route-table.ts';
@@ -49,6 +52,8 @@ const prepareIdleMs = 300_000;
 const warmAfterMs = 500;
 /** How long live modules may take to load before the node listens all the same. */
 const loadedBeforeMs = 1000;
+/** How many times in a window of `fleets.windowMs` gateway threads tell what was asked of them. */
+const usesAWindow = 12;
 const secretKeyBytes = 32;
 /** Log lines of one function that a gateway thread hands over at once. */
 const logBatchLimits = { linesMax: 1000, bytesMax: 1024 * 1024 };
@@ -74,6 +79,7 @@ type Ground = {
   cache: ArtifactCache;
   preparer: Preparer;
   artifacts: Artifacts;
+  buckets: KeyValueWriter;
 };
 
 const openGround = async (config: NodeConfig): Promise<Ground> => {
@@ -87,10 +93,24 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const implemented = new Map([...hostInterfaces].map(([name, { functions }]) => [name, Object.keys(functions)]));
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
-  return { config, files: new DataFiles(config.data), log, metrics, logs: new LogHub(config.logs, config.logs.allBytesMax), store, cache, preparer, artifacts };
+  const findOwner = (tenant: string) => findTenant(store.table, tenant);
+  const buckets = new KeyValueWriter({ table: store.table, findOwner, bucketBytesMax: config.store.bucketBytesMax });
+  return {
+    config,
+    files: new DataFiles(config.data),
+    log,
+    metrics,
+    logs: new LogHub(config.logs, config.logs.allBytesMax),
+    store,
+    cache,
+    preparer,
+    artifacts,
+    buckets,
+  };
 };
 
-const closeGround = async ({ preparer, cache, store }: Ground): Promise<void> => {
+const closeGround = async ({ preparer, cache, store, buckets }: Ground): Promise<void> => {
+  await buckets.idle();
   await preparer.close();
   await cache.close();
   await store.close();
@@ -127,14 +147,31 @@ const openDeployments = async (
     prepare: (digest) => summaryOf(artifacts, digest),
     onRouteTable,
     fleetOf: (version) => fleet.fleetOf(version),
-    forget: (tenant, name) => (name === null ? logs.removeTenant(tenant) : logs.remove(tenant, name)),
+    forget: (tenant, name) => {
+      if (name !== null) logs.remove(tenant, name);
+      else {
+        logs.removeTenant(tenant);
+        void fleet.reservations.remove(tenant);
+      }
+    },
   });
 
-const makeFleet = ({ config, log, artifacts }: Ground, controlPort: number): Fleet =>
-  new Fleet({ config, compile: (digest) => artifacts.compile(digest), reservedPorts: [controlPort], log });
+/** Opens a way to buckets for one more thread. */
+const openBuckets = ({ config, buckets }: Ground): KeyValueAccess => openKeyValueAccess(config.data, (bucket, change) => buckets.change(bucket, change));
 
-const makeGateways = ({ config, log, logs, metrics, artifacts }: Ground, fleet: Fleet, controlPort: number): Gateways =>
-  new Gateways({
+const makeFleet = (ground: Ground, controlPort: number): Fleet =>
+  new Fleet({
+    config: ground.config,
+    table: ground.store.table,
+    compile: (digest) => ground.artifacts.compile(digest),
+    reservedPorts: [controlPort],
+    keyvalue: () => openBuckets(ground),
+    log: ground.log,
+  });
+
+const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number): Gateways => {
+  const { config, log, logs, metrics, artifacts } = ground;
+  return new Gateways({
     http: config.http,
     threads: config.gateways,
     settings: {
@@ -143,15 +180,19 @@ const makeGateways = ({ config, log, logs, metrics, artifacts }: Ground, fleet: 
       logLimits: logBatchLimits,
       reservedPorts: [controlPort],
       cells: fleet.cells,
+      useMs: Math.min(Math.max(config.fleets.windowMs / usesAWindow, 20), 1000),
+      sampleEvery: config.decisions.sampleEvery,
     },
     fleet,
     artifacts,
+    keyvalue: () => openBuckets(ground),
     log,
     onLogs: (records, dropped) => {
       metrics.logLinesDropped.add('', dropped);
       for (const record of records) logs.push(record);
     },
   });
+};
 
 const describeNode = async ({ cache }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
   const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
@@ -175,7 +216,9 @@ const exposeAll = async ({ cache, metrics }: Ground, gateways: Gateways): Promis
 const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deployments: Deployments, http: Address): ControlDeps => ({
   deployments,
   logs: ground.logs,
-  executions: gateways,
+  executions: { find: async (id) => (await gateways.find(id)) ?? fleet.execution(id) },
+  decisions: (query) => fleet.decisions(query),
+  reservations: fleet.reservations,
   node: () => describeNode(ground, gateways, fleet),
   metrics: () => exposeAll(ground, gateways),
   notReady: () => (gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []),
@@ -224,7 +267,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const control = await openControl(ground, undo);
   const fleet = makeFleet(ground, control.address.port);
   undo.push(() => fleet.close());
-  fleet.start();
+  await fleet.start();
   const gateways = makeGateways(ground, fleet, control.address.port);
   await gateways.start();
   undo.push(() => gateways.stop(graceMs));
@@ -236,6 +279,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     fleet.end(table);
   });
   await deployments.open();
+  fleet.review(() => deployments.publish());
   const { files, log } = ground;
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
   if (examples) await deployExamplesOnce(ground, deployments);

@@ -23,8 +23,10 @@ class TableBucket implements Bucket {
   private readonly commit: CommitChange;
   private readonly id: string;
   private readonly prefix: string;
+  private readonly onChange: (() => void) | undefined;
 
-  constructor(reader: Reader, commit: CommitChange, id: string) {
+  constructor(reader: Reader, commit: CommitChange, id: string, onChange: (() => void) | undefined) {
+    this.onChange = onChange;
     this.reader = reader;
     this.commit = commit;
     this.id = id;
@@ -49,6 +51,7 @@ class TableBucket implements Bucket {
 
   async change(change: Change): Promise<bigint | undefined> {
     checkChange(change);
+    this.onChange?.();
     const sum = await this.commit(this.id, change);
     this.reader.refresh();
     return sum;
@@ -62,6 +65,6 @@ class TableBucket implements Bucket {
 
 /** The buckets of all tenants, for one thread: reads go to its own view of the Table, changes to the writer. */
 export const createKeyValue = (reader: Reader, commit: CommitChange): KeyValue => ({
-  open: (bucket) => new TableBucket(reader, commit, bucket),
+  open: (bucket, onChange) => new TableBucket(reader, commit, bucket, onChange),
   refresh: () => reader.refresh(),
 });

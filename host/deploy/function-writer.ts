@@ -8,7 +8,7 @@ import { claimKey, functionKey, functionPrefix, secretKey, secretPrefix, version
 import { parseManifest } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, VersionRecord } from './model.ts';
-import { type Modules, requireHandler } from './module.ts';
+import { type Modules, requireGrants, requireHandler } from './module.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
 import { scanAll, scanValues } from './scan.ts';
 
@@ -110,6 +110,7 @@ export class FunctionWriter {
     const owner = await requireTenant(table, tenant);
     const module = await this.reader.requireModule(tenant, digest);
     requireHandler(module.value);
+    requireGrants(module.value, manifest);
     const known = await table.get<FunctionRecord>(functionKey(tenant, name));
     const base = known?.value ?? (await this.newFunction(tenant, name));
     const version: VersionRecord = { version: base.versionNext, digest, createdAt: now(), manifest };

@@ -64,6 +64,22 @@ const limits = z
   )
   .prefault({});
 
+const bucketsMax = 64;
+const bucketNameError = 'must be at most 128 characters without NUL';
+const bucketName = z
+  .string()
+  .max(128, { error: bucketNameError })
+  .regex(/^[^\0]*$/, { error: bucketNameError })
+  .refine((text) => text.isWellFormed(), { error: bucketNameError });
+
+const bucketsError = `must be an object of at most ${bucketsMax} names of buckets`;
+const buckets = z
+  .record(bucketName, z.string({ error: nameConstraint }).regex(namePattern, { error: nameConstraint }), {
+    error: (issue) => (issue.code === 'invalid_key' ? bucketNameError : bucketsError),
+  })
+  .refine((record) => Object.keys(record).length <= bucketsMax, { error: bucketsError })
+  .prefault({});
+
 const capabilities = z
   .strictObject(
     {
@@ -79,6 +95,7 @@ const capabilities = z
           { error: 'must be an object' },
         )
         .prefault({}),
+      keyvalue: buckets.describe('Buckets of the tenant that wasi:keyvalue may open, by the names under which the guest opens them.'),
     },
     { error: 'must be an object' },
   )

@@ -14,7 +14,6 @@ const laterKeys: readonly (readonly string[])[] = [
   ['events'],
   ['onFailure'],
   ['onResult'],
-  ['capabilities', 'keyvalue'],
   ['capabilities', 'messaging'],
   ['capabilities', 'objects'],
 ];
@@ -85,7 +84,7 @@ const lowerDefaults = (manifest: Manifest, asked: Readonly<Record<string, unknow
 
 /** What concerns several keys, checked on the input so that it is told together with all else. */
 const crossProblems = (input: unknown, of: string): string[] => {
-  const { secrets, config, env, trust, capacity } = isRecord(input) ? input : {};
+  const { secrets, config, env, trust, capacity, capabilities } = isRecord(input) ? input : {};
   const clashes = (Array.isArray(secrets) ? secrets : []).filter(
     (name: unknown) => typeof name === 'string' && isRecord(config) && Object.hasOwn(config, name),
   );
@@ -93,7 +92,7 @@ const crossProblems = (input: unknown, of: string): string[] => {
   return [
     ...(shares ? [`cannot set capacity.fleet${of} to "resident": trust is "isolated", and gateway threads serve all tenants`] : []),
     ...clashes.map((name) => `cannot set secrets${of}: ${shown(name)} is a key of config too`),
-    ...Object.entries({ env, config }).flatMap(([key, section]) =>
+    ...Object.entries({ env, config, 'capabilities.keyvalue': ownValue(capabilities, 'keyvalue') }).flatMap(([key, section]) =>
       isRecord(section) && Object.hasOwn(section, '__proto__') ? [`cannot set ${key}.__proto__${of}: the name is reserved`] : [],
     ),
   ];

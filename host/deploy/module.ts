@@ -2,6 +2,7 @@ import { Problem } from '../base/errors.ts';
 import type { Entry } from '../store/table.ts';
 import { type Ground, requireTenant } from './ground.ts';
 import { allVersionsPrefix, holderKey, holderPrefix, moduleKey, modulePrefix, tenantPrefix } from './keys.ts';
+import type { Manifest } from './manifest-schema.ts';
 import type { ModuleRecord, ModuleSummary, TenantRecord, VersionRecord } from './model.ts';
 import { type Listed, type ListPage, listPage, scanAll } from './scan.ts';
 
@@ -148,6 +149,18 @@ class TenantModules implements Modules {
     }
   }
 }
+
+/**
+ * Looks at what a component imports and its manifest must name. @throws Problem `import-not-granted`
+ */
+export const requireGrants = ({ imports }: ModuleRecord, { name, capabilities }: Manifest): void => {
+  const buckets = imports.filter((imported) => imported.startsWith('wasi:keyvalue/'));
+  if (buckets.length === 0 || Object.keys(capabilities.keyvalue).length > 0) return;
+  throw new Problem(
+    'import-not-granted',
+    `cannot deploy "${name}": it imports ${buckets.join(', ')}, so capabilities.keyvalue must name a bucket, it names none`,
+  );
+};
 
 const handlerPattern = /^wasi:http\/incoming-handler@0\.2\.\d+$/;
 

@@ -29,6 +29,8 @@ export type DeployedVersion = {
   config: [name: string, value: string][];
   outboundHosts: string[];
   scratch: boolean;
+  /** Buckets that it may open, by the guest's names for them. */
+  keyvalue?: [name: string, bucket: string][];
   /** How long an idle instance is kept. */
   idleMs: number;
   /** `isolated`: never in a thread that serves other tenants. */

@@ -1,3 +1,4 @@
+import { bucketId } from '../capability/keyvalue-keys.ts';
 import type { Ground } from './ground.ts';
 import { functionPrefix, secretKey, secretPrefix, tenantPrefix, versionKey } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
@@ -42,6 +43,8 @@ const describe = async (source: Source, tenant: string, record: FunctionRecord, 
   config: await settings(source, tenant, record.name, manifest),
   outboundHosts: manifest.capabilities.http,
   scratch: manifest.capabilities.filesystem.scratch,
+  // Versions of before there were buckets have none.
+  keyvalue: Object.entries(manifest.capabilities.keyvalue ?? {}).map(([name, bucket]) => [name, bucketId(tenant, bucket)]),
   idleMs: manifest.capacity.idleMs,
   trust: manifest.trust,
   fleet: 'on-demand',

@@ -1,6 +1,7 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
 import type { Run, RunDecision, RunMeter, RunPlace } from '../instance/runner.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
+import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
 
 /**
@@ -33,6 +34,7 @@ export type FunctionLog = ExecutionLog & { note(level: string, message: string):
 export type ExecutionHome = {
   readonly version: number;
   readonly outbound: OutboundHttp;
+  readonly keyvalue: KeyValue | undefined;
   openLog(executionId: string): FunctionLog;
   /** Ends an execution that has no guest running yet. */
   abandon(execution: Execution, code: ErrorCode): void;
@@ -83,6 +85,10 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
 
   get outbound(): OutboundHttp {
     return this.#home.outbound;
+  }
+
+  get keyvalue(): KeyValue | undefined {
+    return this.#home.keyvalue;
   }
 
   get place(): RunPlace | undefined {

@@ -1,6 +1,7 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { FunctionRunner, RunEnd } from '../instance/runner.ts';
 import type { OutboundHttp } from '../wasi/context.ts';
+import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import { type Exchange, Execution, type ExecutionHome, type FunctionLog } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
 import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
@@ -24,6 +25,7 @@ export type ExecutorOptions = {
   ids: ExecutionIds;
   ring: ExecutionRing;
   outbound: OutboundHttp;
+  keyvalue?: KeyValue | undefined;
   thread: ThreadLoad;
   /** Where it runs at first; default `resident`. */
   fleet?: Fleet;
@@ -54,6 +56,7 @@ const logged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 export class FunctionExecutor implements ExecutionHome {
   readonly version: number;
   readonly outbound: OutboundHttp;
+  readonly keyvalue: KeyValue | undefined;
   readonly #options: ExecutorOptions;
   /** Executions with a guest, the oldest first. */
   readonly #running = new Set<Execution>();
@@ -73,6 +76,7 @@ export class FunctionExecutor implements ExecutionHome {
     this.version = options.version;
     this.#fleet = options.fleet ?? 'resident';
     this.outbound = options.outbound;
+    this.keyvalue = options.keyvalue;
   }
 
   /** Executions admitted and not yet ended. */

@@ -4,22 +4,24 @@
  */
 import { type ErrorCode, errorTable, Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunDecision } from '../instance/runner.ts';
 import { sharedMs } from '../isolate/moment.ts';
 import type { FromIsolate } from '../isolate/protocol.ts';
 import type { Placement, PlacementAction, PlacementDecision, PlacementEvent, PlacementSnapshot, Rung } from '../placement/model.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
-import { type CompileModule, type HeldVersion, IsolateThreads, type LiveIsolate } from './isolate-threads.ts';
+import { type CompileModule, type HeldVersion, IsolateThreads, type LiveIsolate, type MakeSettings } from './isolate-threads.ts';
 import type { FleetFromGateway, FleetToGateway, PostToGateway, VersionUse } from './protocol.ts';
 
 export type FleetDriverOptions = {
   placement: Placement;
   compile: CompileModule;
-  /** Ports of this machine that guests reach only if their grant names them. */
-  reservedPorts: number[];
+  makeSettings: MakeSettings;
   onDecision: (decision: PlacementDecision) => void;
   /** What gateway threads counted. */
   onUse: (versions: VersionUse[]) => void;
+  /** Executions that are worth keeping. */
+  onExecutions: (records: ExecutionRecord[]) => void;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -27,6 +29,7 @@ export type FleetDriverOptions = {
 type PlacedRequest = { gateway: number; isolate: number; key: string; idle: boolean };
 
 const tickMsMax = 1000;
+const pollMs = 5;
 /** How long executions that a dead gateway thread had may still be on their way to an isolate. */
 const strayMs = 1000;
 
@@ -57,7 +60,7 @@ export class FleetDriver {
 
   constructor(options: FleetDriverOptions) {
     this.#options = options;
-    this.#threads = new IsolateThreads(options.compile, options.reservedPorts, {
+    this.#threads = new IsolateThreads(options.compile, options.makeSettings, {
       onWarm: ({ name }) => this.feed({ type: 'isolate-warm', isolate: name }),
       onHeld: (live, held) => this.#announce(live, held),
       onMessage: (live, message) => this.#hear(live, message),
@@ -118,6 +121,9 @@ export class FleetDriver {
       case 'use':
         this.#options.onUse(message.versions);
         break;
+      case 'executions':
+        this.#options.onExecutions(message.records);
+        break;
       default:
         message satisfies never;
     }
@@ -129,6 +135,14 @@ export class FleetDriver {
     const { key, tenant, limits, idleMs, whenExhausted, prewarm, fleet } = version;
     this.feed({ type: 'version-added', spec: { version: key, tenant, memoryMib: limits.memoryMib, bindings: '0.2', whenExhausted, idleMs } });
     if (prewarm > 0 && fleet === 'on-demand') this.feed({ type: 'prewarm', version: key, instances: prewarm });
+  }
+
+  /** Resolves when an isolate holds the version ready, or after `withinMs`. */
+  async prewarm(key: string, withinMs: number): Promise<void> {
+    const endMs = performance.now() + withinMs;
+    const holds = (): boolean => [...this.#threads.all()].some((live) => live.holds.get(key)?.ready && !live.closing);
+    if (!holds()) this.feed({ type: 'prewarm', version: key, instances: 1 });
+    while (!holds() && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 
   /** To be called when gateways route no more requests to it. */
@@ -272,7 +286,7 @@ export class FleetDriver {
     }
     const held = live && !live.closing ? this.#hold(live, key) : undefined;
     if (!live || !held) this.feed({ type: 'refused', execution, reason: 'draining' });
-    else if (idle && !this.#threads.cells.take(held.cell)) this.feed({ type: 'refused', execution, reason: 'busy' });
+    else if (idle && !this.#threads.cells.take(held.cell)) this.feed({ type: 'refused', execution, reason: 'draining' });
     else {
       const placed: PlacedRequest = { gateway, isolate, key, idle };
       this.#placed.set(execution, placed);

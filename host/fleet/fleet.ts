@@ -2,20 +2,30 @@
  * The two fleets of a node: which functions run in the gateway threads and which in isolates, and the isolates. Begins with
  * `start`; ends with `close`, when no gateway thread is left.
  */
+import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
 import { createPlacement } from '../placement/core.ts';
+import { type FleetMove, Fleets } from '../placement/fleets.ts';
 import type { PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
+import type { Table } from '../store/table.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
+import { DecisionLog, type DecisionQuery } from './decision-log.ts';
 import { FleetDriver } from './driver.ts';
 import type { CompileModule } from './isolate-threads.ts';
 import type { FleetFromGateway, PostToGateway, VersionUse } from './protocol.ts';
+import { Reservations } from './reservations.ts';
+import { StoredLog } from './stored-log.ts';
 
 export type FleetOptions = {
-  config: Pick<NodeConfig, 'isolates' | 'fleets'>;
+  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'decisions'>;
+  table: Table;
   compile: CompileModule;
   /** Ports of this machine that guests reach only if their grant names them. */
   reservedPorts: number[];
+  /** Opens a way to buckets for one more isolate. */
+  keyvalue?: (() => KeyValueAccess) | undefined;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -23,24 +33,43 @@ export type FleetView = PlacementSnapshot & { fleets: { resident: string[]; onDe
 
 /** How long requests that were under way when a version was replaced may still ask for a place. */
 const replacedMs = 15_000;
+/** How long a move to isolates waits for one that holds the function ready. */
+const readyMs = 2000;
+/** How many times in a window usage is looked at. */
+const reviewsAWindow = 12;
 
 const nameOf = ({ tenant, function: name }: DeployedVersion): string => `${tenant}/${name}`;
 
 export class Fleet {
   readonly #driver: FleetDriver;
+  readonly #fleets: Fleets;
+  readonly #decisions: DecisionLog;
+  readonly #executions: StoredLog<ExecutionRecord & { at: number }>;
+  readonly reservations: Reservations;
+  readonly #config: FleetOptions['config'];
   #table: RouteTable | undefined;
-  readonly #known = new Set<string>();
+  readonly #known = new Map<string, DeployedVersion>();
   readonly #suspended = new Set<string>();
+  #reviewer: NodeJS.Timeout | undefined;
+  #moving = false;
 
-  constructor({ config, compile, reservedPorts, log }: FleetOptions) {
+  constructor({ config, table, compile, reservedPorts, keyvalue, log }: FleetOptions) {
+    this.#config = config;
+    this.#fleets = new Fleets(config.fleets);
+    const { ttlMs, bytesMax } = config.decisions;
+    const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot keep decisions');
+    this.#decisions = new DecisionLog(new StoredLog({ table, prefix: '~node/decision/', ttlMs, bytesMax: bytesMax / 2, onError }));
+    this.#executions = new StoredLog({ table, prefix: '~node/execution/', ttlMs, bytesMax: bytesMax / 2, onError });
     this.#driver = new FleetDriver({
       placement: createPlacement(config.isolates),
       compile,
-      reservedPorts,
+      makeSettings: () => ({ reservedPorts, ...(keyvalue && { keyvalue: keyvalue() }) }),
       log,
-      onDecision: (decision) => this.#decided(decision),
+      onDecision: (decision) => this.#decisions.add(decision),
       onUse: (versions) => this.#count(versions),
+      onExecutions: (records) => this.#keep(records),
     });
+    this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
   }
 
   /** Counts of idle instances, for gateway threads. */
@@ -49,12 +78,22 @@ export class Fleet {
   }
 
   /** Starts the isolates that stand by. */
-  start(): void {
+  async start(): Promise<void> {
+    await this.reservations.open();
     this.#driver.start();
   }
 
-  close(): Promise<void> {
-    return this.#driver.close();
+  /** From now on functions move by their usage: `publish` makes and hands out a route table. */
+  review(publish: () => Promise<void>): void {
+    const everyMs = Math.min(Math.max(this.#config.fleets.windowMs / reviewsAWindow, 20), 5000);
+    this.#reviewer = setInterval(() => void this.#review(publish), everyMs).unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#reviewer);
+    await this.#driver.close();
+    await this.#decisions.close();
+    await this.#executions.close();
   }
 
   join(gateway: number, post: PostToGateway): void {
@@ -71,17 +110,20 @@ export class Fleet {
 
   /** Where a version runs from the next route table on. */
   fleetOf(version: DeployedVersion): FleetName {
-    if (version.trust === 'isolated') return 'on-demand';
-    return version.fleetWanted === 'auto' ? 'on-demand' : version.fleetWanted;
+    const name = nameOf(version);
+    const move = this.#fleets.set(name, { pinned: version.fleetWanted, trust: version.trust, approved: false }, Date.now());
+    if (move) this.#decisions.add(move.decision);
+    return this.#fleets.fleetOf(name);
   }
 
   /** To be called before gateways route by the table. */
   begin(table: RouteTable): void {
     for (const version of table.functions) {
       if (this.#known.has(version.key)) continue;
-      this.#known.add(version.key);
+      this.#known.set(version.key, version);
       this.#driver.addVersion(version);
     }
+    this.reservations.update(table);
   }
 
   /** To be called when all gateways route by the table. */
@@ -89,11 +131,14 @@ export class Fleet {
     this.#table = table;
     const keys = new Set(table.functions.map(({ key }) => key));
     const names = new Set(table.functions.map(nameOf));
-    for (const key of this.#known) {
+    for (const [key, version] of this.#known) {
       if (keys.has(key)) continue;
       this.#known.delete(key);
-      if (names.has(key.slice(0, key.lastIndexOf('@')))) setTimeout(() => this.#known.has(key) || this.#driver.removeVersion(key), replacedMs).unref();
-      else this.#driver.removeVersion(key);
+      if (names.has(nameOf(version))) setTimeout(() => this.#known.has(key) || this.#driver.removeVersion(key), replacedMs).unref();
+      else {
+        this.#fleets.delete(nameOf(version));
+        this.#driver.removeVersion(key);
+      }
     }
     this.#suspend(table);
   }
@@ -113,7 +158,47 @@ export class Fleet {
     return { ...this.#driver.snapshot(), fleets: { resident: of('resident'), onDemand: of('on-demand') } };
   }
 
-  #decided(_decision: PlacementDecision): void {}
+  decisions(query: DecisionQuery): Promise<PlacementDecision[]> {
+    return this.#decisions.find(query);
+  }
 
-  #count(_versions: VersionUse[]): void {}
+  /** An execution that gateway threads do not know any more. */
+  async execution(id: string): Promise<ExecutionRecord | undefined> {
+    const stored = await this.#executions.get(id);
+    if (!stored) return undefined;
+    const { at: _, ...record } = stored;
+    return record;
+  }
+
+  #keep(records: ExecutionRecord[]): void {
+    for (const record of records) this.#executions.add(record.id, { ...record, at: Date.now() });
+  }
+
+  #count(versions: VersionUse[]): void {
+    for (const { key, requests, cpuUs } of versions) {
+      const version = this.#known.get(key);
+      if (version) this.#fleets.count(nameOf(version), { requests, cpuMs: cpuUs / 1000 }, Date.now());
+    }
+  }
+
+  /** A function that moves is ready in its new fleet before the route table says so: in isolates here, in gateway threads there. */
+  async #review(publish: () => Promise<void>): Promise<void> {
+    if (this.#moving) return;
+    const moves = this.#fleets.review(Date.now());
+    if (moves.length === 0) return;
+    this.#moving = true;
+    try {
+      for (const move of moves) this.#decisions.add(move.decision);
+      await Promise.all(moves.map((move) => this.#makeReady(move)));
+      await publish();
+    } finally {
+      this.#moving = false;
+    }
+  }
+
+  async #makeReady({ function: name, to }: FleetMove): Promise<void> {
+    if (to !== 'on-demand') return;
+    const versions = (this.#table?.functions ?? []).filter((version) => nameOf(version) === name);
+    await Promise.all(versions.map(({ key }) => this.#driver.prewarm(key, readyMs)));
+  }
 }

@@ -9,7 +9,7 @@ import type { CompiledArtifact } from '../instance/pool-runner.ts';
 import type { RunPlace } from '../instance/runner.ts';
 import { allocateHoldings, HOLDINGS_MAX, IdleCells } from '../isolate/holdings.ts';
 import { Isolate } from '../isolate/isolate.ts';
-import type { FromIsolate } from '../isolate/protocol.ts';
+import type { FromIsolate, IsolateSettings } from '../isolate/protocol.ts';
 
 /** Heap of an isolate thread: what the runtime keeps of modules and instances, not their memories. */
 const heapMib = 128;
@@ -45,6 +45,9 @@ export type IsolateThreadsEvents = {
 
 type Waiting = { held: HeldVersion; loadedFrom: LoadedFrom; resolve: (from: LoadedFrom) => void; reject: (problem: Problem) => void };
 
+/** What one more isolate is to be started with. */
+export type MakeSettings = () => Omit<IsolateSettings, 'id' | 'cells'>;
+
 export class IsolateThreads {
   readonly shared = allocateHoldings();
   readonly cells = new IdleCells(this.shared);
@@ -55,12 +58,12 @@ export class IsolateThreads {
   readonly #byCell = new Map<number, HeldVersion>();
   readonly #waiting = new Map<number, Waiting>();
   readonly #compile: CompileModule;
-  readonly #reservedPorts: number[];
+  readonly #makeSettings: MakeSettings;
   readonly #events: IsolateThreadsEvents;
 
-  constructor(compile: CompileModule, reservedPorts: number[], events: IsolateThreadsEvents) {
+  constructor(compile: CompileModule, makeSettings: MakeSettings, events: IsolateThreadsEvents) {
     this.#compile = compile;
-    this.#reservedPorts = reservedPorts;
+    this.#makeSettings = makeSettings;
     this.#events = events;
   }
 
@@ -78,7 +81,7 @@ export class IsolateThreads {
 
   /** Throws if the system gives no thread. */
   start(name: number): void {
-    const settings = { id: name, cells: this.shared, reservedPorts: this.#reservedPorts, heapMib };
+    const settings = { ...this.#makeSettings(), id: name, cells: this.shared, heapMib };
     const thread = new Isolate(settings, {
       onMessage: (message) => this.#take(live, message),
       onExit: (reason) => this.#exited(live, reason),

@@ -8,22 +8,33 @@ import { describeExecution, type ExecutionRecord } from '../execution/record.ts'
 import { ExecutionRing } from '../execution/ring.ts';
 import type { IsolateDirectory } from '../fleet/directory.ts';
 import { IsolateRunner } from '../fleet/isolate-runner.ts';
+import type { VersionUse } from '../fleet/protocol.ts';
 import { createPoolRunner } from '../instance/pool-runner.ts';
 import { ExecutionLog } from '../telemetry/execution-log.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
+import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { ModuleLoader } from './module-loader.ts';
+
+/** An execution that takes longer is kept in any case. */
+const slowMs = 1000;
+/** Executions that are kept at once, until they are handed over. */
+const keptMax = 100;
 
 export type FunctionsOptions = {
   ids: ExecutionIds;
   loader: ModuleLoader;
   isolates: IsolateDirectory;
+  /** Of executions that found an idle instance at once and went well, every how manyth is kept. */
+  sampleEvery: number;
   outbound: OutboundClient;
+  keyvalue?: KeyValue | undefined;
   load: ThreadLoad;
   pushLog: (record: LogRecord) => void;
   onEnd: (execution: Execution) => void;
 };
 
-type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing };
+type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing; use: Use };
+type Use = { requests: number; cpuUs: number };
 
 /**
  * The versions that one thread runs. A version begins with the first route table that has it and ends, after its last
@@ -34,6 +45,8 @@ export class Functions {
   readonly #served = new Map<string, Served>();
   readonly #retiring = new Set<Served>();
   readonly #rings = new Map<string, ExecutionRing>();
+  #kept: ExecutionRecord[] = [];
+  #sampled = 0;
 
   constructor(options: FunctionsOptions) {
     this.#options = options;
@@ -112,18 +125,64 @@ export class Functions {
     const { tenant, function: name } = version;
     const ring = this.#rings.get(`${tenant}/${name}`) ?? new ExecutionRing();
     this.#rings.set(`${tenant}/${name}`, ring);
-    return { version, ring, executor: this.#makeExecutor(version, ring) };
+    const use: Use = { requests: 0, cpuUs: 0 };
+    return { version, ring, use, executor: this.#makeExecutor(version, ring, use) };
   }
 
-  #makeExecutor(version: DeployedVersion, ring: ExecutionRing): FunctionExecutor {
-    const { ids, loader, isolates, outbound, load: thread, pushLog, onEnd } = this.#options;
+  /** What was asked of each version since the last call. */
+  takeUse(): VersionUse[] {
+    const used: VersionUse[] = [];
+    for (const { version, use } of this.#all()) {
+      if (use.requests === 0) continue;
+      used.push({ key: version.key, ...use });
+      use.requests = 0;
+      use.cpuUs = 0;
+    }
+    return used;
+  }
+
+  /** Executions since the last call that are worth keeping: failed, slow, not found at once, and a sample of the others. */
+  takeKept(): ExecutionRecord[] {
+    const kept = this.#kept;
+    this.#kept = [];
+    return kept;
+  }
+
+  #ended(version: DeployedVersion, use: Use, execution: Execution): void {
+    use.requests++;
+    use.cpuUs += execution.meter.cpuUs;
+    const plain = !execution.code && execution.endedMs - execution.arrivedMs < slowMs && (execution.place?.rung ?? 1) === 1;
+    if (plain && ++this.#sampled % this.#options.sampleEvery !== 0) return;
+    if (this.#kept.length < keptMax) this.#kept.push(describeExecution(version.tenant, version.function, execution));
+  }
+
+  #makeExecutor(version: DeployedVersion, ring: ExecutionRing, use: Use): FunctionExecutor {
+    const { ids, loader, isolates, outbound, keyvalue, load: thread, pushLog, onEnd } = this.#options;
     const { tenant, function: name, limits, instance: mode, fleet } = version;
+    const ended = (execution: Execution): void => {
+      this.#ended(version, use, execution);
+      onEnd(execution);
+    };
     const load = async (fleet: DeployedVersion['fleet']) => {
       if (fleet === 'on-demand') return { runner: new IsolateRunner(isolates, version.key), load: 'thread' as const };
       const { artifact, load: from } = await loader.load(version.digest);
+      if (version.keyvalue && version.keyvalue.length > 0) keyvalue?.refresh();
       return { runner: createPoolRunner({ function: name, artifact, grant: grantOf(version), limits, mode }), load: from };
     };
     const openLog = (execution: string) => new ExecutionLog({ execution, tenant, function: name, version: version.version }, pushLog);
-    return new FunctionExecutor({ function: name, version: version.version, limits, fleet, ids, ring, outbound, thread, load, openLog, onEnd });
+    return new FunctionExecutor({
+      function: name,
+      version: version.version,
+      limits,
+      fleet,
+      ids,
+      ring,
+      outbound,
+      keyvalue,
+      thread,
+      load,
+      openLog,
+      onEnd: ended,
+    });
   }
 }

@@ -55,6 +55,7 @@ export class Gateway {
     this.#worker = new Worker(new URL(`./thread${/\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.ts'}`, import.meta.url), {
       name: `gateway ${settings.id}`,
       workerData: settings,
+      transferList: settings.keyvalue ? [settings.keyvalue.port] : [],
     });
     this.#worker.on('message', this.#take);
     this.#worker.on('error', (error) => {

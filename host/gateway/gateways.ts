@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { Address } from '../config/address.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
@@ -15,8 +16,10 @@ export type GatewaysOptions = {
   http: Address;
   /** Threads wanted; one where the platform cannot share a port. */
   threads: number;
-  settings: Omit<GatewaySettings, 'id' | 'host' | 'reusePort' | 'executionsMax'>;
+  settings: Omit<GatewaySettings, 'keyvalue' | 'id' | 'host' | 'reusePort' | 'executionsMax'>;
   artifacts: Artifacts;
+  /** Opens a way to buckets for one more thread. */
+  keyvalue?: () => KeyValueAccess;
   fleet: FleetLink;
   onLogs: (records: LogRecord[], dropped: number) => void;
   log: Pick<NodeLog, 'error'>;
@@ -112,7 +115,7 @@ export class Gateways {
   }
 
   #spawn(id: number, waitedMs: number): Gateway {
-    const { http, settings, artifacts, fleet, onLogs } = this.#options;
+    const { http, settings, keyvalue, artifacts, fleet, onLogs } = this.#options;
     const startedMs = performance.now();
     const onDeath = (reason: string): void => {
       this.#live.delete(id);
@@ -122,7 +125,14 @@ export class Gateways {
       const waitMs = performance.now() - startedMs > healthyMs ? restartMs.min : Math.min(Math.max(waitedMs * 2, restartMs.min), restartMs.max);
       setTimeout(() => void this.#restart(id, waitMs), waitMs).unref();
     };
-    const whole = { ...settings, id, host: http.host, reusePort: this.#threads > 1, executionsMax: Math.floor(executionsMax / this.#threads) };
+    const whole = {
+      ...settings,
+      ...(keyvalue && { keyvalue: keyvalue() }),
+      id,
+      host: http.host,
+      reusePort: this.#threads > 1,
+      executionsMax: Math.floor(executionsMax / this.#threads),
+    };
     const gateway = new Gateway(whole, { artifacts, onLogs, onDeath, onFleet: (message) => fleet.take(id, message) });
     fleet.join(id, gateway.postFleet);
     return gateway;

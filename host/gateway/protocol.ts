@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
+import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { FleetFromGateway, FleetToGateway } from '../fleet/protocol.ts';
@@ -26,6 +27,12 @@ export type GatewaySettings = {
   reservedPorts: number[];
   /** Idle instances in isolates, by holding. */
   cells: SharedArrayBuffer;
+  /** How often usage is told. */
+  useMs: number;
+  /** Of executions that found an idle instance at once and went well, every how manyth is kept. */
+  sampleEvery: number;
+  /** The way to buckets. */
+  keyvalue?: KeyValueAccess;
 };
 
 /** From the supervisor to a gateway thread. */

@@ -3,6 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
 import { saveCode } from '../config/code-cache.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
@@ -10,6 +11,7 @@ import type { Execution } from '../execution/execution.ts';
 import type { FunctionExecutor, ThreadLoad } from '../execution/executor.ts';
 import { ExecutionIds } from '../execution/id.ts';
 import { IsolateDirectory } from '../fleet/directory.ts';
+import { openStoreReader } from '../store/lmdb/store.ts';
 import { LogBatch } from '../telemetry/log-batch.ts';
 import { Metrics, statusClass } from '../telemetry/metrics.ts';
 import { createGatewayApp, type GatewayApp } from './app.ts';
@@ -34,6 +36,7 @@ const metrics = new Metrics();
 const thread: ThreadLoad = { executions: 0, executionsMax: settings.executionsMax };
 const loader = new ModuleLoader(post);
 const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
+const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openStoreReader);
 
 let logBatches = 0;
 const postLogs: ConstructorParameters<typeof LogBatch>[0] = (records, dropped) => {
@@ -60,9 +63,11 @@ const isolates = new IsolateDirectory(settings.cells, post);
 
 const functions = new Functions({
   isolates,
+  sampleEvery: settings.sampleEvery,
   ids: new ExecutionIds(settings.id),
   loader,
   outbound,
+  keyvalue,
   load: thread,
   pushLog: (record) => {
     metrics.logLines.add(record.stream);
@@ -108,14 +113,25 @@ const count = (request: number): void => {
 
 const sweeper = setInterval(() => functions.sweep(settings.moduleIdleMs), Math.min(sweepMs, Math.max(50, settings.moduleIdleMs / 4)));
 
+const tellUse = (): void => {
+  const versions = functions.takeUse();
+  if (versions.length > 0) post({ kind: 'use', versions });
+  const records = functions.takeKept();
+  if (records.length > 0) post({ kind: 'executions', records });
+};
+const usage = setInterval(tellUse, settings.useMs);
+
 const stop = async (graceMs: number): Promise<void> => {
   const lastChanceMs = graceMs + 1000;
   const force = setTimeout(() => functions.stopAll(), graceMs);
   await listener.close(lastChanceMs);
   clearTimeout(force);
   clearInterval(sweeper);
+  clearInterval(usage);
+  tellUse();
   functions.stopAll();
   await outbound.close();
+  await keyvalue?.close();
   logs.close();
   post({ kind: 'stopped' });
   port.close();

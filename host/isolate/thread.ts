@@ -2,12 +2,13 @@
  * An isolate: a thread that belongs to one tenant from `assign` to its end, and runs that tenant's functions for all
  * gateway threads. Begins tenant-less, with runtime and host interfaces loaded; ends with `drain`, or is terminated.
  */
+import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
 import type { Run } from '../instance/runner.ts';
-import { openStoreReader } from '../store/lmdb/store.ts';
+import type { StoreReader } from '../store/store.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { Activity } from './activity.ts';
 import { IdleCells } from './holdings.ts';
@@ -21,7 +22,13 @@ const post = (message: FromIsolate): void => port.postMessage(message);
 const settings = workerData as IsolateSettings;
 const cells = new IdleCells(settings.cells);
 const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
-const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openStoreReader);
+
+/** The store is loaded for the first version that has buckets: most isolates never do, and their heaps are small. */
+const openReader = (data: string): StoreReader => {
+  const load = createRequire(import.meta.url);
+  return (load('../store/lmdb/store.ts') as typeof import('../store/lmdb/store.ts')).openStoreReader(data);
+};
+const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openReader);
 
 type Held = { runner: PoolRunner; running: number; released: boolean };
 
@@ -80,6 +87,7 @@ const start = (cell: number, placed: boolean, request: GuestRequest, response: R
 
 const hold = ({ cell, function: name, artifact, grant, limits, mode }: Holding): void => {
   try {
+    if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
     const runner = createPoolRunner({ function: name, artifact, grant, limits, mode });
     holdings.set(cell, { runner, running: 0, released: false });
     post({ kind: 'held', cell, hostCallNames: runner.hostCallNames });

@@ -25,8 +25,11 @@ export type Bucket = {
 };
 
 export type KeyValue = {
-  /** @param bucket as a grant names it */
-  open(bucket: string): Bucket;
+  /**
+   * @param bucket as a grant names it
+   * @param onChange called before each change that is asked for
+   */
+  open(bucket: string, onChange?: () => void): Bucket;
   /** From now on reads see what was committed before this call, by whatever thread. */
   refresh(): void;
 };

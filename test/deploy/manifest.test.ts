@@ -25,7 +25,7 @@ test('parseManifest: sets every default', () => {
     env: {},
     config: {},
     secrets: [],
-    capabilities: { http: [], filesystem: { scratch: false } },
+    capabilities: { http: [], filesystem: { scratch: false }, keyvalue: {} },
     capacity: { fleet: 'auto', prewarm: 0, idleMs: 60_000, whenExhausted: 'overflow', deferMaxMs: 0 },
   });
 });
@@ -51,7 +51,7 @@ test('parseManifest: lists all problems at once, later features by name among th
     routes: ['/ok', '//', '/ok'],
     config: { K: 'v' },
     secrets: ['K'],
-    capabilities: { http: ['http://x'], keyvalue: {} },
+    capabilities: { http: ['http://x'], messaging: {} },
     sidecars: [],
     typo: true,
   });
@@ -69,7 +69,7 @@ test('parseManifest: lists all problems at once, later features by name among th
     'typo',
     '"K" is a key of config',
     'sidecars',
-    'keyvalue',
+    'messaging',
   ]) {
     assert.ok(
       problem.problems?.some((text) => text.includes(part)),
@@ -84,7 +84,7 @@ for (const [key, manifest] of [
   ['source', { source: './src/index.ts' }],
   ['events', { events: [] }],
   ['guarantee', { guarantee: { runs: 1 } }],
-  ['capabilities.keyvalue', { capabilities: { keyvalue: { default: 'x' } } }],
+  ['capabilities.messaging', { capabilities: { messaging: { default: 'x' } } }],
 ] as const) {
   test(`parseManifest: ${key} is not-implemented, by name`, () => {
     const problem = problemOf({ name: 'orders', ...manifest });
@@ -92,6 +92,19 @@ for (const [key, manifest] of [
     assert.match(problem.message, `cannot set ${key} of "orders"`);
   });
 }
+
+test('parseManifest: takes names of buckets for any names that a guest may use', () => {
+  const keyvalue = { '': 'orders', 'constructor': 'orders', 'with / and ü': 'a-2' };
+  assert.equal(parseManifest({ name: 'f', capabilities: { keyvalue } }, ceilings).capabilities.keyvalue, keyvalue);
+  for (const bucket of ['', 'Orders', 'a/b', '../a', '~node', 'a'.repeat(64), 1, null]) {
+    const problem = problemOf({ name: 'f', capabilities: { keyvalue: { default: bucket } } });
+    assert.is(problem.code, 'manifest-invalid', String(bucket));
+    assert.match(problem.message, 'capabilities.keyvalue.default');
+  }
+  for (const name of ['x'.repeat(129), 'a\0b', '\ud800'])
+    assert.is(problemOf({ name: 'f', capabilities: { keyvalue: { [name]: 'a' } } }).code, 'manifest-invalid');
+  assert.match(problemOf({ name: 'f', capabilities: JSON.parse('{"keyvalue":{"__proto__":"a"}}') }).message, 'reserved');
+});
 
 test('parseManifest: names that objects inherit are names like others; __proto__ is none', () => {
   const manifest = parseManifest({ name: 'f', env: JSON.parse('{"constructor":"a","toString":"b"}'), secrets: ['hasOwnProperty'] }, ceilings);

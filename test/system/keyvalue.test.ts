@@ -1,0 +1,136 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cleanUp, fixture, sleep, startTestNode, type TestNode } from './node.ts';
+
+let node: TestNode;
+test.before(async () => {
+  node = await startTestNode({ args: ['--store-bucket-bytes-max', '200000'] });
+});
+test.after(async () => {
+  await node.end();
+  cleanUp();
+});
+
+const fleets = ['resident', 'on-demand'] as const;
+const granted = (bucket: string, fleet: string, more: Record<string, string> = {}) => ({
+  capabilities: { keyvalue: { '': bucket, ...more } },
+  capacity: { fleet },
+});
+
+const send = async (method: string, path: string, body?: string): Promise<[status: number, text: string]> => {
+  const response = await fetch(node.url + path, { method, ...(body === undefined ? {} : { body }) });
+  return [response.status, await response.text()];
+};
+
+for (const fleet of fleets) {
+  test(`keyvalue: 100 increments at once on all threads are all counted, ${fleet}`, async () => {
+    await node.deploy(`counter-${fleet}`, 'counter', granted(`hits-${fleet}`, fleet));
+    const sums = await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const response = await fetch(`${node.url}/counter-${fleet}/visits`, { headers: { connection: 'close' } });
+        assert.is(response.status, 200);
+        return Number(await response.text());
+      }),
+    );
+    assert.equal(
+      sums.sort((a, b) => a - b),
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    );
+  });
+
+  test(`keyvalue: what one execution wrote the next one reads, whatever its thread, ${fleet}`, async () => {
+    await node.deploy(`kv-${fleet}`, 'bucket', granted(`kv-${fleet}`, fleet, { own: `kv-${fleet}` }));
+    const path = `/kv-${fleet}/own`;
+    for (let i = 0; i < 60; i++) {
+      const key = `key-${i % 7}`;
+      const headers = { connection: 'close' };
+      const put = await fetch(`${node.url}${path}/${key}`, { method: 'PUT', body: `value ${i}`, headers });
+      assert.is(put.status, 204);
+      assert.is(await (await fetch(`${node.url}${path}/${key}`, { headers })).text(), `value ${i}`);
+    }
+    assert.equal(await send('DELETE', `${path}/key-3`), [204, '']);
+    assert.equal(await send('GET', `${path}/key-3`), [404, 'not there']);
+    assert.equal(await send('GET', `${path}/`), [200, 'key-0\nkey-1\nkey-2\nkey-4\nkey-5\nkey-6\n']);
+  });
+}
+
+test('keyvalue: a swap that loses begins again with the present value, so nothing is overwritten', async () => {
+  await node.deploy('append', 'bucket', granted('append', 'on-demand', { own: 'append' }));
+  const letters = Array.from({ length: 30 }, (_, index) => String.fromCharCode(65 + index));
+  await Promise.all(letters.map(async (letter) => assert.is((await send('POST', '/append/own/all', letter))[0], 204)));
+  const [, text] = await send('GET', '/append/own/all');
+  assert.equal([...text].sort(), letters);
+});
+
+test('keyvalue: the first draft counts and lists page by page', async () => {
+  await node.deploy('tally', 'tally', granted('tally', 'resident'));
+  await node.deploy('filler', 'counter', granted('tally', 'resident'));
+  const keys = Array.from({ length: 620 }, (_, index) => `k${index}`);
+  for (let from = 0; from < keys.length; from += 62) await Promise.all(keys.slice(from, from + 62).map((key) => send('GET', `/filler/${key}`)));
+  assert.equal(await send('GET', '/tally/k0'), [200, '2 620']);
+  assert.equal(await send('GET', '/tally/new'), [200, '1 621']);
+});
+
+test('keyvalue: a bucket that is not granted cannot be opened', async () => {
+  await node.deploy('denied', 'bucket', granted('denied', 'resident'));
+  assert.equal(await send('GET', '/denied/kv-resident/key-0'), [403, 'access-denied']);
+});
+
+test('keyvalue: an import without a grant is refused at deployment, by name', async () => {
+  const { digest } = (await (await node.api('PUT', '/v1/modules', fixture('counter'))).json()) as { digest: string };
+  const response = await node.api('POST', '/v1/functions', { name: 'ungranted', module: digest });
+  assert.is(response.status, 422);
+  const { code, detail } = (await response.json()) as { code: string; detail: string };
+  assert.is(code, 'import-not-granted');
+  assert.match(detail, 'wasi:keyvalue/atomics@0.2.0-draft2');
+});
+
+test('keyvalue: a bucket that is full refuses, and other buckets go on', async () => {
+  await node.deploy('full', 'bucket', granted('full', 'on-demand', { own: 'full', other: 'roomy' }));
+  for (let i = 0; i < 3; i++) assert.is((await send('PUT', `/full/own/large-${i}`, 'x'.repeat(60_000)))[0], 204);
+  const [status, text] = await send('PUT', '/full/own/large-3', 'x'.repeat(60_000));
+  assert.is(status, 400);
+  assert.match(text, /bucket "full": at most 200000 bytes/);
+  assert.is((await send('PUT', '/full/other/large', 'x'.repeat(60_000)))[0], 204);
+  assert.is((await send('DELETE', '/full/own/large-0'))[0], 204);
+  assert.is((await send('PUT', '/full/own/large-3', 'x'.repeat(60_000)))[0], 204);
+});
+
+test('keyvalue: tenants with the same names of buckets and keys do not meet', async () => {
+  const digest = ((await (await node.api('PUT', '/v1/modules', fixture('counter'))).json()) as { digest: string }).digest;
+  for (const tenant of ['first', 'second']) {
+    await node.api('POST', '/v1/tenants', { name: tenant });
+    await node.api('PUT', `/v1/modules?tenant=${tenant}`, fixture('counter'));
+    const response = await node.api('POST', `/v1/functions?tenant=${tenant}`, { name: 'counter', module: digest, ...granted('shared', 'on-demand') });
+    assert.is(response.status, 201, await response.text());
+  }
+  for (let i = 1; i <= 3; i++) assert.equal(await send('GET', '/~first/counter/n'), [200, `${i}\n`]);
+  assert.equal(await send('GET', '/~second/counter/n'), [200, '1\n']);
+  await node.api('DELETE', '/v1/tenants/first');
+  await node.api('POST', '/v1/tenants', { name: 'first' });
+  await node.api('PUT', '/v1/modules?tenant=first', fixture('counter'));
+  await node.api('POST', '/v1/functions?tenant=first', { name: 'counter', module: digest, ...granted('shared', 'on-demand') });
+  assert.equal(await send('GET', '/~first/counter/n'), [200, '1\n']);
+});
+
+test('keyvalue: kill -9 in the middle of writes loses none that was acknowledged', async () => {
+  const killed = await startTestNode();
+  await killed.deploy('counter', 'counter', granted('hits', 'on-demand'));
+  let acknowledged = 0;
+  const clients = Array.from({ length: 8 }, async () => {
+    for (;;) {
+      const response = await fetch(`${killed.url}/counter/n`);
+      acknowledged = Math.max(acknowledged, Number(await response.text()));
+    }
+  }).map((client) => client.catch(() => undefined));
+  await sleep(700);
+  await killed.end('SIGKILL');
+  await Promise.all(clients);
+  assert.ok(acknowledged > 0);
+  const again = await startTestNode({ data: killed.data });
+  const next = Number(await (await fetch(`${again.url}/counter/n`)).text());
+  assert.ok(next > acknowledged && next <= acknowledged + 9, `acknowledged ${acknowledged}, then ${next}`);
+  await again.end();
+});
+
+test.run();
