@@ -1,8 +1,11 @@
+/** Up to this size a search through the items is faster than an index of them. */
+const SEARCHED_MAX = 16;
+
 /** Items in order of a rank, the least first; each item once. Insertion, change and removal take logarithmic time. */
 export class Heap<T> {
   private readonly items: T[] = [];
   private readonly ranks: number[] = [];
-  private readonly positions = new Map<T, number>();
+  private positions: Map<T, number> | undefined;
 
   get size(): number {
     return this.items.length;
@@ -22,24 +25,33 @@ export class Heap<T> {
   }
 
   has(item: T): boolean {
-    return this.positions.has(item);
+    return this.find(item) >= 0;
+  }
+
+  private find(item: T): number {
+    return this.positions ? (this.positions.get(item) ?? -1) : this.items.indexOf(item);
+  }
+
+  private index(): void {
+    this.positions = new Map(this.items.map((item, position) => [item, position]));
   }
 
   /** Inserts the item, or gives it another rank. */
   set(item: T, rank: number): void {
-    let position = this.positions.get(item);
-    if (position === undefined) {
+    let position = this.find(item);
+    if (position < 0) {
       position = this.items.length;
       this.put(position, item, rank);
+      if (!this.positions && position === SEARCHED_MAX) this.index();
     } else if (this.ranks[position] === rank) return;
     else this.ranks[position] = rank;
     this.sink(this.rise(position));
   }
 
   delete(item: T): boolean {
-    const position = this.positions.get(item);
-    if (position === undefined) return false;
-    this.positions.delete(item);
+    const position = this.find(item);
+    if (position < 0) return false;
+    this.positions?.delete(item);
     const last = this.items.pop() as T;
     const rank = this.ranks.pop() as number;
     if (position < this.items.length) {
@@ -52,7 +64,7 @@ export class Heap<T> {
   private put(position: number, item: T, rank: number): void {
     this.items[position] = item;
     this.ranks[position] = rank;
-    this.positions.set(item, position);
+    this.positions?.set(item, position);
   }
 
   private swap(a: number, b: number): void {
