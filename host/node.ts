@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Problem } from './base/errors.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
 import { KeyValueWriter } from './capability/keyvalue-writer.ts';
+import { createTenantBuckets } from './capability/tenant-buckets.ts';
 import { type Address, formatAddress } from './config/address.ts';
 import { DataFiles } from './config/data-files.ts';
 import type { NodeConfig } from './config/schema.ts';
@@ -216,6 +217,7 @@ const exposeAll = async ({ cache, metrics }: Ground, gateways: Gateways): Promis
 const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deployments: Deployments, http: Address): ControlDeps => ({
   deployments,
   logs: ground.logs,
+  buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
   executions: { find: async (id) => (await gateways.find(id)) ?? fleet.execution(id) },
   decisions: (query) => fleet.decisions(query),
   reservations: fleet.reservations,

@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { decisions } from './commands/decisions.ts';
 import { deploy } from './commands/deploy.ts';
 import { explain } from './commands/explain.ts';
 import { invoke } from './commands/invoke.ts';
@@ -10,8 +11,10 @@ import { rollback } from './commands/rollback.ts';
 import { secretsLs, secretsPut, secretsRm } from './commands/secrets.ts';
 import { serve } from './commands/serve.ts';
 import { show } from './commands/show.ts';
-import { tenantsAdd, tenantsLs, tenantsResume, tenantsRm, tenantsSuspend } from './commands/tenants.ts';
+import { stateGet, stateLs, statePut, stateRm } from './commands/state.ts';
+import { tenantsAdd, tenantsLs, tenantsReserve, tenantsResume, tenantsRm, tenantsSuspend } from './commands/tenants.ts';
 import { tokensAdd, tokensLs, tokensRm } from './commands/tokens.ts';
+import { top } from './commands/top.ts';
 import { versions } from './commands/versions.ts';
 
 /** Every command, in the order of help. */
@@ -27,14 +30,21 @@ export const commands: readonly Command[] = [
   secretsPut,
   secretsLs,
   secretsRm,
+  stateLs,
+  stateGet,
+  statePut,
+  stateRm,
   invoke,
   logs,
   explain,
+  decisions,
+  top,
   tenantsAdd,
   tenantsLs,
   tenantsSuspend,
   tenantsResume,
   tenantsRm,
+  tenantsReserve,
   tokensAdd,
   tokensLs,
   tokensRm,

@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { authenticate, type ControlEnv } from './auth.ts';
 import { limitBody } from './body.ts';
+import { decisionRoutes } from './decisions.ts';
 import type { ControlDeps } from './deps.ts';
 import { newGroup } from './endpoint.ts';
 import { functionRoutes } from './functions.ts';
@@ -9,7 +10,9 @@ import { logRoutes } from './logs.ts';
 import { moduleRoutes } from './modules.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { errorHandler, notFoundHandler } from './problem.ts';
+import { reservationRoutes } from './reservations.ts';
 import { secretRoutes } from './secrets.ts';
+import { bucketRoutes, valueRoutes } from './state.ts';
 import { suspensionRoutes, tenantRoutes } from './tenants.ts';
 import { tokenRoutes } from './tokens.ts';
 import { versionRoutes } from './versions.ts';
@@ -55,10 +58,14 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', functionRoutes(deps))
     .route('/', versionRoutes(deps))
     .route('/', secretRoutes(deps))
+    .route('/', bucketRoutes(deps))
+    .route('/', valueRoutes(deps))
     .route('/', invokeRoutes(deps))
     .route('/', logRoutes(deps))
     .route('/', tenantRoutes(deps))
     .route('/', suspensionRoutes(deps))
+    .route('/', reservationRoutes(deps))
+    .route('/', decisionRoutes(deps))
     .route('/', tokenRoutes(deps))
     .route('/', nodeRoutes(deps));
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });

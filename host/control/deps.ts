@@ -1,6 +1,9 @@
+import type { TenantBuckets } from '../capability/tenant-buckets.ts';
 import type { Deployments } from '../deploy/deployments.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
-import type { IsolateView, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
+import type { DecisionQuery } from '../fleet/decision-log.ts';
+import type { Reservations } from '../fleet/reservations.ts';
+import type { IsolateView, PlacementDecision, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 
@@ -33,7 +36,11 @@ export type InvokeTarget = { tenant: string; function: string };
 export type ControlDeps = {
   deployments: Deployments;
   logs: FunctionLogs;
+  buckets: TenantBuckets;
   executions: { find(id: string): Promise<ExecutionRecord | undefined> };
+  /** Choices of the node; of all tenants, and those of none, if no tenant is named. */
+  decisions: (query: DecisionQuery) => Promise<PlacementDecision[]>;
+  reservations: Pick<Reservations, 'find' | 'put' | 'remove'>;
   node: () => NodeInfo | Promise<NodeInfo>;
   /** All metrics in Prometheus' text format. */
   metrics: () => Promise<string>;

@@ -110,6 +110,22 @@ export const manifest = z.custom<ManifestInput & { module: string }>(() => true)
 
 export const tenantView = z.object({ name, routes: z.array(z.string()), state: z.enum(['active', 'suspended']), createdAt: time }).openapi('Tenant');
 
+export const reservationView = z
+  .object({ tenant: name, isolates: z.number(), functions: z.array(name), configuration: z.string(), tenants: z.array(name) })
+  .openapi('Reservation');
+
+export const decisionView = z
+  .object({
+    at: time,
+    kind: z.string(),
+    subject: z.string().openapi({ description: 'An execution, version, isolate, pool or function.' }),
+    tenant: name.nullable(),
+    choice: z.string(),
+    inputs: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+    passedOver: z.array(z.object({ candidate: z.string(), reason: z.string() })),
+  })
+  .openapi('Decision');
+
 export const scope = z.string().refine((text) => parseScope(text) !== undefined, { error: scopeConstraint });
 
 export const tokenView = z
@@ -128,5 +144,6 @@ export const logLine = z
   })
   .openapi('LogLine');
 
+export const decisionCount = wholeText(1, 10_000, listDefault);
 export const logCount = wholeText(1, 10_000, listDefault);
 export const sequence = wholeText(0, Number.MAX_SAFE_INTEGER, 0);

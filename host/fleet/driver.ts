@@ -116,7 +116,7 @@ export class FleetDriver {
       case 'place-refused':
         this.#asking.set(message.execution, gateway);
         this.#placed.delete(message.execution);
-        this.feed({ type: 'refused', execution: message.execution, reason: 'draining' });
+        this.feed({ type: 'refused', execution: message.execution, reason: 'busy' });
         break;
       case 'use':
         this.#options.onUse(message.versions);
@@ -286,7 +286,7 @@ export class FleetDriver {
     }
     const held = live && !live.closing ? this.#hold(live, key) : undefined;
     if (!live || !held) this.feed({ type: 'refused', execution, reason: 'draining' });
-    else if (idle && !this.#threads.cells.take(held.cell)) this.feed({ type: 'refused', execution, reason: 'draining' });
+    else if (idle && !this.#threads.cells.take(held.cell)) this.feed({ type: 'refused', execution, reason: 'busy' });
     else {
       const placed: PlacedRequest = { gateway, isolate, key, idle };
       this.#placed.set(execution, placed);

@@ -1,6 +1,7 @@
 /** What gateway threads and the supervisor tell each other about isolates; part of gateway/protocol.ts. */
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorCode } from '../base/errors.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunDecision, RunPlace } from '../instance/runner.ts';
 import type { ChannelEnds } from '../isolate/channel.ts';
 
@@ -34,4 +35,6 @@ export type FleetFromGateway =
   | { kind: 'place-cancelled'; execution: string }
   /** The isolate did not hold the version any more: another place is wanted. */
   | { kind: 'place-refused'; execution: string }
-  | { kind: 'use'; versions: VersionUse[] };
+  | { kind: 'use'; versions: VersionUse[] }
+  /** Executions that are worth keeping. */
+  | { kind: 'executions'; records: ExecutionRecord[] };

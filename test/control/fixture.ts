@@ -1,6 +1,9 @@
+import { KeyValueWriter } from '../../host/capability/keyvalue-writer.ts';
+import { createTenantBuckets } from '../../host/capability/tenant-buckets.ts';
 import { createControlApp } from '../../host/control/app.ts';
 import type { ControlDeps, InvokeTarget, NodeInfo } from '../../host/control/deps.ts';
 import type { DeploymentOptions } from '../../host/deploy/deployments.ts';
+import { findTenant } from '../../host/deploy/ground.ts';
 import { parseScope, type Scope } from '../../host/deploy/scope.ts';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
 import { LogHub } from '../../host/telemetry/log-hub.ts';
@@ -61,10 +64,14 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
   const invoked: Invoked[] = [];
   const reasons: string[] = [];
   let hanging = 0;
+  const buckets = new KeyValueWriter({ table: fixture.table, findOwner: (tenant) => findTenant(fixture.table, tenant), bucketBytesMax: 2_000_000 });
   const app = createControlApp({
     deployments: fixture.deployments,
     logs: hub,
+    buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
     executions: { find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
+    decisions: async () => [],
+    reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,
     metrics: async () => 'nacelle_up 1\n',
     notReady: () => reasons,

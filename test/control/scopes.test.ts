@@ -35,6 +35,11 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['DELETE', '/v1/functions/hello/secrets/NONE', 'deploy'],
   ['POST', '/v1/functions/hello/invoke', 'invoke'],
   ['GET', '/v1/functions/hello/logs', 'read'],
+  ['GET', '/v1/state', 'read'],
+  ['GET', '/v1/state/orders', 'read'],
+  ['GET', '/v1/state/orders/key', 'read'],
+  ['PUT', '/v1/state/orders/key', 'deploy', 'a value'],
+  ['DELETE', '/v1/state/orders/key', 'deploy'],
   ['GET', '/v1/executions/exec-acme', 'read'],
 ];
 

@@ -2,6 +2,11 @@ import type { ExecutionRecord } from '../../execution/record.ts';
 import type { Command } from '../command.ts';
 import { fields, print, table } from '../terminal.ts';
 
+const describe = (inputs: Readonly<Record<string, unknown>>): string =>
+  Object.entries(inputs)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+
 function explained(record: ExecutionRecord): string {
   const { meter, result } = record;
   const calls = Object.entries(meter.hostCalls).map(([name, count]) => [name, String(count)]);
@@ -11,6 +16,8 @@ function explained(record: ExecutionRecord): string {
       ['function', `${record.tenant}/${record.function}@${record.version}`],
       ['state', record.code ? `${record.state}: ${record.code}` : record.state],
       ['arrived', record.arrivedAt],
+      ['fleet', record.fleet],
+      ['rung', record.rung === null ? '-' : `${record.rung}${record.isolate === undefined ? '' : `, in isolate-${record.isolate}`}`],
       ['module from', record.load],
       ['result', result ? `status ${result.status}, ${result.bytes} bytes` : '-'],
       ['cpu', `${meter.cpuUs} µs`],
@@ -25,13 +32,25 @@ function explained(record: ExecutionRecord): string {
       'no timeline',
     ),
     '',
+    table(
+      ['after (µs)', 'decision', 'choice', 'from'],
+      record.decisions.map(({ at, kind, choice, inputs }) => [String(at), kind, choice, describe(inputs)]),
+      record.rung === 1 ? 'no decision: its gateway thread took an idle instance' : 'no decisions',
+    ),
+    '',
+    table(
+      ['passed over', 'reason'],
+      record.decisions.flatMap(({ passedOver }) => passedOver.map(({ candidate, reason }) => [candidate, reason])),
+      'nothing was passed over',
+    ),
+    '',
     table(['host interface', 'calls'], calls, 'no host calls'),
   ].join('\n');
 }
 
 export const explain: Command = {
   name: 'explain',
-  summary: 'Say what happened in an execution: its timeline and what it used.',
+  summary: 'Say what happened in an execution: where it ran and why, its timeline and what it used.',
   parameters: ['EXECUTION'],
   options: {},
   run: async ({ parameters: [id = ''], terminal, connect }) => {

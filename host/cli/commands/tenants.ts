@@ -1,5 +1,5 @@
 import { allItems } from '../client.ts';
-import type { Command, Context } from '../command.ts';
+import { type Command, type Context, UsageError } from '../command.ts';
 import { print, table } from '../terminal.ts';
 
 type Tenant = { name: string; state: string; routes: string[]; createdAt: string };
@@ -66,5 +66,37 @@ export const tenantsRm: Command = {
   run: async ({ parameters: [tenant = ''], terminal, connect }) => {
     await connect().api.v1.tenants[':tenant'].$delete({ param: { tenant } });
     print(terminal, { removed: tenant }, () => `removed ${tenant}`);
+  },
+};
+
+const names = (text: string | undefined): string[] => (text ?? '').split(',').filter((name) => name !== '');
+
+export const tenantsReserve: Command = {
+  name: 'tenants reserve',
+  summary: 'Set isolates aside for a tenant, or give them back with --isolates 0.',
+  parameters: ['T'],
+  options: {
+    isolates: { type: 'string', value: 'N', description: 'How many.' },
+    functions: { type: 'string', value: 'F,…', description: 'Its functions whose instances are kept ready there.' },
+    configuration: { type: 'string', value: 'C', description: "Of the node's isolates. Default: standard." },
+    tenants: { type: 'string', value: 'T,…', description: 'Tenants that share them; each isolate binds to one of them at dispatch.' },
+  },
+  run: async ({ parameters: [tenant = ''], options, terminal, connect }) => {
+    const isolates = options.text('isolates') ?? '';
+    if (!/^\d{1,4}$/.test(isolates)) throw new UsageError(`--isolates must be a whole number, got "${isolates}"`);
+    const { reservation } = connect().api.v1.tenants[':tenant'];
+    if (Number(isolates) === 0) {
+      await reservation.$delete({ param: { tenant } });
+      print(terminal, { released: tenant }, () => `released the isolates of ${tenant}`);
+      return;
+    }
+    const configuration = options.text('configuration') ?? 'standard';
+    const json = { isolates: Number(isolates), functions: names(options.text('functions')), configuration, tenants: names(options.text('tenants')) };
+    const reserved = await (await reservation.$put({ param: { tenant }, json })).json();
+    print(
+      terminal,
+      reserved,
+      ({ functions }) => `${tenant}: ${isolates} isolates (${configuration})${functions.length > 0 ? ` for ${functions.join(', ')}` : ''}`,
+    );
   },
 };

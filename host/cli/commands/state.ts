@@ -1,0 +1,70 @@
+import { allItems, type ControlClient, checked } from '../client.ts';
+import { type Command, UsageError } from '../command.ts';
+import { print, table } from '../terminal.ts';
+
+/** Where a value is. A path has no room for the keys "." and "..". */
+const urlOf = ({ api, tenant }: ControlClient, bucket: string, key: string): URL => {
+  if (key === '' || key === '.' || key === '..') throw new UsageError(`the key must have another name than ${JSON.stringify(key)} to be reached from here`);
+  const url = api.v1.state[':bucket'].$url({ param: { bucket }, query: tenant });
+  url.pathname = `${url.pathname}/${encodeURIComponent(key)}`;
+  return url;
+};
+
+export const stateLs: Command = {
+  name: 'state ls',
+  summary: 'List the keys of a bucket, or the buckets.',
+  parameters: ['[BUCKET]'],
+  options: { prefix: { type: 'string', value: 'TEXT', description: 'Only keys that begin with it.' } },
+  run: async ({ parameters: [bucket], options, terminal, connect }) => {
+    const { api, tenant } = connect();
+    if (bucket === undefined) {
+      const items = await allItems(async (query) => (await api.v1.state.$get({ query: { ...tenant, ...query } })).json());
+      const rows = items.map(({ name, keys, bytes }) => [name, String(keys), String(bytes)]);
+      print(terminal, { items }, () => table(['bucket', 'keys', 'bytes'], rows, 'no buckets'));
+      return;
+    }
+    const prefix = options.text('prefix');
+    const asked = { ...tenant, ...(prefix === undefined ? {} : { prefix }) };
+    const items = await allItems(async (query) => (await api.v1.state[':bucket'].$get({ param: { bucket }, query: { ...asked, ...query } })).json());
+    print(terminal, { items }, () => items.map(({ key }) => key).join('\n'));
+  },
+};
+
+export const stateGet: Command = {
+  name: 'state get',
+  summary: 'Print the value of a key, byte by byte.',
+  parameters: ['BUCKET', 'KEY'],
+  options: {},
+  run: async ({ parameters: [bucket = '', key = ''], terminal, connect }) => {
+    const client = connect();
+    const bytes = new Uint8Array(await (await checked(await client.send(urlOf(client, bucket, key), {}))).arrayBuffer());
+    if (terminal.json) print(terminal, { key, base64: Buffer.from(bytes).toString('base64') }, () => '');
+    else terminal.out(bytes);
+  },
+};
+
+export const statePut: Command = {
+  name: 'state put',
+  summary: 'Set the value of a key; without VALUE it is read from standard input.',
+  parameters: ['BUCKET', 'KEY', '[VALUE]'],
+  options: {},
+  run: async ({ parameters: [bucket = '', key = '', value], terminal, connect }) => {
+    const client = connect();
+    const url = urlOf(client, bucket, key);
+    const body = value ?? new Uint8Array(await terminal.input());
+    await checked(await client.send(url, { method: 'PUT', body, headers: { 'content-type': 'application/octet-stream' } }));
+    print(terminal, { bucket, key }, () => `put ${key} in ${bucket}`);
+  },
+};
+
+export const stateRm: Command = {
+  name: 'state rm',
+  summary: 'Remove a key from a bucket.',
+  parameters: ['BUCKET', 'KEY'],
+  options: {},
+  run: async ({ parameters: [bucket = '', key = ''], terminal, connect }) => {
+    const client = connect();
+    await checked(await client.send(urlOf(client, bucket, key), { method: 'DELETE' }));
+    print(terminal, { removed: key }, () => `removed ${key} from ${bucket}`);
+  },
+};

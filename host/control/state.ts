@@ -1,0 +1,123 @@
+import { z } from '@hono/zod-openapi';
+import { Problem } from '../base/errors.ts';
+import { valueBytesMax } from '../capability/keyvalue-limits.ts';
+import { requireScope } from './auth.ts';
+import { bounded, checkLength } from './body.ts';
+import type { ControlDeps } from './deps.ts';
+import { endpoint, json, newGroup, nothing } from './endpoint.ts';
+import { listOf, name, page, tenantQuery } from './schema.ts';
+
+const bucketParams = z.object({ bucket: name });
+const keyParams = z.object({ bucket: name, key: z.string() });
+const prefix = z.string().max(1000).optional().openapi({ description: 'What the keys begin with.' });
+
+const bucketView = z.object({ name, bytes: z.number().openapi({ description: 'Of keys and values together.' }), keys: z.number() }).openapi('Bucket');
+const keyView = z.object({ key: z.string() });
+const value = { 'application/octet-stream': { schema: z.string().openapi({ format: 'binary' }) } };
+
+type Cursors = { encode: (after: string) => string; decode: (cursor: string | undefined) => string | undefined };
+
+/** Cursors are the last key of a page, encoded since keys may have any characters. */
+const cursors: Cursors = {
+  encode: (after) => Buffer.from(after).toString('base64url'),
+  decode: (cursor) => {
+    if (cursor === undefined) return undefined;
+    const after = Buffer.from(cursor, 'base64url').toString();
+    if (after === '' || cursors.encode(after) !== cursor) throw new Problem('request-invalid', 'cannot list: "cursor" must be the "next" of an earlier page');
+    return after;
+  },
+};
+
+const pageOf = <T>(items: T[], next: string | undefined): { items: T[]; next?: string } => ({
+  items,
+  ...(next !== undefined && { next: cursors.encode(next) }),
+});
+
+/** Buckets of a tenant and their keys. */
+export const bucketRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) => {
+  const read = requireScope({ tenants }, 'read');
+  return newGroup()
+    .openapi(
+      endpoint({
+        method: 'get',
+        path: '/v1/state',
+        middleware: read,
+        request: { query: tenantQuery(page) },
+        responses: { 200: json(listOf(bucketView), 'Buckets by name') },
+      }),
+      async (context) => {
+        const { limit, cursor } = context.req.valid('query');
+        const { items, next } = await buckets.list(context.get('tenant'), limit, cursors.decode(cursor));
+        return context.json(pageOf(items, next), 200);
+      },
+    )
+    .openapi(
+      endpoint({
+        method: 'get',
+        path: '/v1/state/{bucket}',
+        middleware: read,
+        request: { params: bucketParams, query: tenantQuery({ ...page, prefix }) },
+        responses: { 200: json(listOf(keyView), 'Keys in the order of their bytes') },
+      }),
+      async (context) => {
+        const { limit, cursor, prefix: begin } = context.req.valid('query');
+        const bucket = buckets.open(context.get('tenant'), context.req.valid('param').bucket);
+        const { keys, next } = bucket.list(cursors.decode(cursor), begin, limit);
+        const items = keys.map((key) => ({ key }));
+        return context.json(pageOf(items, next), 200);
+      },
+    );
+};
+
+/** Values of a bucket: bytes in and out. */
+export const valueRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) => {
+  const deploy = requireScope({ tenants }, 'deploy');
+  const path = '/v1/state/{bucket}/{key}' as const;
+  return newGroup()
+    .openapi(
+      endpoint({
+        method: 'get',
+        path,
+        middleware: requireScope({ tenants }, 'read'),
+        request: { params: keyParams, query: tenantQuery({}) },
+        responses: { 200: { content: value, description: 'The value' } },
+      }),
+      (context) => {
+        const { bucket, key } = context.req.valid('param');
+        const found = buckets.open(context.get('tenant'), bucket).get(key);
+        if (!found) throw new Problem('not-found', `there is no key ${JSON.stringify(key)} in bucket "${bucket}"`);
+        return context.body(Uint8Array.from(found), 200, { 'content-type': 'application/octet-stream' });
+      },
+    )
+    .openapi(
+      endpoint({
+        method: 'put',
+        path,
+        middleware: deploy,
+        request: { params: keyParams, query: tenantQuery({}), body: { content: value } },
+        responses: { 204: nothing('Kept') },
+      }),
+      async (context) => {
+        const { bucket, key } = context.req.valid('param');
+        checkLength(context.req.header('content-length'), valueBytesMax, 'put the value');
+        const { body } = context.req.raw;
+        const bytes = Buffer.concat(body ? await Array.fromAsync(bounded(body, valueBytesMax, 'put the value')) : []);
+        await buckets.open(context.get('tenant'), bucket).change({ kind: 'put', entries: [[key, bytes]] });
+        return context.body(null, 204);
+      },
+    )
+    .openapi(
+      endpoint({
+        method: 'delete',
+        path,
+        middleware: deploy,
+        request: { params: keyParams, query: tenantQuery({}) },
+        responses: { 204: nothing('Not there any more') },
+      }),
+      async (context) => {
+        const { bucket, key } = context.req.valid('param');
+        await buckets.open(context.get('tenant'), bucket).change({ kind: 'put', entries: [[key, undefined]] });
+        return context.body(null, 204);
+      },
+    );
+};
