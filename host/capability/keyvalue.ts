@@ -41,11 +41,11 @@ class TableBucket implements Bucket {
     return this.entry(key)?.revision ?? 0;
   }
 
-  list(after: string | undefined): KeyPage {
-    if (after !== undefined) checkKey(after);
+  list(after: string | undefined, keyPrefix = '', limit = pageKeys): KeyPage {
+    for (const given of [after, keyPrefix || undefined]) if (given !== undefined) checkKey(given);
     const { prefix } = this;
     const cursor = after === undefined ? {} : { cursor: prefix + after };
-    const { entries, next } = atOnce<Page>(this.reader.scan({ prefix, limit: pageKeys, ...cursor }));
+    const { entries, next } = atOnce<Page>(this.reader.scan({ prefix: prefix + keyPrefix, limit, ...cursor }));
     return { keys: entries.map(({ key }) => key.slice(prefix.length)), next: next?.slice(prefix.length) };
   }
 

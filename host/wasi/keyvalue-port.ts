@@ -18,8 +18,8 @@ export type Bucket = {
   get(key: string): Uint8Array | undefined;
   /** 0 if the key is not there. */
   revision(key: string): number;
-  /** Keys after `after`, in the order of their bytes. */
-  list(after: string | undefined): KeyPage;
+  /** Keys after `after` that begin with `prefix`, in the order of their bytes; at most `limit`, which is 500 if not given. */
+  list(after: string | undefined, prefix?: string, limit?: number): KeyPage;
   /** Resolves, with the sum of an `increment`, when this thread sees the change and a killed process does not lose it. */
   change(change: Change): Promise<bigint | undefined>;
 };

@@ -40,6 +40,19 @@ test('deploy: a folder is deployed by its manifest, with --set and --route on to
   assert.equal(missingSecrets, ['KEY']);
 });
 
+test('state: puts, prints, lists and removes values', async () => {
+  assert.is((await done('state', 'put', 'orders', 'a/b', 'one')).out, 'put a/b in orders\n');
+  await done('state', 'put', 'orders', 'other', '');
+  assert.is((await done('state', 'get', 'orders', 'a/b')).out, 'one');
+  assert.equal(await json('state', 'get', 'orders', 'a/b'), { key: 'a/b', base64: 'b25l' });
+  assert.is((await done('state', 'ls', 'orders')).out, 'a/b\nother\n');
+  assert.is((await done('state', 'ls', 'orders', '--prefix', 'o')).out, 'other\n');
+  assert.match((await done('state', 'ls')).out, /^bucket +keys +bytes\norders +2 +11\n/);
+  assert.is((await done('state', 'rm', 'orders', 'a/b')).out, 'removed a/b from orders\n');
+  assert.is((await cli.run(['state', 'get', 'orders', 'a/b'])).code, 1);
+  assert.is((await cli.run(['state', 'get', 'orders', '..'])).code, 2);
+});
+
 test('deploy: warns of secrets without a value', async () => {
   const { error } = await done('deploy', 'My_Orders.wasm', '--name', 'keyed', '--set', 'secrets=["KEY"]');
   assert.match(error, 'warning: secret KEY has no value yet: nacelle secrets put keyed KEY');
