@@ -21,7 +21,7 @@ const ranges = ({ max, slots, idleMs, instanceIdleMs, queueMs, queueMax, tenantQ
   ['isolates.startTimeoutMs', startTimeoutMs ?? 1, 1, DAY_MS],
 ];
 
-function configurationProblems(config: PlacementConfig, { name, memoryMib, floor, ceiling }: IsolateConfiguration): string[] {
+function configurationProblems({ name, memoryMib, floor, ceiling }: IsolateConfiguration): string[] {
   const key = `isolates.configurations "${name}"`;
   const problems = rangeProblems([
     [`memoryMib of ${key}`, memoryMib, 1, 65_536],
@@ -29,21 +29,19 @@ function configurationProblems(config: PlacementConfig, { name, memoryMib, floor
     [`ceiling of ${key}`, ceiling, 1, ISOLATES_MAX],
   ]);
   if (floor > ceiling) problems.push(`cannot set floor of ${key}: at most its ceiling ${ceiling}, got ${floor}`);
-  if (ceiling > config.max) problems.push(`cannot set ceiling of ${key}: at most isolates.max ${config.max}, got ${ceiling}`);
   return problems;
 }
 
 /** Every problem of the settings, those that contradict each other included; none if they can be kept. */
 export function checkConfig(config: PlacementConfig): string[] {
-  const { configurations, max, instanceIdleMs, idleMs, whenFull, queueMs } = config;
+  const { configurations, max, whenFull, queueMs } = config;
   const names = configurations.map(({ name }) => name);
   const floors = configurations.reduce((sum, { floor }) => sum + floor, 0);
-  const problems = [...rangeProblems(ranges(config)), ...configurations.flatMap((configuration) => configurationProblems(config, configuration))];
+  const problems = [...rangeProblems(ranges(config)), ...configurations.flatMap(configurationProblems)];
   if (names.length === 0) problems.push('cannot set isolates.configurations: must have at least one, got none');
   for (const name of new Set(names.filter((name, i) => names.indexOf(name) !== i)))
     problems.push(`cannot set isolates.configurations: names must differ, got "${name}" twice`);
   if (floors > max) problems.push(`cannot set isolates.configurations: the floors together are at most isolates.max ${max}, got ${floors}`);
-  if (instanceIdleMs > idleMs) problems.push(`cannot set isolates.instanceIdleMs: at most isolates.idleMs ${idleMs}, got ${instanceIdleMs}`);
   if (whenFull === 'queue' && queueMs === 0) problems.push('cannot set isolates.queueMs: must be above 0 when isolates.whenFull is "queue", got 0');
   return problems;
 }
