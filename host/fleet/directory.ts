@@ -5,7 +5,7 @@
 import { IsolateClient } from '../isolate/client.ts';
 import { IdleCells } from '../isolate/holdings.ts';
 import { ownMs } from '../isolate/moment.ts';
-import type { FleetFromGateway, FleetToGateway } from './protocol.ts';
+import type { FleetFromGateway, FleetToGateway, Holds } from './protocol.ts';
 
 /** A version in an isolate that this thread can send runs to. */
 export type Reachable = { readonly client: IsolateClient; readonly isolate: number; readonly cell: number; readonly hostCallNames: readonly string[] };
@@ -27,7 +27,7 @@ export class IsolateDirectory {
     this.#post = post;
   }
 
-  /** Takes an idle instance of the version, in the isolate that was first to hold it of those that have one. */
+  /** Takes an idle instance of the version: in an isolate that is reserved, or else in the one that was first to hold it. */
   takeIdle(key: string): Reachable | undefined {
     for (const reachable of this.#holding.get(key) ?? none) if (this.#cells.take(reachable.cell)) return reachable;
     return undefined;
@@ -59,7 +59,7 @@ export class IsolateDirectory {
         this.#clients.set(message.isolate, new IsolateClient(message.isolate, message.ends));
         break;
       case 'isolate-holds':
-        this.#hold(message.key, message.isolate, message.cell, message.hostCallNames);
+        this.#hold(message);
         break;
       case 'isolate-releases':
         this.#release(message.isolate, message.key);
@@ -79,11 +79,13 @@ export class IsolateDirectory {
     }
   }
 
-  #hold(key: string, isolate: number, cell: number, hostCallNames: readonly string[]): void {
+  #hold({ key, isolate, cell, hostCallNames, reserved }: Holds): void {
     const client = this.#clients.get(isolate);
     if (!client) return;
     const holding = this.#holding.get(key) ?? [];
-    holding.push({ client, isolate, cell, hostCallNames });
+    const reachable = { client, isolate, cell, hostCallNames };
+    if (reserved) holding.unshift(reachable);
+    else holding.push(reachable);
     this.#holding.set(key, holding);
   }
 

@@ -129,6 +129,11 @@ export class FleetDriver {
     }
   }
 
+  /** Ends a thread as a fault would: nobody expects it. */
+  async kill(isolate: number): Promise<void> {
+    await this.#threads.find(isolate)?.thread.terminate();
+  }
+
   /** To be called before gateways route requests to it. */
   addVersion(version: DeployedVersion): void {
     this.#versions.set(version.key, version);
@@ -184,7 +189,7 @@ export class FleetDriver {
         this.#start(action.isolate);
         break;
       case 'assign':
-        this.#assign(action.isolate, action.tenant);
+        this.#assign(action.isolate, action.tenant, action.reservation !== null);
         break;
       case 'load':
         this.#load(action.isolate, action.version, action.instances);
@@ -226,10 +231,11 @@ export class FleetDriver {
     }
   }
 
-  #assign(name: number, tenant: string): void {
+  #assign(name: number, tenant: string, reserved: boolean): void {
     const live = this.#threads.find(name);
     if (!live) return;
     live.tenant = tenant;
+    live.reserved = reserved;
     live.thread.assign(tenant);
     if (this.#waitingTenants.has(tenant)) live.thread.withhold(true);
     for (const [gateway, post] of this.#gateways) this.#connect(live, gateway, post);
@@ -412,10 +418,11 @@ export class FleetDriver {
   }
 }
 
-const holdsMessage = ({ name }: LiveIsolate, { key, cell, hostCallNames }: HeldVersion): FleetToGateway => ({
+const holdsMessage = ({ name, reserved }: LiveIsolate, { key, cell, hostCallNames }: HeldVersion): FleetToGateway => ({
   kind: 'isolate-holds',
   isolate: name,
   key,
   cell,
   hostCallNames,
+  reserved,
 });

@@ -25,6 +25,8 @@ export type LiveIsolate = {
   readonly name: number;
   readonly thread: Isolate;
   tenant: string | undefined;
+  /** It was set aside, and is used before others. */
+  reserved: boolean;
   warm: boolean;
   /** No new runs go there. */
   closing: boolean;
@@ -86,7 +88,7 @@ export class IsolateThreads {
       onMessage: (message) => this.#take(live, message),
       onExit: (reason) => this.#exited(live, reason),
     });
-    const live: LiveIsolate = { name, thread, tenant: undefined, warm: false, closing: false, destroying: false, holds: new Map(), cells: [] };
+    const live: LiveIsolate = { name, thread, tenant: undefined, reserved: false, warm: false, closing: false, destroying: false, holds: new Map(), cells: [] };
     this.#live.set(name, live);
   }
 

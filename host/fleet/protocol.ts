@@ -5,8 +5,8 @@ import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunDecision, RunPlace } from '../instance/runner.ts';
 import type { ChannelEnds } from '../isolate/channel.ts';
 
-/** A version that an isolate holds ready; `cell` counts its idle instances. */
-export type Holds = { isolate: number; key: string; cell: number; hostCallNames: readonly string[] };
+/** A version that an isolate holds ready; `cell` counts its idle instances. `reserved`: set aside for its tenant, and used before others. */
+export type Holds = { isolate: number; key: string; cell: number; hostCallNames: readonly string[]; reserved: boolean };
 
 /** How messages go to one gateway thread. */
 export type PostToGateway = (message: FleetToGateway, transfer?: MessagePort[]) => void;

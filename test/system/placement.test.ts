@@ -1,0 +1,186 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cleanUp, fixture, sleep, startTestNode, type TestNode, until } from './node.ts';
+
+type Decision = { at: string; kind: string; subject: string; tenant: string | null; choice: string; inputs: Record<string, unknown> };
+type NodeView = {
+  isolates: { id: number; state: string; tenant: string | null; pool: string | null; standing: string; holds: string[] }[];
+  pools: { warm: number }[];
+  subPools: { isolates: number; standby: number; active: number }[];
+  fleets: { resident: string[]; onDemand: string[] };
+};
+
+const smallPool = JSON.stringify([{ name: 'standard', memoryMib: 256, bindings: '0.2', floor: 1, ceiling: 2 }]);
+const args = [
+  ...['--isolates-max', '6', '--isolates-slots', '2', '--isolates-idle-ms', '2000', '--isolates-instance-idle-ms', '400', '--isolates-queue-ms', '1500'],
+  ...['--isolates-configurations', smallPool],
+  ...['--fleets-window-ms', '1000', '--fleets-resident-above', '40', '--fleets-on-demand-below', '10'],
+];
+
+let node: TestNode;
+
+test.before(async () => {
+  node = await startTestNode({ gateways: 2, args });
+});
+
+test.after(async () => {
+  await node.end();
+  cleanUp();
+});
+
+const view = async (): Promise<NodeView> => (await (await node.api('GET', '/v1/node')).json()) as NodeView;
+
+const decisions = async (query: string): Promise<Decision[]> =>
+  ((await (await node.api('GET', `/v1/decisions?${query}`)).json()) as { items: Decision[] }).items;
+
+const call = async (path: string) => {
+  const response = await fetch(`${node.url}${path}`, { headers: { connection: 'close' } });
+  const text = await response.text();
+  return { status: response.status, text, id: response.headers.get('nacelle-execution'), retryAfter: response.headers.get('retry-after') };
+};
+
+/** The record of a call of a function that answers. */
+const placed = async (path: string) => {
+  const { status, id, text } = await call(path);
+  assert.is(status, 200, text);
+  return node.execution(id);
+};
+
+test('ladder: each rung is hit, and says what it passed over', async () => {
+  await node.deploy('rungs', 'hello', { capacity: { fleet: 'on-demand', idleMs: 300 } });
+  await node.deploy('other', 'hello', { capacity: { fleet: 'on-demand' } });
+  await until(async () => ((await view()).pools[0]?.warm ?? 0) > 0 || undefined, 'a warm isolate');
+  const third = await placed('/rungs/');
+  assert.is(third.rung, 3);
+  assert.is(third.decisions[0]?.kind, 'place');
+  assert.ok((third.decisions[0]?.passedOver.length ?? 0) > 0, 'what was passed over');
+  const first = await placed('/rungs/');
+  assert.equal([first.rung, first.isolate, first.load], [1, third.isolate, 'thread']);
+  const second = await placed('/other/');
+  assert.equal([second.rung, second.isolate], [2, third.isolate]);
+  const steps = second.timeline.map(({ step }) => step);
+  assert.ok(steps.indexOf('placed') < steps.indexOf('guest-started'));
+  const [decision] = await decisions(`kind=place&subject=${second.id}`);
+  assert.is(decision?.choice, `isolate-${second.isolate}`);
+});
+
+test('ladder: beyond all isolates requests wait, and are refused after their time with what to do', async () => {
+  await node.deploy('slow', 'drip', { capacity: { fleet: 'on-demand' }, limits: { memoryMib: 128 } });
+  const slow = Array.from({ length: 16 }, () => call('/slow/?chunks=2&ms=600'));
+  const all = await Promise.all(slow);
+  const waited = await Promise.all(all.filter(({ status }) => status === 200).map(({ id }) => node.execution(id)));
+  assert.ok(waited.some(({ rung }) => rung === 4));
+  for (const { status, text, retryAfter } of all.filter(({ status: is }) => is !== 200)) {
+    assert.is(status, 503);
+    assert.match(text, 'capacity-exhausted');
+    assert.ok(Number(retryAfter) >= 1);
+  }
+  await node.api('DELETE', '/v1/functions/slow');
+});
+
+test('keep-alive: idle instances and then isolates are destroyed, and say how long they were unused', async () => {
+  const gone = await until(async () => (await decisions('kind=idle')).find(({ subject }) => subject.startsWith('default/rungs@')), 'an idle decision');
+  for (const key of ['lastUsedAt', 'timeoutMs', 'perMinute']) assert.ok(key in gone.inputs, key);
+  await until(async () => !(await view()).isolates.some(({ tenant }) => tenant === 'default') || undefined, 'isolates to go', 15_000);
+});
+
+test('fleets: a function moves by its volume and loses no request', async () => {
+  await node.deploy('hot', 'hello');
+  const seen = new Map<string, number>();
+  let going = true;
+  const load = Array.from({ length: 4 }, async () => {
+    while (going) {
+      const response = await fetch(`${node.url}/hot/`);
+      await response.text();
+      const fleet = /fleet;desc="([a-z-]+)"/.exec(response.headers.get('server-timing') ?? '')?.[1];
+      const kind = `${response.status} ${fleet}`;
+      seen.set(kind, (seen.get(kind) ?? 0) + 1);
+      await sleep(5);
+    }
+  });
+  await until(() => ((seen.get('200 resident') ?? 0) > 50 ? true : undefined), 'requests in the resident fleet');
+  going = false;
+  await Promise.all(load);
+  assert.equal([...seen.keys()].toSorted(), ['200 on-demand', '200 resident']);
+  assert.ok((await view()).fleets.resident.includes('default/hot'));
+  await until(async () => (await view()).fleets.onDemand.includes('default/hot') || undefined, 'its way back');
+  const moves = await decisions('kind=fleet&subject=default/hot');
+  assert.equal(
+    moves.map(({ choice }) => choice),
+    ['resident', 'on-demand'],
+  );
+  assert.is((await placed('/hot/')).fleet, 'on-demand');
+});
+
+test('fleets: trust isolated never runs in a gateway thread, a pinned function always does', async () => {
+  await node.deploy('apart', 'hello', { trust: 'isolated' });
+  await node.deploy('pinned', 'hello', { capacity: { fleet: 'resident' } });
+  for (let i = 0; i < 80; i++) await call('/apart/');
+  await sleep(300);
+  assert.is((await placed('/apart/')).fleet, 'on-demand');
+  const { fleet, rung } = await placed('/pinned/');
+  assert.equal([fleet, rung], ['resident', null]);
+  const refused = await node.api('POST', '/v1/functions', {
+    name: 'x',
+    module: `sha256:${'0'.repeat(64)}`,
+    trust: 'isolated',
+    capacity: { fleet: 'resident' },
+  });
+  assert.is(refused.status, 422);
+});
+
+test('tenants: nothing of one runs in an isolate of another', async () => {
+  for (const tenant of ['red', 'blue']) {
+    await node.api('POST', '/v1/tenants', { name: tenant });
+    const digest = ((await (await node.api('GET', '/v1/functions/pinned')).json()) as { version: { digest: string } }).version.digest;
+    assert.is((await node.api('PUT', `/v1/modules?tenant=${tenant}`, fixture('hello'))).status < 300, true);
+    assert.is((await node.api('POST', `/v1/functions?tenant=${tenant}`, { name: 'mine', module: digest, capacity: { fleet: 'on-demand' } })).status, 201);
+  }
+  await Promise.all(Array.from({ length: 12 }, (_, i) => call(`/~${i % 2 ? 'red' : 'blue'}/mine/`)));
+  for (const { tenant, holds } of (await view()).isolates) for (const held of holds) assert.is(held.split('/')[0], tenant);
+});
+
+test('reservation: beyond the ceiling it is refused with both numbers; within, its isolates are used first', async () => {
+  const refused = await node.api('PUT', '/v1/tenants/red/reservation', { isolates: 60, functions: ['mine'] });
+  assert.is(refused.status, 400);
+  assert.match(await refused.text(), /at most \d+ of the 6 isolates of this node can still be reserved, got 60/);
+  assert.is((await node.api('PUT', '/v1/tenants/red/reservation', { isolates: 1, functions: ['nope'] })).status, 400);
+  const put = await node.api('PUT', '/v1/tenants/red/reservation', { isolates: 1, functions: ['mine'] });
+  assert.is(put.status, 200, await put.text());
+  const held = await until(
+    async () => (await view()).isolates.find(({ pool, holds }) => pool === 'reserved' && holds.some((key) => key.startsWith('red/mine@'))),
+    'a reserved isolate with the function loaded',
+  );
+  await until(async () => {
+    const { id } = await call('/~red/mine/');
+    const record = (await (await node.api('GET', `/v1/executions/${id}?tenant=red`)).json()) as { isolate: number; rung: number };
+    return (record.isolate === held.id && record.rung === 1) || undefined;
+  }, 'an execution in the reserved isolate');
+  assert.is((await view()).subPools[0]?.isolates, 1);
+  assert.is((await node.api('DELETE', '/v1/tenants/red/reservation')).status, 204);
+});
+
+test('tenants: a suspended one is refused, also what it has waiting, and goes on when it is resumed', async () => {
+  await node.api('POST', '/v1/tenants/blue/suspend');
+  assert.is((await call('/~blue/mine/')).status, 403);
+  await node.api('POST', '/v1/tenants/blue/resume');
+  assert.is((await call('/~blue/mine/')).status, 200);
+});
+
+test('remove: a function that is gone is gone from its isolates', async () => {
+  await call('/other/');
+  await node.api('DELETE', '/v1/functions/other');
+  assert.is((await call('/other/')).status, 404);
+  await until(async () => !(await view()).isolates.some(({ holds }) => holds.some((key) => key.startsWith('default/other@'))) || undefined, 'it to be gone');
+});
+
+test('limits: a guest that loops in an isolate is ended and its isolate goes on', async () => {
+  await node.deploy('looping', 'stop/loop', { capacity: { fleet: 'on-demand' }, limits: { cpuMs: 100 } });
+  const { status, text, id } = await call('/looping/');
+  assert.is(status, 504);
+  assert.match(text, 'cpu-limit');
+  assert.is((await node.execution(id)).fleet, 'on-demand');
+  assert.is((await call('/apart/')).status, 200);
+});
+
+test.run();
