@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
 
 const main = fileURLToPath(new URL('../../host/cli/main.ts', import.meta.url));
-const startMs = 20_000;
+const startMs = 60_000;
 
 export type LogLine = { stream: string; text: string; execution: string; level?: string };
 

@@ -5,11 +5,11 @@ import { cleanUp, fixture, sleep, startTestNode, until } from './node.ts';
 test.after(cleanUp);
 
 test('restart: after kill -9 everything that was deployed answers, from the cache', async () => {
-  const node = await startTestNode();
+  const node = await startTestNode({ gateways: 1 });
   await node.deploy('hello', 'hello');
   await node.deploy('settings', 'settings', { env: { NAME: 'kept' } });
   await node.end('SIGKILL');
-  const again = await startTestNode({ data: node.data });
+  const again = await startTestNode({ data: node.data, gateways: 1 });
   const response = await fetch(`${again.url}/hello/`);
   assert.is(await response.text(), 'Hello from nacelle!\n');
   assert.is((await again.execution(response.headers.get('nacelle-execution'))).load, 'cache');
@@ -18,7 +18,7 @@ test('restart: after kill -9 everything that was deployed answers, from the cach
 });
 
 test('restart: kill -9 in the middle of deployments leaves nothing half-written', async () => {
-  const node = await startTestNode();
+  const node = await startTestNode({ gateways: 1 });
   await node.deploy('hello', 'hello');
   const { digest } = (await (await node.api('PUT', '/v1/modules', fixture('hello'))).json()) as { digest: string };
   const deploying = (async () => {
@@ -27,7 +27,7 @@ test('restart: kill -9 in the middle of deployments leaves nothing half-written'
   await sleep(300);
   await node.end('SIGKILL');
   await deploying;
-  const again = await startTestNode({ data: node.data });
+  const again = await startTestNode({ data: node.data, gateways: 1 });
   const { items } = (await (await again.api('GET', '/v1/functions?limit=200')).json()) as { items: { name: string }[] };
   assert.ok(items.length >= 2);
   for (const { name } of items) assert.is((await fetch(`${again.url}/${name}/`)).status, 200, name);
@@ -37,7 +37,7 @@ test('restart: kill -9 in the middle of deployments leaves nothing half-written'
 });
 
 test('cache: an entry that was not used for ttlMs expires, is counted, and the next call prepares again', async () => {
-  const node = await startTestNode({ args: ['--cache-ttl-ms', '1000'] });
+  const node = await startTestNode({ args: ['--cache-ttl-ms', '1000'], gateways: 1 });
   await node.deploy('hello', 'hello', { capacity: { fleet: 'resident' } });
   await (await fetch(`${node.url}/hello/`)).text();
   const expired = await until(async () => {
@@ -53,7 +53,7 @@ test('cache: an entry that was not used for ttlMs expires, is counted, and the n
 });
 
 test('close: requests under way finish, new ones are refused', async () => {
-  const node = await startTestNode();
+  const node = await startTestNode({ gateways: 1 });
   await node.deploy('drip', 'drip');
   const response = await fetch(`${node.url}/drip/?chunks=8&ms=100`);
   const exit = node.end('SIGTERM');

@@ -20,14 +20,14 @@ test('serve: deploys the examples at the first start, which answer, and ends on 
 });
 
 test('serve: deploys nothing by itself, and does not bring back an example that was removed', async () => {
-  const plain = await startTestNode();
+  const plain = await startTestNode({ gateways: 1 });
   assert.is((await fetch(`${plain.url}/hello/`)).status, 404);
   await plain.end();
-  const first = await startTestNode({ data: plain.data, args: ['--examples'] });
+  const first = await startTestNode({ gateways: 1, data: plain.data, args: ['--examples'] });
   assert.is((await fetch(`${first.url}/hello/`)).status, 200);
   assert.is((await first.api('DELETE', '/v1/functions/hello')).status, 204);
   await first.end();
-  const second = await startTestNode({ data: plain.data, args: ['--examples'] });
+  const second = await startTestNode({ gateways: 1, data: plain.data, args: ['--examples'] });
   assert.is((await fetch(`${second.url}/hello/`)).status, 404);
   await second.end();
 });
@@ -36,19 +36,19 @@ test('serve: refuses a port in use, with its code, and leaves the data directory
   const squatter = createServer().listen(0, '127.0.0.1');
   const { port } = await until(() => (squatter.address() as { port: number } | null) ?? undefined, 'the squatter');
   for (const option of ['--http', '--control']) {
-    const { child, data, errors } = spawnNode({ args: [option, `127.0.0.1:${port}`] });
+    const { child, data, errors } = spawnNode({ gateways: 1, args: [option, `127.0.0.1:${port}`] });
     assert.is(await exitOf(child), 1);
     assert.match(errors(), /address-in-use/);
     assert.match(errors(), new RegExp(`127\\.0\\.0\\.1:${port}`));
-    const node = await startTestNode({ data });
+    const node = await startTestNode({ gateways: 1, data });
     await node.end();
   }
   squatter.close();
 });
 
 test('serve: refuses a data directory that another node uses', async () => {
-  const node = await startTestNode();
-  const { child, errors } = spawnNode({ data: node.data });
+  const node = await startTestNode({ gateways: 1 });
+  const { child, errors } = spawnNode({ gateways: 1, data: node.data });
   assert.is(await exitOf(child), 1);
   assert.match(errors(), /data-in-use/);
   assert.is((await fetch(`${node.control}/healthz`)).status, 200, 'the first node goes on');
