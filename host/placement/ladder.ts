@@ -48,9 +48,9 @@ function standbyOf(state: State, { standby, pool }: SubPool, version: Version): 
   return fits(isolate.busy, isolate.busyMib) ? found(isolate, 3, undefined, true) : undefined;
 }
 
-/** The last isolate that stands by is kept for tenants that have less than their share. */
+/** The floor of a pool is kept for tenants that have less than their share. */
 export const isKept = (state: State, { warm, configuration }: Pool, { tenant }: Version): boolean =>
-  warm.size === 1 && configuration.floor > 0 && tenant.common >= state.share;
+  warm.size <= configuration.floor && tenant.common >= state.share;
 
 function warmIn(state: State, pool: Pool, version: Version): Found | undefined {
   const isolate = pool.warm.first;

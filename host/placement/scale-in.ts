@@ -3,6 +3,7 @@ import { retire } from './start.ts';
 import { type Isolate, isolateLabel, type Pool, type Queue, type State, type Tenant } from './state.ts';
 
 const LOOKED_AT_MAX = 8;
+const RESTED_MS_MAX = 1000;
 
 /** The waiting tenant that makes room is sought for: the first in turn that has less than its share. */
 export function neediest(state: State, pool: Pool): Queue | undefined {
@@ -17,6 +18,13 @@ export function neediest(state: State, pool: Pool): Queue | undefined {
 /** A warm isolate of another pool that has more than its floor. */
 function surplus(state: State, wanting: Pool): Isolate | undefined {
   return state.pools.find((pool) => pool !== wanting && pool.warm.size > pool.configuration.floor)?.warm.first;
+}
+
+/** The longest idle isolate; one that rests only for a moment makes way for a tenant that has none, and for nobody else. */
+function longestIdle(state: State, needy: Queue | undefined): Isolate | undefined {
+  const isolate = state.idle.first;
+  if (!isolate || needy?.tenant.common === 0) return isolate;
+  return state.nowMs - isolate.lastUsedMs >= Math.min(RESTED_MS_MAX, state.config.idleMs / 4) ? isolate : undefined;
 }
 
 /** The least busy isolate of the tenant that has most, if that is more than its share. */
@@ -39,8 +47,8 @@ function byTurns(state: State, needy: Queue | undefined): Isolate | undefined {
 }
 
 /**
- * Chooses an isolate that ends so that another can start, and lets it drain: one that stands by elsewhere, the longest idle,
- * one of a tenant with more than its share, or the longest assigned. Nothing if none may go.
+ * Chooses an isolate that ends so that another can start, and lets it drain: one that stands by elsewhere, one of a tenant with more than
+ * its share, the longest idle, or the longest assigned. Nothing if none may go.
  */
 export function makeRoom(state: State, pool: Pool): boolean {
   const needy = neediest(state, pool);
@@ -52,8 +60,8 @@ export function makeRoom(state: State, pool: Pool): boolean {
   const passed: PassedOver[] = [];
   const candidates: [string, Isolate | undefined][] = [
     ['surplus of another pool', surplus(state, pool)],
-    ['longest idle', state.idle.first],
     ['tenant with more than its share', ofTheGreediest(state, needy?.tenant)],
+    ['longest idle', longestIdle(state, needy)],
     ['longest assigned', byTurns(state, needy)],
   ];
   for (const [candidate, isolate] of candidates) {

@@ -1,6 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Random } from './random.ts';
 import { play } from './scenario.ts';
+import { World } from './world.ts';
 
 const SCENARIOS = Number(process.env.SCENARIOS ?? 10_000);
 const seeds = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: SCENARIOS }, (_, i) => i + 1);
@@ -20,6 +22,46 @@ test('placement: keeps every promise in seeded scenarios of load, failures and c
 
 test('play: the same seed plays the same', () => {
   assert.equal(play(42), play(42));
+});
+
+const TENANTS = 5;
+const SECONDS = 20;
+
+/** 99th percentile of the time that others wait while one tenant sends `factor` times its share. */
+function waitOfOthersMs(factor: number): number {
+  const random = new Random(7);
+  const config = {
+    max: 16,
+    slots: 4,
+    idleMs: 60_000,
+    instanceIdleMs: 30_000,
+    whenFull: 'queue' as const,
+    queueMs: 5000,
+    queueMax: 1024,
+    tenantQueueMax: 256,
+    startTimeoutMs: 1000,
+    configurations: [{ name: 'standard', memoryMib: 256, bindings: '0.2', floor: 2, ceiling: 4 }],
+  };
+  const world = new World(config, random, { start: 0, hang: 0, load: 0, kill: 0, drop: 0, clock: 0 });
+  const spec = (tenant: string) => ({ version: `${tenant}/f@1`, tenant, memoryMib: 32, bindings: '0.2', whenExhausted: 'overflow' as const });
+  const tenants = Array.from({ length: TENANTS }, (_, i) => `tenant${i}`);
+  for (const tenant of tenants) world.tell({ type: 'version-added', spec: spec(tenant) });
+  const perSecond = 100;
+  for (const [i, tenant] of tenants.entries()) {
+    const rate = i === 0 ? factor * perSecond : perSecond;
+    for (let atMs = random.exponential(1000 / rate), n = 0; atMs < SECONDS * 1000; atMs += random.exponential(1000 / rate), n++)
+      world.agenda.after(atMs, () => world.arrive(`${tenant}-${n}-${atMs}`, spec(tenant).version, true));
+  }
+  for (let ms = 0; ms < SECONDS * 1000; ms += 20) world.agenda.after(ms, () => world.tell({ type: 'tick' }));
+  while (world.agenda.step());
+  const waits = tenants.slice(1).flatMap((tenant) => world.waitedMs.get(tenant) ?? []);
+  return waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.99)] as number;
+}
+
+test('placement: a tenant that floods at ten times its share hardly delays the others', () => {
+  const [alone, flooded] = [waitOfOthersMs(1), waitOfOthersMs(10)];
+  console.log(`the others wait ${alone} ms (p99) without the flood, ${flooded} ms with it`);
+  assert.ok(flooded <= Math.max(2 * alone, 1), `${flooded} ms, ${alone} ms without the flood`);
 });
 
 test.run();

@@ -39,7 +39,8 @@ export class World {
   taken = 0;
   skewMs = 0;
   faults: Faults;
-  ended = 0;
+  /** How long requests waited for their place, by tenant; infinitely if they were refused. */
+  readonly waitedMs = new Map<string, number[]>();
   private readonly random: Random;
 
   constructor(config: Required<PlacementConfig>, random: Random, faults: Faults) {
@@ -59,12 +60,21 @@ export class World {
     for (const action of actions) {
       this.judge.answered(action, event);
       this.act(action);
+      if (action.type === 'place' || action.type === 'reject')
+        this.note(action.decision.tenant, Number(action.decision.inputs.waitedMs ?? Number.POSITIVE_INFINITY));
     }
     if (event.type === 'cancelled') this.judge.leaveQueue(event.execution);
     if (event.type === 'request' || event.type === 'refused') this.judge.settled(event.execution);
     if (event.type === 'load-failed') this.judge.settled(event.execution);
     if (event.type === 'isolate-lost') for (const execution of event.replayable) this.judge.settled(execution);
     return actions;
+  }
+
+  private note(tenant: string | null, waitedMs: number): void {
+    if (tenant === null) return;
+    const waits = this.waitedMs.get(tenant) ?? [];
+    waits.push(waitedMs);
+    this.waitedMs.set(tenant, waits);
   }
 
   private later(meanMs: number, act: () => void): void {
@@ -206,7 +216,6 @@ export class World {
   private end(thread: Thread, { execution, version, byCore }: Run): void {
     if (!thread.alive) return;
     thread.runs.delete(execution);
-    this.ended++;
     const kept = !this.random.chance(this.faults.drop);
     if (kept) thread.idle.set(version, (thread.idle.get(version) ?? 0) + 1);
     this.report(thread, 1, () => {
@@ -232,6 +241,7 @@ export class World {
     const run: Run = { execution, version, byCore: false, effect: false };
     thread.runs.set(execution, run);
     this.taken++;
+    this.note(this.judge.specOf(version).tenant, 0);
     if (thread.alive) this.run(thread, run);
     this.later(2, () => this.tell({ type: 'taken', isolate: thread.name, version, count: 1 }));
     return true;
