@@ -16,6 +16,8 @@ export type Listener = {
 /** A connection that moves nothing for so long beyond the longest execution is closed. */
 const idleBeyondMs = 60_000;
 const sweepMs = 50;
+/** Open connections of one thread; more are closed at once. */
+const connectionsMax = 20_000;
 
 const refuseTunnel = (_incoming: IncomingMessage, socket: Socket): void => {
   socket.end('HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
@@ -41,9 +43,15 @@ const closeServer = async (server: Server, graceMs: number): Promise<void> => {
  * @param timeMsMax longest time that a request may take to be answered
  */
 export const createHttp1Listener = (handle: RequestHandler, timeMsMax: number): Listener => {
-  const server = createServer({ keepAlive: true, noDelay: true }, (incoming, outgoing) => handle(incoming, outgoing, false));
-  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => handle(incoming, outgoing, true));
+  let closing = false;
+  const take: RequestHandler = (incoming, outgoing, expectsContinue) => {
+    if (closing) outgoing.shouldKeepAlive = false;
+    handle(incoming, outgoing, expectsContinue);
+  };
+  const server = createServer({ keepAlive: true, noDelay: true }, (incoming, outgoing) => take(incoming, outgoing, false));
+  server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => take(incoming, outgoing, true));
   server.on('connect', refuseTunnel);
+  server.maxConnections = connectionsMax;
   server.timeout = timeMsMax + idleBeyondMs;
   server.requestTimeout = timeMsMax + idleBeyondMs;
   return {
@@ -52,6 +60,9 @@ export const createHttp1Listener = (handle: RequestHandler, timeMsMax: number): 
         server.once('error', (error) => reject(listenProblem(error, host, port)));
         server.listen({ host, port, reusePort, backlog: 2048 }, () => resolve((server.address() as AddressInfo).port));
       }),
-    close: (graceMs) => closeServer(server, graceMs),
+    close: (graceMs) => {
+      closing = true;
+      return closeServer(server, graceMs);
+    },
   };
 };

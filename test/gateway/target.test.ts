@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hostOf, pathOf, readTarget, stripPrefix } from '../../host/gateway/target.ts';
@@ -43,6 +44,25 @@ test('pathOf, stripPrefix: the guest sees a path that begins with a slash', () =
     ['/a', '', '/a'],
   ] as const)
     assert.is(stripPrefix(target, prefix), seen, target);
+});
+
+test('readTarget: whatever the text, a target begins with a slash and holds nothing that was not sent', () => {
+  const piece = fc.constantFrom('/', 'http://', 'https://', '//', '@', ':', '?', '#', '..', '%2f', 'a', 'b.c', '[::1]', '*', '\\', ' ');
+  const url = fc.oneof(
+    fc.string(),
+    fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')),
+  );
+  fc.assert(
+    fc.property(url, fc.string(), (text, host) => {
+      const found = read(text, host);
+      if (!found) return;
+      assert.ok(found.target.startsWith('/'));
+      assert.ok(text.endsWith(found.target) || text.endsWith(found.target.slice(1)));
+      assert.is(hostOf(found.authority), hostOf(found.authority).toLowerCase());
+      assert.ok(stripPrefix(found.target, pathOf(found.target)).startsWith('/'));
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test.run();
