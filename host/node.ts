@@ -218,7 +218,10 @@ const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deploymen
   deployments,
   logs: ground.logs,
   buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
-  executions: { find: async (id) => (await gateways.find(id)) ?? fleet.execution(id) },
+  executions: {
+    find: async (id) => (await fleet.deferrals.find(id))?.record ?? (await gateways.find(id)) ?? fleet.execution(id),
+    deferred: (id) => fleet.deferrals.find(id),
+  },
   decisions: (query) => fleet.decisions(query),
   reservations: fleet.reservations,
   node: () => describeNode(ground, gateways, fleet),
@@ -288,6 +291,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const http = { ...config.http };
   const app = createControlApp(controlDeps(ground, gateways, fleet, deployments, http));
   await gateways.loaded(loadedBeforeMs);
+  await fleet.deferrals.open();
   http.port = await gateways.listen();
   control.serve(app.fetch);
   const [httpUrl, controlUrl] = [urlOf(http), urlOf(control.address)];

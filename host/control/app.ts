@@ -11,6 +11,7 @@ import { moduleRoutes } from './modules.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { errorHandler, notFoundHandler } from './problem.ts';
 import { reservationRoutes } from './reservations.ts';
+import { resultRoutes } from './results.ts';
 import { secretRoutes } from './secrets.ts';
 import { bucketRoutes, valueRoutes } from './state.ts';
 import { suspensionRoutes, tenantRoutes } from './tenants.ts';
@@ -66,6 +67,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', suspensionRoutes(deps))
     .route('/', reservationRoutes(deps))
     .route('/', decisionRoutes(deps))
+    .route('/', resultRoutes(deps))
     .route('/', tokenRoutes(deps))
     .route('/', nodeRoutes(deps));
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });

@@ -2,6 +2,7 @@ import type { TenantBuckets } from '../capability/tenant-buckets.ts';
 import type { Deployments } from '../deploy/deployments.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DecisionQuery } from '../fleet/decision-log.ts';
+import type { DeferredView } from '../fleet/deferrals.ts';
 import type { Reservations } from '../fleet/reservations.ts';
 import type { IsolateView, PlacementDecision, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
@@ -37,7 +38,11 @@ export type ControlDeps = {
   deployments: Deployments;
   logs: FunctionLogs;
   buckets: TenantBuckets;
-  executions: { find(id: string): Promise<ExecutionRecord | undefined> };
+  executions: {
+    find(id: string): Promise<ExecutionRecord | undefined>;
+    /** One that was put off; its result once it has ended. */
+    deferred(id: string): Promise<DeferredView | undefined>;
+  };
   /** Choices of the node; of all tenants, and those of none, if no tenant is named. */
   decisions: (query: DecisionQuery) => Promise<PlacementDecision[]>;
   reservations: Pick<Reservations, 'find' | 'put' | 'remove'>;

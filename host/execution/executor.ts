@@ -97,14 +97,15 @@ export class FunctionExecutor implements ExecutionHome {
     return this.#retired && this.inFlight === 0 && this.#queue.size === 0;
   }
 
-  /** Runs one request. Everything that goes wrong is told to `exchange.end`. */
-  execute(exchange: Exchange, arrivedMs: number): Execution {
+  /** Runs one request. Everything that goes wrong is told to `exchange.end`. `id`: of one that was put off, and arrived before. */
+  execute(exchange: Exchange, arrivedMs: number, id?: string): Execution {
     const { ids, limits, thread } = this.#options;
-    const execution = new Execution(ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
+    const nowMs = id === undefined ? arrivedMs : performance.now();
+    const execution = new Execution(id ?? ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
     execution.fleet = this.#fleet;
     exchange.accept(execution);
     if (thread.executions >= thread.executionsMax) this.#refuse(execution, 'capacity-exhausted');
-    else if (this.inFlight < limits.concurrency) this.#admit(execution, arrivedMs);
+    else if (this.inFlight < limits.concurrency) this.#admit(execution, nowMs);
     else if (this.#queue.size < Math.max(limits.concurrency, queuedAtLeast)) this.#enqueue(execution);
     else this.#refuse(execution, 'capacity-exhausted');
     return execution;

@@ -4,7 +4,7 @@ import type { HostCalls, RunDecision, RunMeter, RunPlace } from '../instance/run
 /** Where the module of an execution came from. */
 export type LoadSource = 'thread' | 'cache' | 'prepared';
 
-export type ExecutionState = 'queued' | 'running' | 'succeeded' | 'failed';
+export type ExecutionState = 'queued' | 'deferred' | 'running' | 'succeeded' | 'failed';
 
 /** What an execution used. `memoryRefused`: it asked for more memory than its limit; `hostCalls` is by interface name. */
 export type Meter = {
@@ -18,7 +18,7 @@ export type Meter = {
 };
 
 /** Steps of an execution in the order in which they happen. */
-export const steps = ['arrived', 'admitted', 'placed', 'guest-started', 'response-started', 'ended', 'released'] as const;
+const steps = ['arrived', 'deferred', 'admitted', 'placed', 'guest-started', 'response-started', 'ended', 'released'] as const;
 
 /** A choice that concerned the execution, in microseconds since its arrival. */
 export type ExecutionDecision = { at: number; kind: string; choice: string; inputs: RunDecision['inputs']; passedOver: RunDecision['passedOver'] };
@@ -72,7 +72,15 @@ export type ExecutionFacts = {
   bytesOut: number;
 };
 
-const moments = ['arrivedMs', 'admittedMs', 'placedMs', 'startedMs', 'responseStartedMs', 'endedMs', 'releasedMs'] as const;
+const moments = [
+  ['arrivedMs', 'arrived'],
+  ['admittedMs', 'admitted'],
+  ['placedMs', 'placed'],
+  ['startedMs', 'guest-started'],
+  ['responseStartedMs', 'response-started'],
+  ['endedMs', 'ended'],
+  ['releasedMs', 'released'],
+] as const;
 
 /** Calls by interface, without version: `wasi:http/types`. */
 const byInterface = ({ names, counts }: HostCalls): Record<string, number> => {
@@ -98,9 +106,7 @@ export const describeExecution = (tenant: string, name: string, facts: Execution
   rung: facts.place?.rung ?? null,
   ...(facts.place ? { isolate: facts.place.isolate } : {}),
   load: facts.place?.load ?? facts.load,
-  timeline: moments.flatMap((moment, i) =>
-    Number.isNaN(facts[moment]) ? [] : [{ at: Math.round((facts[moment] - facts.arrivedMs) * 1000), step: steps[i] as (typeof steps)[number] }],
-  ),
+  timeline: moments.flatMap(([moment, step]) => (Number.isNaN(facts[moment]) ? [] : [{ at: Math.round((facts[moment] - facts.arrivedMs) * 1000), step }])),
   decisions: (facts.decisions ?? []).map(({ atMs, kind, choice, inputs, passedOver }) => ({
     at: Math.round((atMs - facts.arrivedMs) * 1000),
     kind,

@@ -2,6 +2,8 @@
  * The two fleets of a node: which functions run in the gateway threads and which in isolates, and the isolates. Begins with
  * `start`; ends with `close`, when no gateway thread is left.
  */
+
+import type { ErrorCode } from '../base/errors.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
@@ -12,6 +14,8 @@ import type { PlacementDecision, PlacementSnapshot } from '../placement/model.ts
 import type { Table } from '../store/table.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import { DecisionLog, type DecisionQuery } from './decision-log.ts';
+import type { DeferralFromGateway } from './deferral-protocol.ts';
+import { Deferrals, type DeferredEnd } from './deferrals.ts';
 import { FleetDriver } from './driver.ts';
 import type { CompileModule } from './isolate-threads.ts';
 import type { FleetFromGateway, PostToGateway, VersionUse } from './protocol.ts';
@@ -19,7 +23,7 @@ import { Reservations } from './reservations.ts';
 import { StoredLog } from './stored-log.ts';
 
 export type FleetOptions = {
-  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'decisions'>;
+  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions'>;
   table: Table;
   compile: CompileModule;
   /** Ports of this machine that guests reach only if their grant names them. */
@@ -46,6 +50,9 @@ export class Fleet {
   readonly #decisions: DecisionLog;
   readonly #executions: StoredLog<ExecutionRecord & { at: number }>;
   readonly reservations: Reservations;
+  readonly deferrals: Deferrals;
+  readonly #results: StoredLog<DeferredEnd>;
+  readonly #gateways = new Map<number, PostToGateway>();
   readonly #config: FleetOptions['config'];
   #table: RouteTable | undefined;
   readonly #known = new Map<string, DeployedVersion>();
@@ -69,6 +76,15 @@ export class Fleet {
       onUse: (versions) => this.#count(versions),
       onExecutions: (records) => this.#keep(records),
     });
+    this.#results = new StoredLog({ table, prefix: '~node/result/', ttlMs, bytesMax: bytesMax / 2, onError });
+    this.deferrals = new Deferrals({
+      config: config.deferral,
+      table,
+      results: this.#results,
+      onDecision: (decision) => this.#decisions.add(decision),
+      versionOf: (tenant, name) => this.#liveVersion(tenant, name),
+      gateway: () => this.#nextGateway(),
+    });
     this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
   }
 
@@ -91,21 +107,27 @@ export class Fleet {
 
   async close(): Promise<void> {
     clearInterval(this.#reviewer);
+    await this.deferrals.close();
     await this.#driver.close();
+    await this.#results.close();
     await this.#decisions.close();
     await this.#executions.close();
   }
 
   join(gateway: number, post: PostToGateway): void {
+    this.#gateways.set(gateway, post);
     this.#driver.join(gateway, post);
   }
 
   leave(gateway: number): void {
+    this.#gateways.delete(gateway);
     this.#driver.leave(gateway);
+    this.deferrals.leave(gateway);
   }
 
-  take(gateway: number, message: FleetFromGateway): void {
-    this.#driver.take(gateway, message);
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway): void {
+    if (message.kind !== 'defer' && message.kind !== 'deferred-ended') this.#driver.take(gateway, message);
+    else this.deferrals.take(message, (answer) => this.#gateways.get(gateway)?.(answer));
   }
 
   /** Where a version runs from the next route table on. */
@@ -170,11 +192,28 @@ export class Fleet {
     return record;
   }
 
+  #liveVersion(tenant: string, name: string): { version: DeployedVersion } | { refused: ErrorCode } {
+    if (this.#suspended.has(tenant)) return { refused: 'tenant-suspended' };
+    const version = this.#table?.functions.find((deployed) => deployed.tenant === tenant && deployed.function === name);
+    return version ? { version } : { refused: 'function-not-found' };
+  }
+
+  /** The threads take turns. */
+  #nextGateway(): { id: number; post: PostToGateway } | undefined {
+    const [next] = this.#gateways;
+    if (!next) return undefined;
+    const [id, post] = next;
+    this.#gateways.delete(id);
+    this.#gateways.set(id, post);
+    return { id, post };
+  }
+
   #keep(records: ExecutionRecord[]): void {
     for (const record of records) this.#executions.add(record.id, { ...record, at: Date.now() });
   }
 
   #count(versions: VersionUse[]): void {
+    this.deferrals.observe(versions.reduce((sum, { requests }) => sum + requests, 0));
     for (const { key, requests, cpuUs } of versions) {
       const version = this.#known.get(key);
       if (version) this.#fleets.count(nameOf(version), { requests, cpuMs: cpuUs / 1000 }, Date.now());

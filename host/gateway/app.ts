@@ -3,9 +3,10 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 import { Problem } from '../base/errors.ts';
-import type { Route, RouteTable } from '../deploy/route-table.ts';
+import type { DeployedVersion, Route, RouteTable } from '../deploy/route-table.ts';
 import type { FunctionExecutor } from '../execution/executor.ts';
 import type { GuestRequest, HeaderList } from '../wasi/context.ts';
+import { type Deferring, keptBodyBytesMax } from './deferring.ts';
 import { HttpExchange } from './exchange.ts';
 import { guestHeaders } from './headers.ts';
 import { RouteMatcher } from './matcher.ts';
@@ -16,8 +17,8 @@ import { hostOf, pathOf, type RequestTarget, readTarget, stripPrefix } from './t
 const mib = 1024 * 1024;
 
 /** A route as a thread serves it. */
-type Served = { route: Route; pick: () => Candidate };
-type Candidate = { executor: FunctionExecutor; name: string; bodyBytesMax: number; bodyMib: number };
+type Served = { route: Route; pick: () => Candidate; deferMaxMs: number };
+type Candidate = { executor: FunctionExecutor; version: DeployedVersion; name: string; bodyBytesMax: number; bodyMib: number };
 
 /** A request as its guest sees it; headers are made when the guest asks. */
 class HttpGuestRequest implements GuestRequest {
@@ -85,18 +86,20 @@ const bodyOf = (incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: n
 /**
  * Builds the application of a route table.
  * @param executorOf the executor of a version, by `DeployedVersion.key`
+ * @param deferring takes requests that may wait; without it none may
  */
-export const createGatewayApp = (table: RouteTable, executorOf: (key: string) => FunctionExecutor | undefined): GatewayApp => {
+export const createGatewayApp = (table: RouteTable, executorOf: (key: string) => FunctionExecutor | undefined, deferring?: Deferring): GatewayApp => {
   const matcher = new RouteMatcher<Served>();
   const versions = new Map(table.functions.map((version) => [version.key, version]));
   for (const route of table.routes) {
     const targets = route.targets.flatMap(({ key, weight }) => {
       const [version, executor] = [versions.get(key), executorOf(key)];
       return version && executor
-        ? [{ weight, candidate: { executor, name: version.function, bodyMib: version.limits.bodyMib, bodyBytesMax: version.limits.bodyMib * mib } }]
+        ? [{ weight, candidate: { executor, version, name: version.function, bodyMib: version.limits.bodyMib, bodyBytesMax: version.limits.bodyMib * mib } }]
         : [];
     });
-    if (targets.length > 0) matcher.add(route, { route, pick: weightedPick(targets) });
+    if (targets.length > 0)
+      matcher.add(route, { route, pick: weightedPick(targets), deferMaxMs: Math.max(...targets.map(({ candidate }) => candidate.version.deferMaxMs)) });
   }
   const others = otherRequests();
   return (incoming, outgoing, expectsContinue) => {
@@ -107,7 +110,8 @@ export const createGatewayApp = (table: RouteTable, executorOf: (key: string) =>
       sendProblem(incoming, outgoing, new Problem('request-invalid', 'cannot route the request: its target must be a path or an absolute URL, with one host'));
     else if (!served) others(incoming, outgoing);
     else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
-    else serve(served, target, incoming, outgoing, expectsContinue, arrivedMs);
+    else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served, target, incoming, outgoing, expectsContinue, arrivedMs);
+    else defer(deferring, served, target, incoming, outgoing, expectsContinue);
   };
 };
 
@@ -129,4 +133,25 @@ const serve = (
   const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, () => execution.stop('body-too-large'));
   const request = new HttpGuestRequest(incoming, target, served.route.stripPrefix, body);
   const execution = executor.execute(new HttpExchange(incoming, outgoing, request, body), arrivedMs);
+};
+
+/** Keeps a request for a quiet time. */
+const defer = (
+  deferring: Deferring,
+  served: Served,
+  target: RequestTarget,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  expectsContinue: boolean,
+): void => {
+  const { version, name, bodyBytesMax } = served.pick();
+  const bytesMax = Math.min(bodyBytesMax, keptBodyBytesMax);
+  const tooLarge = (): void =>
+    sendProblem(incoming, outgoing, new Problem('body-too-large', `cannot keep the body for "${name}": at most ${bytesMax} bytes of a request that waits`));
+  if (Number(incoming.headers['content-length'] ?? 0) > bytesMax) {
+    tooLarge();
+    return;
+  }
+  const body = bodyOf(incoming, outgoing, bytesMax, expectsContinue, tooLarge);
+  void deferring.defer(version, new HttpGuestRequest(incoming, target, served.route.stripPrefix, body), incoming, outgoing);
 };

@@ -52,6 +52,10 @@ export class Functions {
     this.#options = options;
   }
 
+  serving(key: string): { executor: FunctionExecutor; version: DeployedVersion } | undefined {
+    return this.#served.get(key);
+  }
+
   executorOf(key: string): FunctionExecutor | undefined {
     return this.#served.get(key)?.executor;
   }

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { Artifacts } from './artifacts.ts';
@@ -15,7 +16,7 @@ export type GatewayEvents = {
   artifacts: Artifacts;
   onLogs: (records: LogRecord[], dropped: number) => void;
   /** What it says of isolates. */
-  onFleet: (message: FleetFromGateway) => void;
+  onFleet: (message: FleetFromGateway | DeferralFromGateway) => void;
   /** The thread is gone without having been asked to. */
   onDeath: (reason: string) => void;
 };

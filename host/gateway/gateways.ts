@@ -4,6 +4,7 @@ import type { Address } from '../config/address.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
@@ -29,7 +30,7 @@ export type GatewaysOptions = {
 export type FleetLink = {
   join(gateway: number, post: PostToGateway): void;
   leave(gateway: number): void;
-  take(gateway: number, message: FleetFromGateway): void;
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway): void;
 };
 
 /** Suspended stacks that one process bears, with room to spare: it aborts near 14,000. */

@@ -2,6 +2,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { DeferralFromGateway, DeferralToGateway } from '../fleet/deferral-protocol.ts';
 import type { FleetFromGateway, FleetToGateway } from '../fleet/protocol.ts';
 import type { CompiledArtifact } from '../instance/pool-runner.ts';
 import type { MetricSnapshot } from '../telemetry/instruments.ts';
@@ -38,6 +39,7 @@ export type GatewaySettings = {
 /** From the supervisor to a gateway thread. */
 export type ToGateway =
   | FleetToGateway
+  | DeferralToGateway
   /** Route by this table from now on; answered by `routing`. */
   | { kind: 'routes'; table: RouteTable }
   /** Port 0: any free one. Answered by `listening` or `not-listening`. */
@@ -62,6 +64,7 @@ export type GatewayNumbers = { inFlight: number; queued: number; instances: numb
 /** From a gateway thread to the supervisor. */
 export type FromGateway =
   | FleetFromGateway
+  | DeferralFromGateway
   | { kind: 'routing'; version: number }
   /** The modules of the last table are in the thread, as far as they could be loaded. */
   | { kind: 'loaded' }

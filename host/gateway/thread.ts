@@ -15,6 +15,7 @@ import { openStoreReader } from '../store/lmdb/store.ts';
 import { LogBatch } from '../telemetry/log-batch.ts';
 import { Metrics, statusClass } from '../telemetry/metrics.ts';
 import { createGatewayApp, type GatewayApp } from './app.ts';
+import { Deferring } from './deferring.ts';
 import { Functions } from './functions.ts';
 import { createHttp1Listener } from './listener.ts';
 import { ModuleLoader } from './module-loader.ts';
@@ -59,12 +60,13 @@ const countExecution = (execution: Execution): void => {
   if (execution.bytesOut > 0) metrics.bodyBytes.add('out', execution.bytesOut);
 };
 
+const ids = new ExecutionIds(settings.id);
 const isolates = new IsolateDirectory(settings.cells, post);
 
 const functions = new Functions({
   isolates,
   sampleEvery: settings.sampleEvery,
-  ids: new ExecutionIds(settings.id),
+  ids,
   loader,
   outbound,
   keyvalue,
@@ -75,6 +77,8 @@ const functions = new Functions({
   },
   onEnd: countExecution,
 });
+
+const deferring = new Deferring({ post, ids, executorOf: (key) => functions.serving(key) });
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);
 const listener = createHttp1Listener((incoming, outgoing, expectsContinue) => app(incoming, outgoing, expectsContinue), settings.timeMsMax);
@@ -89,7 +93,7 @@ const preload = async (executors: FunctionExecutor[]): Promise<void> => {
 
 const route = (table: RouteTable): void => {
   const fresh = functions.begin(table);
-  app = createGatewayApp(table, (key) => functions.executorOf(key));
+  app = createGatewayApp(table, (key) => functions.executorOf(key), deferring);
   functions.end(table);
   post({ kind: 'routing', version: table.version });
   void preload(fresh).then(() => post({ kind: 'loaded' }));
@@ -165,6 +169,10 @@ const take = (message: ToGateway): void => {
       break;
     case 'stop':
       void stop(message.graceMs);
+      break;
+    case 'deferred':
+    case 'run-deferred':
+      deferring.take(message);
       break;
     default:
       isolates.take(message);

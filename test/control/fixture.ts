@@ -69,7 +69,7 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
     deployments: fixture.deployments,
     logs: hub,
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
-    executions: { find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
+    executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
     decisions: async () => [],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,

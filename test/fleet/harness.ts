@@ -4,6 +4,7 @@ import { IsolateDirectory } from '../../host/fleet/directory.ts';
 import { FleetDriver } from '../../host/fleet/driver.ts';
 import { IsolateRunner } from '../../host/fleet/isolate-runner.ts';
 import type { CompileModule } from '../../host/fleet/isolate-threads.ts';
+import type { FleetToGateway } from '../../host/fleet/protocol.ts';
 import type { Run, RunEnd } from '../../host/instance/runner.ts';
 import { createPlacement } from '../../host/placement/core.ts';
 import type { PlacementConfig, PlacementDecision } from '../../host/placement/model.ts';
@@ -72,7 +73,7 @@ export const openFleet = (overrides: Partial<PlacementConfig> = {}, compile: Com
     log: { warn: () => undefined, error: () => undefined } as never,
   });
   const directory: IsolateDirectory = new IsolateDirectory(driver.cells, (message) => void setImmediate(() => driver.take(0, message)));
-  driver.join(0, (message) => void setImmediate(() => directory.take(message)));
+  driver.join(0, (message) => void setImmediate(() => directory.take(message as FleetToGateway)));
   driver.start();
   let executions = 0;
   return {

@@ -1,0 +1,212 @@
+/**
+ * Executions that wait for a quiet time of the node. A request is kept in the Table before its client is told so, and is
+ * run at most once: what ran when the node was killed has failed, what waited is run after the restart.
+ */
+import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { DeployedVersion } from '../deploy/route-table.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { DeferralConfig } from '../placement/deferral.ts';
+import { DeferralPlanner, type LoadProfile } from '../placement/deferral.ts';
+import type { PlacementDecision } from '../placement/model.ts';
+import type { Json, Table } from '../store/table.ts';
+import type { DeferralFromGateway, DeferralToGateway, DeferredRequest, DeferredResult } from './deferral-protocol.ts';
+import type { StoredLog } from './stored-log.ts';
+
+type Kept = { request: DeferredRequest; startAt: number; decision: PlacementDecision; state: 'waiting' | 'running' };
+export type DeferredEnd = { at: number; record: ExecutionRecord; result: DeferredResult };
+/** Of an execution that was deferred; `result` is undefined until it has ended. */
+export type DeferredView = { record: ExecutionRecord; result: DeferredResult | undefined };
+
+export type DeferralsOptions = {
+  config: DeferralConfig;
+  table: Table;
+  results: StoredLog<DeferredEnd>;
+  onDecision: (decision: PlacementDecision) => void;
+  /** The live version of a function, and why it must not run now. */
+  versionOf: (tenant: string, name: string) => { version: DeployedVersion } | { refused: ErrorCode };
+  /** A gateway thread to run it, if there is one. */
+  gateway: () => { id: number; post: (message: DeferralToGateway) => void } | undefined;
+};
+
+const prefix = '~node/deferred/';
+const profileKey = '~node/load-profile';
+/** Deferred executions that run at once, so that those who wait for an answer come first. */
+const runningMax = 4;
+const keptMax = 10_000;
+const timerMsMax = 2 ** 31 - 1;
+const retryMs = 1000;
+const profileMs = 60_000;
+
+const noMeter: ExecutionRecord['meter'] = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 };
+
+const sinceArrivalUs = ({ request, decision }: Kept): number => Math.round((decision.at - request.arrivedAt) * 1000);
+
+/** Adds to a record that it was deferred, and why. */
+const explained = (kept: Kept, record: ExecutionRecord): ExecutionRecord => {
+  const { kind, choice, inputs, passedOver } = kept.decision;
+  const at = sinceArrivalUs(kept);
+  const timeline = [...record.timeline, { at, step: 'deferred' as const }].sort((a, b) => a.at - b.at);
+  return { ...record, timeline, decisions: [{ at, kind, choice, inputs, passedOver }, ...record.decisions] };
+};
+
+const bareRecord = (
+  { request: { id, tenant, function: name, version, arrivedAt } }: Kept,
+  state: ExecutionRecord['state'],
+  code?: ErrorCode,
+): ExecutionRecord => ({
+  id,
+  tenant,
+  function: name,
+  version,
+  trigger: 'http',
+  state,
+  ...(code ? { code } : {}),
+  arrivedAt: new Date(arrivedAt).toISOString(),
+  fleet: 'on-demand',
+  rung: null,
+  load: 'thread',
+  timeline: [{ at: 0, step: 'arrived' }],
+  decisions: [],
+  sidecars: [],
+  meter: noMeter,
+});
+
+export class Deferrals {
+  readonly #options: DeferralsOptions;
+  #planner: DeferralPlanner;
+  readonly #kept = new Map<string, Kept>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** By execution, the gateway thread that runs it. */
+  readonly #running = new Map<string, number>();
+  #saver: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: DeferralsOptions) {
+    this.#options = options;
+    this.#planner = new DeferralPlanner(options.config);
+  }
+
+  /** Takes up what was kept; to be called when gateway threads can run it. */
+  async open(): Promise<void> {
+    const { table, config } = this.#options;
+    const profile = (await table.get<LoadProfile>(profileKey))?.value;
+    this.#planner = new DeferralPlanner(config, profile && { ...profile, loads: profile.loads.map((load) => load ?? Number.NaN) });
+    let cursor: string | undefined;
+    do {
+      const page = await table.scan<Kept>({ prefix, limit: 500, ...(cursor === undefined ? {} : { cursor }) });
+      for (const { value } of page.entries) this.#takeUp(value);
+      cursor = page.next;
+    } while (cursor !== undefined);
+    this.#saver = setInterval(() => void this.#saveProfile(), profileMs).unref();
+  }
+
+  #takeUp(kept: Kept): void {
+    this.#kept.set(kept.request.id, kept);
+    if (kept.state === 'running') void this.#fail(kept, 'isolate-lost', 'the node was stopped while it ran');
+    else this.#schedule(kept);
+  }
+
+  async #saveProfile(): Promise<void> {
+    const profile = this.#planner.profile;
+    await this.#options.table.commit([{ key: profileKey, put: profile as unknown as Json }]).catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#saver);
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    await this.#saveProfile();
+  }
+
+  /** Counts executions that began, for the prediction of load. */
+  observe(executions: number): void {
+    this.#planner.observe(executions, Date.now());
+  }
+
+  take(message: DeferralFromGateway, post: (message: DeferralToGateway) => void): void {
+    if (message.kind === 'defer') void this.#defer(message.request, post);
+    else {
+      const kept = this.#kept.get(message.id);
+      if (kept && message.record) void this.#end(kept, message.record, message.result);
+      else if (kept) void this.#fail(kept, 'function-not-found', 'the function was removed before its time came');
+    }
+  }
+
+  /** A gateway thread is gone, and what it ran with it. */
+  leave(gateway: number): void {
+    for (const [id, runs] of this.#running) {
+      const kept = this.#kept.get(id);
+      if (runs === gateway && kept) void this.#fail(kept, 'isolate-lost', 'its gateway thread is gone');
+    }
+  }
+
+  async find(id: string): Promise<DeferredView | undefined> {
+    const ended = await this.#options.results.get(id);
+    if (ended) return { record: ended.record, result: ended.result };
+    const kept = this.#kept.get(id);
+    return kept && { record: explained(kept, bareRecord(kept, kept.state === 'running' ? 'running' : 'deferred')), result: undefined };
+  }
+
+  async #defer(request: DeferredRequest, post: (message: DeferralToGateway) => void): Promise<void> {
+    try {
+      if (this.#kept.size >= keptMax) throw new Problem('capacity-exhausted', `cannot put the execution off: at most ${keptMax} wait`);
+      const { decision, startAt } = this.#planner.plan(request.id, request.tenant, Date.now(), request.startBy);
+      const kept: Kept = { request, startAt, decision, state: 'waiting' };
+      await this.#put(kept);
+      this.#options.onDecision(decision);
+      this.#kept.set(request.id, kept);
+      this.#schedule(kept);
+      post({ kind: 'deferred', id: request.id, problem: null });
+    } catch (error) {
+      const { code, message } = error instanceof Problem ? error : new Problem('internal', String(error));
+      post({ kind: 'deferred', id: request.id, problem: { code, message } });
+    }
+  }
+
+  async #put(kept: Kept): Promise<void> {
+    await this.#options.table.commit([{ key: prefix + kept.request.id, put: kept as unknown as Json }]);
+  }
+
+  #schedule(kept: Kept, inMs = kept.startAt - Date.now()): void {
+    if (this.#closed) return;
+    const { id } = kept.request;
+    const timer = setTimeout(() => this.#due(kept), Math.min(Math.max(0, inMs), timerMsMax));
+    this.#timers.set(id, timer.unref());
+  }
+
+  #due(kept: Kept): void {
+    this.#timers.delete(kept.request.id);
+    const now = Date.now();
+    if (now < kept.startAt) this.#schedule(kept);
+    else if (this.#running.size >= runningMax && now < kept.request.startBy) this.#schedule(kept, Math.min(retryMs, kept.request.startBy - now));
+    else void this.#start(kept);
+  }
+
+  async #start(kept: Kept): Promise<void> {
+    const { request } = kept;
+    const found = this.#options.versionOf(request.tenant, request.function);
+    const gateway = this.#options.gateway();
+    if ('refused' in found) await this.#fail(kept, found.refused, `cannot run "${request.function}" now`);
+    else if (!gateway) this.#schedule(kept, retryMs);
+    else {
+      this.#running.set(request.id, gateway.id);
+      kept.state = 'running';
+      await this.#put(kept);
+      gateway.post({ kind: 'run-deferred', key: found.version.key, request });
+    }
+  }
+
+  #fail(kept: Kept, code: ErrorCode, message: string): Promise<void> {
+    return this.#end(kept, bareRecord(kept, 'failed', code), { code, message });
+  }
+
+  async #end(kept: Kept, record: ExecutionRecord, result: DeferredResult): Promise<void> {
+    const { id } = kept.request;
+    const { results, table } = this.#options;
+    results.add(id, { at: Date.now(), record: explained(kept, record), result });
+    await results.flush();
+    this.#kept.delete(id);
+    this.#running.delete(id);
+    await table.commit([{ key: prefix + id, delete: true }]);
+  }
+}

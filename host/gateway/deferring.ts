@@ -1,0 +1,107 @@
+/** The gateway thread's side of executions that wait for a quiet time: takes their requests, and runs them when they are due. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Problem } from '../base/errors.ts';
+import type { ByteSource } from '../base/stream.ts';
+import type { DeployedVersion } from '../deploy/route-table.ts';
+import type { FunctionExecutor } from '../execution/executor.ts';
+import type { ExecutionIds } from '../execution/id.ts';
+import { describeExecution } from '../execution/record.ts';
+import type { DeferralFromGateway, DeferralToGateway, DeferredRequest } from '../fleet/deferral-protocol.ts';
+import type { GuestRequest } from '../wasi/context.ts';
+import { DeferredExchange } from './deferred-exchange.ts';
+import { sendProblem } from './problem.ts';
+
+/** Largest body of a request that is kept. */
+export const keptBodyBytesMax = 512 * 1024;
+
+export type DeferringOptions = {
+  post: (message: DeferralFromGateway) => void;
+  ids: ExecutionIds;
+  executorOf: (key: string) => { executor: FunctionExecutor; version: DeployedVersion } | undefined;
+};
+
+const readAll = async (body: ByteSource): Promise<string> => {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const chunk = body.read(65_536);
+    if (chunk === null) return Buffer.concat(chunks).toString('base64');
+    if (chunk.length === 0) await body.readable();
+    else chunks.push(chunk);
+  }
+};
+
+const prefersAsync = (prefer: string | string[] | undefined): boolean => /(^|,)\s*respond-async\s*($|[,;])/i.test(String(prefer ?? ''));
+
+/** Until when an execution may wait, in milliseconds since 1970. @throws Problem `request-invalid` */
+const startByOf = ({ headers }: IncomingMessage, deferMaxMs: number): number => {
+  const text = headers['nacelle-start-by'];
+  if (typeof text !== 'string' || !prefersAsync(headers.prefer)) return Date.now() + deferMaxMs;
+  const startBy = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(startBy))
+    throw new Problem('request-invalid', `cannot put the execution off: nacelle-start-by must be a time as in RFC 3339, got "${text.slice(0, 80)}"`);
+  return startBy;
+};
+
+export class Deferring {
+  readonly #options: DeferringOptions;
+  readonly #waiting = new Map<string, (problem: Problem | undefined) => void>();
+
+  constructor(options: DeferringOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a request may wait: it says so itself, or its function does. */
+  takes({ headers }: IncomingMessage, deferMaxMs: number): boolean {
+    return deferMaxMs > 0 || (headers['nacelle-start-by'] !== undefined && prefersAsync(headers.prefer));
+  }
+
+  /** Keeps the request and answers 202, or with a problem. */
+  async defer(version: DeployedVersion, request: GuestRequest, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    try {
+      const startBy = startByOf(incoming, version.deferMaxMs);
+      const arrivedAt = Date.now();
+      const id = this.#options.ids.next(arrivedAt);
+      const { method, authority, pathWithQuery, headers } = request;
+      const body = request.body ? await readAll(request.body) : null;
+      const { tenant, function: name } = version;
+      const lines = headers.map(([key, value]): [string, string] => [key, Buffer.from(value).toString('latin1')]);
+      await this.#keep({ id, tenant, function: name, version: version.version, arrivedAt, startBy, method, authority, pathWithQuery, headers: lines, body });
+      outgoing.writeHead(202, { 'nacelle-execution': id, 'location': `/v1/executions/${id}/result`, 'content-length': 0, 'cache-control': 'no-store' });
+      outgoing.end();
+    } catch (error) {
+      sendProblem(incoming, outgoing, error instanceof Problem ? error : new Problem('request-invalid', `cannot take the body: ${String(error)}`));
+    }
+  }
+
+  #keep(request: DeferredRequest): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(request.id, (problem) => (problem ? reject(problem) : resolve()));
+      this.#options.post({ kind: 'defer', request });
+    });
+  }
+
+  take(message: DeferralToGateway): void {
+    if (message.kind === 'run-deferred') this.#run(message.key, message.request);
+    else {
+      const { code, message: text } = message.problem ?? {};
+      this.#waiting.get(message.id)?.(code === undefined ? undefined : new Problem(code, text ?? ''));
+      this.#waiting.delete(message.id);
+    }
+  }
+
+  #run(key: string, request: DeferredRequest): void {
+    const { post, executorOf } = this.#options;
+    const { id } = request;
+    const found = executorOf(key);
+    if (!found) {
+      post({ kind: 'deferred-ended', id, record: null, result: { code: 'function-not-found', message: 'the function was removed' } });
+      return;
+    }
+    const { executor, version } = found;
+    const exchange = new DeferredExchange(request, (execution, problem) => {
+      const result = problem ? { code: problem.code, message: problem.message } : exchange.result();
+      setImmediate(() => post({ kind: 'deferred-ended', id, record: describeExecution(version.tenant, version.function, execution), result }));
+    });
+    executor.execute(exchange, request.arrivedAt - performance.timeOrigin, id);
+  }
+}
