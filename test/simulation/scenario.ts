@@ -106,7 +106,7 @@ function tick(world: World, untilMs: number): void {
 function run(world: World, random: Random, config: Required<PlacementConfig>, pattern: Pattern): number {
   const specs = specsFor(random);
   for (const spec of specs) world.tell({ type: 'version-added', spec });
-  const requests = random.whole(10, 150);
+  const requests = random.whole(10, 110);
   const owners = specs.map(({ tenant }) => tenant);
   for (const [i, { atMs, version }] of arrivals(random, pattern, DURATION_MS, requests, owners).entries()) {
     const execution = `x${i}`;
