@@ -27,7 +27,7 @@ function blocksOf(text: string): Block[] {
 /** `npx` takes a second to find what lies here anyway; one call of the real one is tested by itself. */
 function makeShim(): string {
   const bin = join(directory, 'bin');
-  mkdirSync(bin);
+  mkdirSync(bin, { recursive: true });
   writeFileSync(join(bin, 'npx'), `#!/bin/sh\nshift\nexec "${process.execPath}" "${join(root, 'bin', 'nacelle.js')}" "$@"\n`);
   chmodSync(join(bin, 'npx'), 0o755);
   return bin;
@@ -85,18 +85,27 @@ test.after(async () => {
   rmSync(directory, { recursive: true });
 });
 
-test('README: the commands of the tour do what it says', async () => {
+/** Runs the commands of a page in their order, each block against what it says is printed. */
+async function runPage(text: string): Promise<number> {
   const origin = new URL(node.http);
   const here = (text: string): string => text.replaceAll('http://127.0.0.1:8080', origin.origin).replaceAll('localhost:8080', `localhost:${origin.port}`);
   // curl shows its progress where nobody watches.
   writeFileSync(join(directory, '.curlrc'), 'silent\nshow-error\n');
   const env = { ...process.env, CURL_HOME: directory, PATH: `${makeShim()}:${process.env.PATH}`, NACELLE_DATA: data };
-  const blocks = blocksOf(readme);
-  assert.ok(blocks.length >= 8);
+  const blocks = blocksOf(text);
   for (const { commands, expected } of blocks) {
     const { output } = await run('bash', ['-c', `set -eo pipefail\n${here(commands)}`], env);
     checkOutput(output, expected.map(here), commands);
   }
+  return blocks.length;
+}
+
+test('README: the commands of the tour do what it says', async () => {
+  assert.ok((await runPage(readme)) >= 8);
+});
+
+test('docs/state.md: its example does what it says', async () => {
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'state.md'), 'utf8')), 1);
 });
 
 test('README: npx runs the command line of the checkout', async () => {
