@@ -19,12 +19,14 @@ const hopByHop = new Set([
 /** Names in lower case by the name as sent; '' for those that guests do not see. */
 const names = new Map<string, string>();
 const namesMax = 1000;
+const nameLengthMax = 64;
 
 const visibleName = (raw: string): string => {
   const cached = names.get(raw);
   if (cached !== undefined) return cached;
   const lower = raw.toLowerCase();
   const name = hopByHop.has(lower) ? '' : lower;
+  if (raw.length > nameLengthMax) return name;
   if (names.size >= namesMax) names.clear();
   names.set(raw, name);
   return name;

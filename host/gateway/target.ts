@@ -28,6 +28,8 @@ export const readTarget = (incoming: Pick<IncomingMessage, 'url' | 'rawHeaders' 
 /** Host names seen lately, so that most requests cost one look-up. */
 const known = new Map<string, string>();
 const knownMax = 1000;
+/** Longer ones are no host names. */
+const knownLengthMax = 260;
 
 const parseHost = (authority: string): string => {
   const host = authority.toLowerCase();
@@ -41,6 +43,7 @@ export const hostOf = (authority: string): string => {
   const cached = known.get(authority);
   if (cached !== undefined) return cached;
   const host = parseHost(authority);
+  if (authority.length > knownLengthMax) return host;
   if (known.size >= knownMax) known.clear();
   known.set(authority, host);
   return host;
