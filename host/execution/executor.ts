@@ -111,6 +111,14 @@ export class FunctionExecutor implements ExecutionHome {
     return execution;
   }
 
+  /** Answers a request that is not to be run with a problem, and keeps its record as of any other. */
+  refuse(exchange: Exchange, arrivedMs: number, problem: Problem): void {
+    const execution = new Execution(this.#options.ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
+    execution.fleet = this.#fleet;
+    exchange.accept(execution);
+    this.#close(execution, problem, undefined);
+  }
+
   openLog(executionId: string): FunctionLog {
     return this.#options.openLog(executionId);
   }

@@ -124,15 +124,16 @@ const serve = (
   arrivedMs: number,
 ): void => {
   const { executor, name, bodyBytesMax, bodyMib } = served.pick();
+  const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, () => execution.stop('body-too-large'));
+  const request = new HttpGuestRequest(incoming, target, served.route.stripPrefix, body);
+  const exchange = new HttpExchange(incoming, outgoing, request, body);
   const length = incoming.headers['content-length'];
   if (length !== undefined && Number(length) > bodyBytesMax) {
     const message = `cannot take the body for "${name}": at most ${bodyMib} MiB (limits.bodyMib), got ${length} bytes`;
-    sendProblem(incoming, outgoing, new Problem('body-too-large', message));
+    executor.refuse(exchange, arrivedMs, new Problem('body-too-large', message));
     return;
   }
-  const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, () => execution.stop('body-too-large'));
-  const request = new HttpGuestRequest(incoming, target, served.route.stripPrefix, body);
-  const execution = executor.execute(new HttpExchange(incoming, outgoing, request, body), arrivedMs);
+  const execution = executor.execute(exchange, arrivedMs);
 };
 
 /** Keeps a request for a quiet time. */

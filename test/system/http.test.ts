@@ -102,6 +102,7 @@ test('expect: 100 Continue is sent when the guest reads, and never for a body th
   assert.match(answer, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /);
   const large = await exchange(node.port, `POST /echo/ HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: ${9 << 20}\r\n\r\n`);
   assert.match(large, /^HTTP\/1\.1 413 [\s\S]*body-too-large/);
+  assert.is((await node.execution(/nacelle-execution: (\w+)/.exec(large)?.[1] ?? null)).code, 'body-too-large');
   assert.match(
     await exchange(node.port, 'POST /echo/ HTTP/1.1\r\nhost: a\r\nexpect: tea\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc'),
     /^HTTP\/1\.1 417 /,
