@@ -106,7 +106,16 @@ export function expectTaking(state: State, isolate: Isolate, version: Version): 
   forgetIfEmpty(state, holding);
 }
 
-/** Idle instances begin work. What is more than there are was released before, and that will be told. */
+/** An idle instance is given to an execution. Whether it is still idle is not known until the directory has been asked. */
+export function useIdle(state: State, holding: Holding): void {
+  holding.idle--;
+  holding.idleLow = Math.min(holding.idleLow, holding.idle);
+  makeBusy(holding, 1);
+  touch(state, holding, 1);
+  reindexHolding(state, holding);
+}
+
+/** Gateways say that idle instances began work. What is more than there are was released before, and that will be told. */
 export function takeIdle(state: State, holding: Holding, count: number): void {
   const told = settleOwed(holding, count);
   const taken = Math.min(told, holding.idle);

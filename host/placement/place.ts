@@ -1,4 +1,4 @@
-import { addInstances, contend, reindexAll, removeInstances, takeIdle } from './capacity.ts';
+import { addInstances, contend, reindexAll, removeInstances, useIdle } from './capacity.ts';
 import { idleInputs } from './keep-alive.ts';
 import type { Found } from './ladder.ts';
 import type { PassedOver, Rung } from './model.ts';
@@ -65,7 +65,7 @@ export function activate(state: State, isolate: Isolate, tenant: Tenant): void {
 export function occupy(state: State, { isolate, idle, reclaim: mustReclaim }: Found, version: Version, uses: number): 'idle' | 'new' {
   if (isolate.standing === 'standby') activate(state, isolate, version.tenant);
   if (idle) {
-    takeIdle(state, idle, 1);
+    useIdle(state, idle);
     return 'idle';
   }
   if (mustReclaim) reclaim(state, isolate, version);

@@ -156,4 +156,28 @@ test('handle: a clock that jumps forward ends nobody, one that jumps back holds 
   assert.is(node.of('drain').length, 1);
 });
 
+test('refused: idle instances that gateways took without saying so yet are each asked for once', () => {
+  const node = new Harness({ slots: 4, configurations: [{ ...standard, floor: 1 }] });
+  node.tell({ type: 'tick' });
+  node.warm();
+  const version = node.add('a/f@1');
+  const busy = [node.placed(version), node.placed(version), node.placed(version)];
+  for (const place of busy) node.end(place);
+  let last = node.placed(version);
+  let refusals = 0;
+  while (last.instance === 'idle' && refusals < 20) {
+    refusals++;
+    node.tell({ type: 'refused', execution: last.execution, reason: 'busy' });
+    const answer = node.answer(last.execution);
+    assert.is(answer?.type, 'place');
+    last = answer as typeof last;
+  }
+  assert.is(refusals, 3, 'as many as there were');
+  assert.is(last.instance, 'new');
+  node.tell({ type: 'taken', isolate: last.isolate, version, count: 3 });
+  for (let i = 0; i < 3; i++) node.tell({ type: 'released', isolate: last.isolate, version, kept: true });
+  node.end(last);
+  assert.is(node.placed(version).instance, 'idle', 'what was told late is counted right');
+});
+
 test.run();
