@@ -60,7 +60,7 @@ function forget(state: State, isolate: Isolate): void {
   if (subPool) subPool.draining--;
   else {
     state.common--;
-    state.commonDraining--;
+    state.leaving.delete(isolate);
   }
   for (const pool of state.pools) state.dirty.add(pool);
   for (const reserved of state.subPools.values()) if (reserved.members.size < reserved.reservation.isolates) state.dirty.add(reserved);

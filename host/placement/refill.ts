@@ -3,7 +3,8 @@ import { retire, startIsolate } from './start.ts';
 import { isolateLabel, type Pool, type State, type SubPool } from './state.ts';
 
 const SECOND_MS = 1000;
-const ROOM_AT_ONCE = 4;
+/** Isolates that make way or take their place at once: each costs a thread start, which all others wait for too. */
+const REPLACED_AT_ONCE = 4;
 
 /** Isolates that should stand by: the floor, and what is taken within a second (or two start-up times, if that is longer); at most the ceiling. */
 export function targetSize(state: State, { configuration, takes, startMs }: Pool): number {
@@ -14,6 +15,13 @@ export function targetSize(state: State, { configuration, takes, startMs }: Pool
 }
 
 const maySpawn = (state: State, pool: Pool): boolean => state.isolates.size < state.config.max && pool.retryAtMs <= state.nowMs;
+
+/** Isolates that drain and run nothing any more: their place is free soon. */
+function ending({ leaving }: State): number {
+  let count = 0;
+  for (const { busy } of leaving) if (busy === 0) count++;
+  return count;
+}
 
 /** Starts what a pool lacks; at the node's maximum others may have to make way. */
 export function refillPool(state: State, pool: Pool): void {
@@ -30,9 +38,9 @@ export function refillPool(state: State, pool: Pool): void {
   });
   while (pool.warm.size + pool.warming < wanted && state.common < state.commonMax && maySpawn(state, pool)) startIsolate(state, pool, null, inputs());
   if (pool.retryAtMs > state.nowMs) return;
-  for (let i = 0; i < ROOM_AT_ONCE; i++) {
+  while (pool.warming + ending(state) < REPLACED_AT_ONCE) {
     const urgent = Math.max(pool.configuration.floor, Math.min(wanted, pool.needed + pool.configuration.floor));
-    if (pool.warm.size + pool.warming + state.commonDraining >= urgent || !makeRoom(state, pool)) return;
+    if (pool.warm.size + pool.warming + state.leaving.size >= urgent || !makeRoom(state, pool)) return;
   }
 }
 
@@ -46,7 +54,7 @@ export function shrinkPool(state: State, pool: Pool): void {
 
 /** Someone must make way when a sub-pool has none to start: an isolate bound to another of its tenants, or one of the common pools. */
 function makeRoomFor(state: State, subPool: SubPool, missing: number): void {
-  if (missing > 0 && state.isolates.size >= state.config.max && state.commonDraining === 0 && subPool.draining === 0) {
+  if (missing > 0 && state.isolates.size >= state.config.max && state.leaving.size === 0 && subPool.draining === 0) {
     const isolate = state.pools.find(({ warm }) => warm.size > 0)?.warm.first ?? state.idle.first ?? state.assigned.first;
     if (isolate) retire(state, isolate, 'scale-in', `${isolateLabel(isolate)}: for reservation ${subPool.reservation.name}`);
   }

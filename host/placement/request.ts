@@ -42,7 +42,7 @@ const full = (state: State, message: string): Refusal => ({ code: 'capacity-exha
 /** Isolates of the pool that start, or could start now. */
 function coming(state: State, { warming, retryAtMs }: Pool): number {
   const startable = retryAtMs > state.nowMs ? 0 : Math.min(state.commonMax - state.common, state.config.max - state.isolates.size);
-  return warming + Math.max(0, startable) + state.commonDraining;
+  return warming + Math.max(0, startable) + state.leaving.size;
 }
 
 function mayWait(state: State, version: Version, target: Pool | SubPool): string | undefined {

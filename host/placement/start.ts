@@ -38,7 +38,7 @@ export function withdraw(state: State, isolate: Isolate): void {
     subPool.members.delete(isolate);
     subPool.draining++;
   } else {
-    state.commonDraining++;
+    state.leaving.add(isolate);
     if (tenant) {
       tenant.common--;
       contend(state, tenant);

@@ -161,7 +161,8 @@ export class State {
   readonly rungs: RungCounts = { taken: 0, 1: 0, 2: 0, 3: 0, 4: 0, rejected: 0, lost: 0 };
   actions: PlacementAction[] = [];
   common = 0;
-  commonDraining = 0;
+  /** Isolates of the common pools that drain. */
+  readonly leaving = new Set<Isolate>();
   reserved = 0;
   /** Of all tenants, with what is to be prewarmed. */
   queued = 0;
