@@ -187,7 +187,7 @@ export class State {
   /** Isolates of the common pools that each tenant may have while others want some too. */
   get share(): number {
     const floors = this.pools.reduce((sum, { configuration }) => sum + configuration.floor, 0);
-    return Math.max(1, Math.floor((this.commonMax - floors) / Math.max(1, this.contenders.size)));
+    return Math.max(1, Math.ceil((this.commonMax - floors) / Math.max(1, this.contenders.size)));
   }
 
   newIsolate(pool: Pool, subPool: SubPool | null): Isolate {
