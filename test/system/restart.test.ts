@@ -45,7 +45,7 @@ test('cache: an entry that was not used for ttlMs expires, is counted, and the n
     return cache.expired > 0 && cache.entries === 0 ? cache.expired : undefined;
   }, 'an expired entry');
   assert.ok(expired >= 1);
-  await sleep(600);
+  await sleep(1500);
   const response = await fetch(`${node.url}/hello/`, { headers: { connection: 'close' } });
   assert.is(response.status, 200);
   assert.is((await node.execution(response.headers.get('nacelle-execution'))).load, 'prepared');
