@@ -43,7 +43,7 @@ export function lowerResult(signature: Signature, scope: Scope, values: readonly
   if (!codec) return undefined;
   if (signature.resultInMemory) {
     const pointer = (values[values.length - 1] as number) >>> 0;
-    scope.check(pointer, codec.size, codec.align);
+    scope.checkWrite(pointer, codec.size, codec.align);
     codec.store(scope, result, pointer);
     return undefined;
   }

@@ -7,6 +7,7 @@ import { type ComponentState, Scope } from './abi/scope.ts';
 import { type Signature, TypeTable } from './abi/signature.ts';
 import { AbiError } from './abi/trap.ts';
 import { type Callee, callLifted, liftParams, lowerResult, promising } from './call.ts';
+import { DIRTY_MAP_PAGES } from './dirty-map.ts';
 import type { Guard } from './guard.ts';
 import { type HostFunction, type HostInterface, hostNameOf } from './host.ts';
 import type { CanonicalOptions, CoreRef, FuncRef, Lift, Lower, Plan, Step } from './plan.ts';
@@ -19,7 +20,10 @@ type Core = (...values: unknown[]) => unknown;
 type ImportObject = Record<string, Record<string, WebAssembly.ImportValue>>;
 
 /** Everything in an instance that changes while it runs and that a reset puts back, but for the handles. */
-export type CoreState = { memories: { memory: WebAssembly.Memory; pages: WebAssembly.Global<'i32'> | null }[]; globals: WebAssembly.Global[] };
+export type CoreState = { memories: MemoryState[]; globals: WebAssembly.Global[] };
+
+/** `dirty` has a byte for each block of 4 KiB that was written to, or whose successor was; null if not all writes are known. */
+export type MemoryState = { memory: WebAssembly.Memory; pages: WebAssembly.Global<'i32'> | null; dirty: Uint8Array | null };
 
 export type Linked = {
   components: ComponentState[];
@@ -29,6 +33,9 @@ export type Linked = {
   /** An exported function, or undefined. Parameters and result as in host.ts; results are `Err` when the function answers so. */
   find(exportedInterface: string, name: string): ((...params: unknown[]) => Promise<unknown>) | undefined;
 };
+
+/** Takes the marks of modules that import a memory of which nobody wants to know. Nothing reads it. */
+let unread: WebAssembly.Memory | undefined;
 
 type HostLower = { implementation: HostFunction<unknown>; suspending: boolean };
 
@@ -85,7 +92,7 @@ function describeModule(module: WebAssembly.Module): { module: WebAssembly.Modul
   return {
     module,
     meterImports: imports.filter((entry) => entry.module === METER_MODULE).map((entry) => entry.name),
-    memoryImports: imports.filter((entry) => entry.kind === 'memory').map((entry) => [entry.module, entry.name]),
+    memoryImports: imports.filter((entry) => entry.kind === 'memory' && entry.module !== METER_MODULE).map((entry) => [entry.module, entry.name]),
   };
 }
 
@@ -97,7 +104,7 @@ class Instantiation<C> {
   private readonly components: ComponentState[];
   private readonly cores: WebAssembly.Exports[] = [];
   private readonly loweredCores: (WebAssembly.ImportValue | undefined)[] = [];
-  private readonly pagesOf = new Map<WebAssembly.Memory, WebAssembly.Global<'i32'>>();
+  private readonly memories = new Map<WebAssembly.Memory, MemoryState & { map: WebAssembly.Memory | undefined }>();
   private readonly state: CoreState = { memories: [], globals: [] };
   private readonly hostCalls: number[];
   private readonly meter: Record<string, WebAssembly.ImportValue>;
@@ -125,6 +132,7 @@ class Instantiation<C> {
       if (name === METER_MODULE) throw new AbiError(`a core module may not import from a module named ${METER_MODULE}`);
       imports[name] = Object.fromEntries(fields.map(([field, value]) => [field, this.resolve(value)]));
     }
+    this.watch(imports, meterImports, memoryImports);
     if (meterImports.length > 0) imports[METER_MODULE] = this.meterFor(imports, meterImports, memoryImports);
     const exports = new WebAssembly.Instance(module, imports).exports;
     this.cores.push(exports);
@@ -133,22 +141,36 @@ class Instantiation<C> {
   }
 
   private meterFor(imports: ImportObject, names: readonly string[], memories: readonly [string, string][]): Record<string, WebAssembly.ImportValue> {
-    const shared = names.filter((name) => name.startsWith('pages:'));
+    const shared = names.filter((name) => name.includes(':'));
     if (shared.length === 0) return this.meter;
-    const pages = shared.map((name) => {
-      const [module, field] = memories[Number(name.slice('pages:'.length))] as [string, string];
-      return [name, this.pagesOf.get(imports[module]?.[field] as WebAssembly.Memory)] as const;
-    });
-    return { ...this.meter, ...(Object.fromEntries(pages) as Record<string, WebAssembly.Global<'i32'>>) };
+    const meter = { ...this.meter };
+    for (const name of shared) {
+      const [kind, index] = name.split(':') as ['pages' | 'dirty', string];
+      const [module, field] = memories[Number(index)] as [string, string];
+      const memory = this.memories.get(imports[module]?.[field] as WebAssembly.Memory);
+      if (kind === 'dirty') unread ??= new WebAssembly.Memory({ initial: DIRTY_MAP_PAGES, maximum: DIRTY_MAP_PAGES });
+      meter[name] = (kind === 'pages' ? memory?.pages : (memory?.map ?? unread)) as WebAssembly.ImportValue;
+    }
+    return meter;
+  }
+
+  /** A memory that a module may write to without marking it must be reset in full. */
+  private watch(imports: ImportObject, names: readonly string[], memories: readonly [string, string][]): void {
+    for (const [index, [module, field]] of memories.entries()) {
+      const state = this.memories.get(imports[module]?.[field] as WebAssembly.Memory);
+      if (state && !names.includes(`dirty:${index}`)) state.dirty = null;
+    }
   }
 
   private collect(exports: WebAssembly.Exports): void {
     for (const [name, value] of Object.entries(exports)) {
       if (!name.startsWith(HOST_EXPORT_PREFIX)) continue;
-      if (value instanceof WebAssembly.Memory) {
+      if (name.startsWith(`${HOST_EXPORT_PREFIX}memory_`)) {
         const pages = (exports[name.replace('memory', 'pages')] as WebAssembly.Global<'i32'> | undefined) ?? null;
-        this.state.memories.push({ memory: value, pages });
-        if (pages) this.pagesOf.set(value, pages);
+        const map = exports[name.replace('memory', 'dirty')] as WebAssembly.Memory | undefined;
+        const state = { memory: value as WebAssembly.Memory, pages, dirty: map ? new Uint8Array(map.buffer) : null, map };
+        this.state.memories.push(state);
+        this.memories.set(state.memory, state);
       } else if (value instanceof WebAssembly.Global && name.startsWith(`${HOST_EXPORT_PREFIX}global_`)) this.state.globals.push(value);
     }
   }
@@ -169,7 +191,8 @@ class Instantiation<C> {
   private scopeOf(options: CanonicalOptions, component: number): Scope {
     const memory = options.memory ? (this.resolve(options.memory) as WebAssembly.Memory) : null;
     const realloc = options.realloc ? (this.resolve(options.realloc) as Core) : null;
-    return new Scope(this.components[component] as ComponentState, options.encoding, memory, realloc as never, this.guard);
+    const dirty = (memory && this.memories.get(memory)?.dirty) ?? null;
+    return new Scope(this.components[component] as ComponentState, options.encoding, memory, realloc as never, this.guard, dirty);
   }
 
   private lowered(index: number): WebAssembly.ImportValue {

@@ -1,7 +1,10 @@
 import type { Instance } from './instance.ts';
 
-/** Idle instances that one thread keeps, of all functions. Each memory takes 8 GiB of address space: 16,366 fit a process. */
-const IDLE_INSTANCES_MAX = 1000;
+/**
+ * Idle instances that one thread keeps, of all functions. Each memory takes 8 GiB of address space, and as much again if its
+ * writes are marked: 16,366 fit a process.
+ */
+const IDLE_INSTANCES_MAX = 500;
 /** Memory of all idle instances of a thread, in pages of 64 KiB: 1 GiB. */
 const IDLE_PAGES_MAX = 16384;
 

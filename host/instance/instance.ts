@@ -10,7 +10,7 @@ import type { Linked, Linker } from '../component/link.ts';
 import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
 import { beginTeardown, survivesReset } from '../wasi/p2/index.ts';
 import { type Ended, endedBy, type Meter } from './outcome.ts';
-import { logicalPages, restore, type Snapshot, takeSnapshot } from './snapshot.ts';
+import { logicalPages, restore, type Snapshot, takeSnapshot, watchWrites } from './snapshot.ts';
 import { nextTurn } from './turns.ts';
 
 /** Longest uninterrupted run of a guest in a thread that serves others. */
@@ -94,7 +94,9 @@ export class Instance implements Guard {
       });
     // A NaN loses its payload on its way through JavaScript.
     if (!stateless || linked.state.globals.some((global) => Number.isNaN(global.value))) return undefined;
-    this.snapshot = shared && linked.components.every((component) => component.handles.size === 0) ? shared : takeSnapshot(linked);
+    const twin = shared && linked.components.every((component) => component.handles.size === 0) ? shared : undefined;
+    this.snapshot = twin ?? takeSnapshot(linked);
+    watchWrites(linked.state, twin === undefined);
     return this.snapshot;
   }
 

@@ -1,8 +1,9 @@
 import type { HandleSnapshot } from '../component/abi/handles.ts';
-import type { CoreState, Linked } from '../component/link.ts';
+import { DIRTY_BLOCK_SHIFT } from '../component/dirty-map.ts';
+import type { CoreState, Linked, MemoryState } from '../component/link.ts';
 
 const PAGE_BYTES = 65536;
-const BLOCK_BYTES = 4096;
+const BLOCK_BYTES = 1 << DIRTY_BLOCK_SHIFT;
 /** An instance whose memories grew by more than this is made anew: zeroing would cost more, and the memory be kept. */
 const GROWN_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -40,18 +41,54 @@ export function takeSnapshot({ state, components }: Pick<Linked, 'state' | 'comp
   };
 }
 
+/** Begins to watch for writes. `same` says whether the memories are now as in the snapshot; if not, the first reset is one in full. */
+export function watchWrites(state: CoreState, same: boolean): void {
+  for (const { memory, dirty } of state.memories) if (dirty) dirty.fill(same ? 0 : 1, 0, memory.buffer.byteLength / BLOCK_BYTES + 1);
+}
+
+/** Copies the snapshot to `[start, end)`; looks for the first part from `from` on, and returns the last one that was used. */
+function restoreRange(bytes: Uint8Array, parts: readonly Part[], from: number, start: number, end: number): number {
+  let index = from;
+  for (; index < parts.length; index++) {
+    const part = parts[index] as Part;
+    if (part.end <= start) continue;
+    if (part.start >= end) return index - 1;
+    const first = Math.max(start, part.start);
+    const last = Math.min(end, part.end);
+    if (part.bytes) bytes.set(part.bytes.subarray(first - part.start, last - part.start), first);
+    else bytes.fill(0, first, last);
+    if (part.end >= end) return index;
+  }
+  bytes.fill(0, Math.max(start, parts.at(-1)?.end ?? 0), end);
+  return parts.length - 1;
+}
+
+/** Restores the blocks that are marked and, since a write may have gone on there, the one after each. */
+function restoreDirty(bytes: Uint8Array, parts: readonly Part[], dirty: Uint8Array): void {
+  const blocks = bytes.length / BLOCK_BYTES;
+  const words = new Int32Array(dirty.buffer, 0, blocks / 4);
+  let part = 0;
+  for (let word = 0; word < words.length; word++) {
+    if (words[word] === 0) continue;
+    let start = word * 4;
+    while (dirty[start] === 0) start++;
+    let end = start + 1;
+    while (end < blocks && dirty[end - 1] !== 0) end++;
+    part = Math.max(0, restoreRange(bytes, parts, part, start * BLOCK_BYTES, end * BLOCK_BYTES));
+    dirty.fill(0, start, end);
+    word = (end >> 2) - 1;
+  }
+}
+
 /** Puts memories and globals back; false if the instance has grown too far to be worth it. */
 export function restore(state: CoreState, snapshot: Snapshot): boolean {
   for (let i = 0; i < state.memories.length; i++) {
-    const { memory, pages } = state.memories[i] as CoreState['memories'][number];
+    const { memory, pages, dirty } = state.memories[i] as MemoryState;
     const image = snapshot.memories[i] as MemoryImage;
     const bytes = new Uint8Array(memory.buffer);
     if (bytes.length - image.bytes > GROWN_BYTES_MAX) return false;
-    for (const part of image.parts) {
-      if (part.bytes) bytes.set(part.bytes, part.start);
-      else bytes.fill(0, part.start, part.end);
-    }
-    if (bytes.length > image.bytes) bytes.fill(0, image.bytes);
+    if (dirty) restoreDirty(bytes, image.parts, dirty);
+    else restoreRange(bytes, image.parts, 0, 0, bytes.length);
     if (pages) pages.value = image.pages as number;
   }
   for (let i = 0; i < state.globals.length; i++) (state.globals[i] as WebAssembly.Global).value = snapshot.globals[i];

@@ -6,7 +6,7 @@ import { type Artifact, PROFILE } from './artifact.ts';
 import { checkHandler } from './check-handler.ts';
 import { checkImports, type Implemented } from './check-imports.ts';
 import type { CoreReport } from './core/report.ts';
-import { rewriteCore } from './core/rewrite.ts';
+import { type RewriteOptions, rewriteCore } from './core/rewrite.ts';
 import { hostSignatures } from './host-signatures.ts';
 
 /** The plan with only those core modules that it instantiates, each distinct one once. */
@@ -40,9 +40,9 @@ function engineMessage(core: Uint8Array): string | undefined {
   }
 }
 
-function rewrite(core: Uint8Array, index: number): { bytes: Uint8Array; report: CoreReport } {
+function rewrite(core: Uint8Array, index: number, options: RewriteOptions = {}): { bytes: Uint8Array; report: CoreReport } {
   try {
-    return rewriteCore(core);
+    return rewriteCore(core, options);
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'module-invalid') throw error;
     throw new Problem('module-invalid', `cannot prepare core module ${index}: ${engineMessage(core) ?? error.message}`);
@@ -66,9 +66,10 @@ export function prepare(bytes: Uint8Array, implemented?: Implemented): Artifact 
   checkImports(whole, host, implemented ?? new Map([...host.interfaces].map(([name, functions]) => [name, [...functions.keys()]])));
   checkHandler(whole, host);
   const { plan, cores } = distinctModules(whole, bytes);
-  const rewritten = cores.map(rewrite);
+  const marked = cores.map((core, index) => rewrite(core, index));
+  const reasons = reasonsOf(marked.map(({ report }) => report));
+  const rewritten = reasons.length === 0 ? marked : cores.map((core, index) => rewrite(core, index, { markedPagesMin: Number.POSITIVE_INFINITY }));
   const reports = rewritten.map(({ report }) => report);
-  const reasons = reasonsOf(reports);
   return {
     digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
     profile: PROFILE,

@@ -24,6 +24,8 @@ const requests: Record<string, Sent[]> = {
   exit: [{ path: '/late-ok' }, { path: '/ok' }],
   'rust-std': [{}, { path: '/words', body: 'one two three' }, { path: '/env' }, { path: '/panic' }, {}],
   'rust-adapter': [{}, { path: '/words', body: 'one two three' }, { path: '/panic' }],
+  'js-hello': [{}, { path: '/other' }],
+  'js-hono': [{}, { path: '/nothing' }],
   'rust-wstd': [{}, { path: '/echo', body: 'again' }],
 };
 for (const file of readdirSync(new URL('../../fixtures/state/', import.meta.url))) requests[`state/${file.replace('.wasm', '')}`] = [{}, {}, {}];

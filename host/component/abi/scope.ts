@@ -1,3 +1,4 @@
+import { DIRTY_BLOCK_SHIFT } from '../dirty-map.ts';
 import type { StringEncoding } from '../plan.ts';
 import type { HandleTable } from './handles.ts';
 import { AbiError } from './trap.ts';
@@ -36,18 +37,28 @@ export class Scope {
   private readonly memory: WebAssembly.Memory | null;
   private readonly realloc: Realloc | null;
   private readonly section: UnsuspendableSection;
+  /** A byte for each block of memory, set when the host writes to it. */
+  private readonly dirty: Uint8Array | null;
   private view: DataView = new DataView(new ArrayBuffer(0));
   private array: Uint8Array = new Uint8Array(0);
   private lifted = 0;
   /** Handles lent by the call that is being lifted, given back when it returns; null when nobody counts. */
   lent: number[] | null = null;
 
-  constructor(state: ComponentState, encoding: StringEncoding, memory: WebAssembly.Memory | null, realloc: Realloc | null, section: UnsuspendableSection) {
+  constructor(
+    state: ComponentState,
+    encoding: StringEncoding,
+    memory: WebAssembly.Memory | null,
+    realloc: Realloc | null,
+    section: UnsuspendableSection,
+    dirty: Uint8Array | null = null,
+  ) {
     this.state = state;
     this.encoding = encoding;
     this.memory = memory;
     this.realloc = realloc;
     this.section = section;
+    this.dirty = dirty;
   }
 
   /** To be called before the values of a call are lifted. */
@@ -83,6 +94,15 @@ export class Scope {
     if (pointer + bytes > this.bytes.length) throw new AbiError(`pointer ${pointer} + ${bytes} is out of bounds of memory`);
   }
 
+  /** As `check`, for a range that the host is about to write to. */
+  checkWrite(pointer: number, bytes: number, align: number): void {
+    this.check(pointer, bytes, align);
+    const { dirty } = this;
+    if (!dirty || bytes === 0) return;
+    const last = (pointer + bytes - 1) >>> DIRTY_BLOCK_SHIFT;
+    for (let block = pointer >>> DIRTY_BLOCK_SHIFT; block <= last; block++) dirty[block] = 1;
+  }
+
   /** Memory of the guest's own for a value that the host hands over. */
   alloc(align: number, bytes: number): number {
     if (!this.realloc) throw new AbiError('this function has no realloc option');
@@ -91,7 +111,7 @@ export class Scope {
     const pointer = this.realloc(0, 0, align, bytes) >>> 0;
     this.section.leaveUnsuspendable();
     this.state.mayLeave = true;
-    this.check(pointer, bytes, align);
+    this.checkWrite(pointer, bytes, align);
     return pointer;
   }
 }

@@ -1,4 +1,5 @@
 import { Code, i32, op, type ValueType } from './assemble.ts';
+import { limits } from './limits.ts';
 import { names } from './report.ts';
 import type { CoreModule } from './sections.ts';
 
@@ -7,6 +8,14 @@ export const unitsPerTick = 1 << 18;
 
 /** Imports of module `nacelle` that a rewritten module has. */
 export type Needs = { tick: boolean; grow: boolean; pages: number[] };
+
+/** None in a module that has both imported and defined memories, whose indices would move, or more maps than memories are allowed. */
+const markedMemories = (module: CoreModule, pagesMin: number): number[] => {
+  const { memories, importedMemories, functionTypes } = module;
+  if (pagesMin === Number.POSITIVE_INFINITY || functionTypes.length === 0 || memories.length * 2 > limits.memories) return [];
+  if (importedMemories > 0) return importedMemories === memories.length ? [...memories.keys()] : [];
+  return memories.flatMap(({ min }, index) => (min >= pagesMin ? [index] : []));
+};
 
 /** A function of ours, appended after those of the module. */
 export type AddedFunction = { name: string; type: number; locals: number; body: Uint8Array };
@@ -24,10 +33,14 @@ export class Additions {
   readonly types: { parameters: ValueType[]; results: ValueType[] }[] = [];
   private readonly typeIndices = new Map<string, number>();
   private readonly functionIndices = new Map<string, number>();
+  /** Indices of the memories whose writes are marked, each in a map of its own; all of them imported, or none. */
+  readonly marked: number[];
 
-  constructor(module: CoreModule, needs: Needs) {
+  /** Writes to defined memories that begin with fewer than `markedPagesMin` pages are not marked. */
+  constructor(module: CoreModule, needs: Needs, markedPagesMin: number) {
     this.module = module;
     this.needs = needs;
+    this.marked = markedMemories(module, markedPagesMin);
   }
 
   /** Fields imported from `nacelle` as functions, in order. */
@@ -37,7 +50,21 @@ export class Additions {
 
   /** Fields imported from `nacelle`, in order. */
   get imports(): string[] {
-    return [...this.importedFunctions, ...this.needs.pages.map(names.importedPages)];
+    return [...this.importedFunctions, ...this.needs.pages.map(names.importedPages), ...this.markedImported.map(names.importedDirty)];
+  }
+
+  get markedImported(): number[] {
+    return this.marked.filter((memory) => memory < this.module.importedMemories);
+  }
+
+  get markedDefined(): number[] {
+    return this.marked.filter((memory) => memory >= this.module.importedMemories);
+  }
+
+  /** Index of the memory that writes to `memory` are marked in; undefined if they are not. */
+  dirtyMap(memory: number): number | undefined {
+    const place = this.marked.indexOf(memory);
+    return place < 0 ? undefined : this.module.memories.length + place;
   }
 
   readonly shiftFunction = (index: number): number => (index < this.module.importedFunctions ? index : index + this.importedFunctionCount);

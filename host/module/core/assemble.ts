@@ -84,6 +84,16 @@ export class Code extends Writer {
     return this.byte(0x10).u32(index);
   }
 
+  /** `i32.store8` to `memory` at the address on the stack and `offset`. */
+  store8(memory: number, offset: number): this {
+    return this.byte(0x3a).byte(0x40).u32(memory).u32(offset);
+  }
+
+  /** `i32.load8_u` from `memory` at the address on the stack and `offset`. */
+  load8(memory: number, offset: number): this {
+    return this.byte(0x2d).byte(0x40).u32(memory).u32(offset);
+  }
+
   memorySize(memory: number): this {
     return this.byte(0x3f).u32(memory);
   }

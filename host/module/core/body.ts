@@ -1,8 +1,10 @@
 import { type Reader, Writer } from '../../component/binary.ts';
 import type { Additions } from './additions.ts';
-import { Code, i32, op } from './assemble.ts';
+import { Code, i32, op, type ValueType } from './assemble.ts';
+import { scratchTypes } from './barrier.ts';
 import { skipValueType } from './instructions.ts';
 import { limits } from './limits.ts';
+import { Operands } from './operands.ts';
 import { Paths } from './paths.ts';
 
 /** Units that may pass without a charge on any way through a function outside of its loops. */
@@ -12,6 +14,8 @@ const unitsUnsettled = 2_048;
 /** What an invocation pays beside the units on its way, and what it pays more if it has loops, which may leave units unsettled. */
 const unitsOfInvocation = 32;
 const unitsOfLoops = 512;
+/** Leaves room for the counter and what marking writes needs. */
+const localsMax = limits.locals - 1 - scratchTypes.length;
 
 /** A control frame: where its label stands among the new labels, and whether it is a loop inside of one that settles. */
 type Frame = { label: number; retry: boolean };
@@ -27,6 +31,8 @@ type Frame = { label: number; retry: boolean };
 export class Body {
   readonly add: Additions;
   readonly paths = new Paths();
+  /** Followed only if writes are marked. */
+  readonly operands = new Operands();
   /** Why the module cannot be reset. */
   readonly unrestorable = new Set<string>();
   reader!: Reader;
@@ -43,6 +49,8 @@ export class Body {
   private localGroups = 0;
   private locals: Uint8Array = new Uint8Array();
   private loops = false;
+  /** Types of the locals that are added after the counter, as places in `scratchTypes`. */
+  private readonly scratches: number[] = [];
   /** Where the last `i32.const` stands, and where it ends. */
   constantAt = 0;
   constantEnd = 0;
@@ -61,11 +69,13 @@ export class Body {
       this.counter += reader.u32();
       skipValueType(reader);
     }
-    if (this.counter >= limits.locals) reader.fail(`a function may have ${limits.locals - 1} parameters and locals, got ${this.counter}`, start);
+    if (this.counter > localsMax) reader.fail(`a function may have ${localsMax} parameters and locals, got ${this.counter}`, start);
     this.code.truncate(0);
     this.hints.length = 0;
     this.invocations.length = 0;
     this.loops = false;
+    this.scratches.length = 0;
+    this.operands.start();
     this.labels = 0;
     this.frames.length = 0;
     this.paths.start();
@@ -73,6 +83,24 @@ export class Body {
     this.from = reader.offset;
     this.localGroups = groups;
     this.locals = reader.bytes.subarray(start, reader.offset);
+  }
+
+  /** Number of the control frames here. */
+  get frame(): number {
+    return this.frames.length;
+  }
+
+  /** Index of the added local of the kind that stands at `kind` in `scratchTypes`. */
+  scratch(kind: number): number {
+    let place = this.scratches.indexOf(kind);
+    if (place < 0) place = this.scratches.push(kind) - 1;
+    return this.counter + 1 + place;
+  }
+
+  /** Begins a block that is seldom entered. */
+  unlikely(): Code {
+    this.hints.push(this.code.length);
+    return this.code.if();
   }
 
   get done(): boolean {
@@ -85,8 +113,9 @@ export class Body {
     this.flush(this.reader.offset);
     for (const { at, units } of this.invocations) this.code.patch32(at, units + (this.loops ? unitsOfLoops : 0));
     const head = new Writer(this.locals.length + 16);
-    head.u32(this.localGroups + (this.loops ? 1 : 0)).raw(this.locals);
-    if (this.loops) head.u32(1).raw(i32);
+    const added = this.loops || this.scratches.length > 0 ? [i32, ...this.scratches.map((kind) => scratchTypes[kind] as ValueType)] : [];
+    head.u32(this.localGroups + added.length).raw(this.locals);
+    for (const type of added) head.u32(1).raw(type);
     const bytes = head.length + this.code.length;
     if (bytes > limits.functionBytes) this.reader.fail(`a metered function may have ${limits.functionBytes} bytes, got ${bytes}`);
     out.u32(bytes).raw(head.bytes).raw(this.code.bytes);

@@ -1,4 +1,5 @@
 import { Reader, Writer } from '../../component/binary.ts';
+import { isVectorStore, markBulk, store, vectorStore } from './barrier.ts';
 import { type Body, unitsUncharged } from './body.ts';
 import { copyMemory, copyTable, fillMemory, fillTable, growMemory, growTable, initMemory, initTable } from './helpers.ts';
 import { costs, refuseOpcode, shape, shapes, skipHeapType, skipMemoryArgument, skipSelect, skipVector } from './instructions.ts';
@@ -17,17 +18,23 @@ type Rewrite = (body: Body, at: number, opcode: number) => void;
 /** Appends the rewritten body of a function of type `type` to `out`; returns the offsets in it of unlikely branches. */
 export const rewriteFunction = (body: Body, reader: Reader, type: number, out: Writer): number[] => {
   body.begin(reader, type);
-  const { paths } = body;
+  const { paths, operands } = body;
+  const follows = body.add.marked.length > 0;
   while (!body.done) {
     const at = reader.offset;
     const opcode = reader.byte();
     paths.units += costs[opcode] as number;
     if (paths.units > unitsUncharged) body.charge(at, 0);
     const kind = shapes[opcode] as number;
-    if (kind === shape.none) continue;
+    if (kind === shape.local) {
+      const local = reader.u32();
+      if (follows) operands.access(opcode, local);
+      continue;
+    }
     if (kind === shape.integer) reader.skipInteger();
     else if (kind === shape.memory) skipMemoryArgument(reader);
-    else (rewrites[kind] as Rewrite)(body, at, opcode);
+    else if (kind !== shape.none) (rewrites[kind] as Rewrite)(body, at, opcode);
+    if (follows) operands.step(opcode);
   }
   return body.finish(out);
 };
@@ -59,8 +66,10 @@ const branchTable: Rewrite = (body, at) => {
 };
 
 const block: Rewrite = (body, at, opcode) => {
-  if (opcode === 0x03) body.loop(at);
-  else {
+  if (opcode === 0x03) {
+    body.loop(at);
+    body.operands.forget(0);
+  } else {
     body.reader.s33();
     body.enter(opcode === 0x04 ? 'if' : 'block');
   }
@@ -68,6 +77,7 @@ const block: Rewrite = (body, at, opcode) => {
 
 const control: Rewrite = (body, at, opcode) => {
   const { reader, paths } = body;
+  if (opcode !== 0x00 && opcode !== 0x0f) body.operands.forget(body.frame);
   if (opcode === 0x0b) body.leave(reader.offset);
   else if (opcode === 0x05) paths.otherwise();
   else if (opcode === 0x00 || opcode === 0x0f) paths.stop();
@@ -209,6 +219,7 @@ const bulk: Rewrite = (body, at) => {
   const bytes = opcode < 12 ? constantBytes(body, at) : -1;
   const helper = bytes < 0 ? helperFor(body, opcode, first, second) : undefined;
   if (helper !== undefined) body.replace(at).call(helper);
+  else if (bytes >= 0 && opcode !== 9) markBulk(body, at, opcode === 8 ? second : first);
   body.paths.units += unitsOfCall + (Math.max(0, bytes) >> 3);
 };
 
@@ -236,4 +247,9 @@ rewrites[shape.control] = control;
 rewrites[shape.throwing] = throwing;
 rewrites[shape.heapType] = (body) => skipHeapType(body.reader);
 rewrites[shape.bulk] = bulk;
-rewrites[shape.vector] = (body) => skipVector(body.reader);
+rewrites[shape.store] = store;
+rewrites[shape.vector] = (body, at) => {
+  const opcode = body.reader.u32();
+  if (isVectorStore(opcode)) vectorStore(body, at, opcode);
+  else skipVector(body.reader, opcode, at);
+};

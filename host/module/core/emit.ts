@@ -1,4 +1,5 @@
 import { type Reader, Writer } from '../../component/binary.ts';
+import { DIRTY_MAP_PAGES } from '../../component/dirty-map.ts';
 import type { Additions } from './additions.ts';
 import { i32 } from './assemble.ts';
 import { copyExpression } from './expression.ts';
@@ -46,7 +47,10 @@ export const emitImports = (add: Additions): Writer =>
         .byte(kind.function)
         .u32(types[field] as number);
     for (const memory of add.needs.pages) out.name(names.importModule).name(names.importedPages(memory)).byte(kind.global).raw(i32).byte(1);
+    for (const memory of add.markedImported) dirtyMap(out.name(names.importModule).name(names.importedDirty(memory)).byte(kind.memory));
   });
+
+const dirtyMap = (out: Writer): Writer => out.byte(1).u32(DIRTY_MAP_PAGES).u32(DIRTY_MAP_PAGES);
 
 export const emitFunctions = (add: Additions): Writer =>
   extend(add.module, section.function, add.functions.length, (out) => {
@@ -93,11 +97,12 @@ export const boundedMemory = (module: CoreModule, memory: number, maxima: Maxima
 
 export const emitMemories = (add: Additions, maxima: Maxima): Writer => {
   const { module } = add;
-  const out = new Writer().u32(module.memories.length - module.importedMemories);
+  const out = new Writer().u32(module.memories.length - module.importedMemories + add.markedDefined.length);
   for (let memory = module.importedMemories; memory < module.memories.length; memory++) {
     const { min, max } = boundedMemory(module, memory, maxima);
     out.byte(1).u32(min).u32(max);
   }
+  for (const _ of add.markedDefined) dirtyMap(out);
   return out;
 };
 
@@ -148,12 +153,17 @@ export const emitExports = (add: Additions): Writer => {
   const globals = restorableGlobals(module);
   const memories = module.memories.length - module.importedMemories;
   const out = new Writer((reader?.remaining ?? 0) + 64 * (globals.length + 4));
-  out.u32(count + memories * 2 + globals.length + (module.start === null ? 0 : 1));
+  out.u32(count + memories * 2 + add.markedDefined.length + globals.length + (module.start === null ? 0 : 1));
   for (let left = count; reader && left > 0; left--) emitExport(add, reader, out);
   for (let memory = module.importedMemories; memory < module.memories.length; memory++) {
     out.name(names.memory(memory)).byte(kind.memory).u32(memory);
     out.name(names.pages(memory)).byte(kind.global).u32(add.pages(memory));
   }
+  for (const memory of add.markedDefined)
+    out
+      .name(names.dirty(memory))
+      .byte(kind.memory)
+      .u32(add.dirtyMap(memory) as number);
   for (const global of globals) out.name(names.global(global)).byte(kind.global).u32(add.shiftGlobal(global));
   if (module.start !== null) out.name(names.start).byte(kind.function).u32(add.shiftFunction(module.start));
   return out;

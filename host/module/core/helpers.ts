@@ -1,5 +1,6 @@
 import type { Additions } from './additions.ts';
 import { type Code, i32, op, type ValueType } from './assemble.ts';
+import { markRange } from './barrier.ts';
 import { limits } from './limits.ts';
 
 /** Bytes that one instruction may fill or copy; longer ones are split, so that the slice can end in between. */
@@ -49,6 +50,8 @@ type Split = {
   moves: boolean;
   /** Whether an overlapping range must be done from its end. */
   mayOverlap: boolean;
+  /** The memory in which the destination is marked. */
+  map?: number | undefined;
 };
 
 const outsideMemory =
@@ -87,6 +90,7 @@ const downwards = (code: Code, add: Additions, split: Split): void => {
 /** A range that is out of bounds is left to the one instruction at the end, which traps before it writes. */
 const splitOperation = (add: Additions, split: Split): number =>
   add.function(split.name, split.parameters ?? [i32, i32, i32], [], 0, (code) => {
+    if (split.map !== undefined) markRange(code, split.map, 0, 2);
     code.get(2).i32(split.chunk).op(op.i32GtU).if();
     split.outside.forEach((write, index) => {
       write(code);
@@ -116,11 +120,17 @@ const entryUnits = (code: Code): void => {
   code.i32(0x1f_ffff).op(op.i32And).i32(unitShift).op(op.i32Shl);
 };
 
-const memoryOperation = (add: Additions, split: Pick<Split, 'name' | 'outside' | 'operate' | 'moves'> & { mayOverlap?: boolean }): number =>
+const memoryOperation = (add: Additions, split: Pick<Split, 'name' | 'outside' | 'operate' | 'moves' | 'map'> & { mayOverlap?: boolean }): number =>
   splitOperation(add, { chunk: chunkBytes, units: byteUnits, mayOverlap: false, ...split });
 
 export const fillMemory = (add: Additions, memory: number): number =>
-  memoryOperation(add, { name: `nacelle.fill_${memory}`, outside: [outsideMemory(0, memory)], operate: (code) => code.bulk(11, memory), moves: false });
+  memoryOperation(add, {
+    name: `nacelle.fill_${memory}`,
+    outside: [outsideMemory(0, memory)],
+    operate: (code) => code.bulk(11, memory),
+    moves: false,
+    map: add.dirtyMap(memory),
+  });
 
 export const copyMemory = (add: Additions, to: number, from: number): number =>
   memoryOperation(add, {
@@ -129,6 +139,7 @@ export const copyMemory = (add: Additions, to: number, from: number): number =>
     operate: (code) => code.bulk(10, to, from),
     moves: true,
     mayOverlap: to === from,
+    map: add.dirtyMap(to),
   });
 
 export const initMemory = (add: Additions, segment: number, memory: number): number =>
@@ -137,6 +148,7 @@ export const initMemory = (add: Additions, segment: number, memory: number): num
     outside: [outsideMemory(0, memory), outsideLength(1, (code) => code.i32(add.module.dataBytes[segment] ?? 0))],
     operate: (code) => code.bulk(8, segment, memory),
     moves: true,
+    map: add.dirtyMap(memory),
   });
 
 const outsideTable = (start: number, table: number) => outsideLength(start, (code) => code.bulk(16, table));

@@ -26,6 +26,8 @@ export const shape = {
   bulk: 20,
   vector: 21,
   constant: 22,
+  local: 23,
+  store: 24,
 } as const;
 
 const ranges: [first: number, last: number, shape: number][] = [
@@ -47,10 +49,11 @@ const ranges: [first: number, last: number, shape: number][] = [
   [0x1a, 0x1b, shape.none],
   [0x1c, 0x1c, shape.select],
   [0x1f, 0x1f, shape.control], // try_table
-  [0x20, 0x22, shape.integer],
+  [0x20, 0x22, shape.local],
   [0x23, 0x24, shape.global],
   [0x25, 0x26, shape.tableEntry],
-  [0x28, 0x3e, shape.memory],
+  [0x28, 0x35, shape.memory],
+  [0x36, 0x3e, shape.store],
   [0x3f, 0x40, shape.memoryPages],
   [0x41, 0x41, shape.constant],
   [0x42, 0x42, shape.integer],
@@ -103,10 +106,8 @@ export const skipMemoryArgument = (reader: Reader): void => {
 
 const lanes = { loadFirst: 0x54, loadLast: 0x5b, first: 0x15, last: 0x22 };
 
-/** Passes over the sub-opcode and immediates of a 0xfd instruction (SIMD, relaxed SIMD). */
-export const skipVector = (reader: Reader): void => {
-  const at = reader.offset;
-  const opcode = reader.u32();
+/** Passes over the immediates of a 0xfd instruction (SIMD, relaxed SIMD), whose sub-opcode was read. */
+export const skipVector = (reader: Reader, opcode: number, at: number): void => {
   if (opcode <= 0x0b || opcode === 0x5c || opcode === 0x5d) skipMemoryArgument(reader);
   else if (opcode === 0x0c || opcode === 0x0d) reader.skip(16);
   else if (opcode >= lanes.first && opcode <= lanes.last) reader.skip(1);

@@ -11,17 +11,21 @@ type Label = { kind: 'block' | 'loop' | 'if' | 'try'; entryUnits: number; entryP
 export class Paths {
   units = 0;
   paid = false;
+  /** Loops around this point. */
+  loops = 0;
   private readonly labels: Label[] = [];
 
   /** Begins a function. */
   start(): void {
     this.units = 0;
     this.paid = false;
+    this.loops = 0;
     this.labels.length = 0;
     this.enter('block');
   }
 
   enter(kind: Label['kind']): void {
+    if (kind === 'loop') this.loops++;
     this.labels.push({ kind, entryUnits: this.units, entryPaid: this.paid, units: unreachable, paid: true });
   }
 
@@ -82,7 +86,10 @@ export class Paths {
   /** Leaves the innermost label. */
   leave(): void {
     const label = this.labels.pop() as Label;
-    if (label.kind === 'loop') return;
+    if (label.kind === 'loop') {
+      this.loops--;
+      return;
+    }
     if (label.kind === 'if') this.join(label, label.entryUnits, label.entryPaid);
     this.join(label, this.units, this.paid);
     this.units = label.units;

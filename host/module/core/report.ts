@@ -10,7 +10,7 @@ export type CoreReport = {
   unrestorable: string[];
   /** Whether `__nacelle_start` must be called after instantiation. */
   start: boolean;
-  /** Fields that it imports from module `nacelle`: `tick`, `yield`, `grow`, `pages:<i>`. */
+  /** Fields that it imports from module `nacelle`: `tick`, `yield`, `grow`, `pages:<i>`, `dirty:<i>`. */
   imports: string[];
   /** Indices of the imported memories whose logical size it imports as `pages:<i>`. */
   growsImported: number[];
@@ -24,5 +24,8 @@ export const names = {
   pages: (index: number): string => `__nacelle_pages_${index}`,
   global: (index: number): string => `__nacelle_global_${index}`,
   importedPages: (index: number): string => `pages:${index}`,
+  /** The memory with a byte for each block of 4 KiB of memory `index` that was written to. */
+  dirty: (index: number): string => `__nacelle_dirty_${index}`,
+  importedDirty: (index: number): string => `dirty:${index}`,
   start: '__nacelle_start',
 } as const;

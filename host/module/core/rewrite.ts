@@ -14,6 +14,8 @@ export type RewriteOptions = {
   memoryPagesMax?: number;
   /** Entries that a table may grow to; a table that begins larger keeps its size. Default 100,000. */
   tableEntriesMax?: number;
+  /** Pages that a memory of the module begins with for its writes to be marked. Default 8 (512 KiB); infinite: none, nor those to imported memories. */
+  markedPagesMin?: number;
 };
 
 /**
@@ -27,7 +29,7 @@ export const rewriteCore = (bytes: Uint8Array, options: RewriteOptions = {}): { 
   const maxima = { memoryPages: options.memoryPagesMax ?? limits.memoryPages, tableEntries: options.tableEntriesMax ?? limits.tableEntriesGrown };
   let needs: Needs = { tick: module.functionTypes.length > 0, grow: module.memories.length > 0, pages: [] };
   for (;;) {
-    const add = new Additions(module, needs);
+    const add = new Additions(module, needs, options.markedPagesMin ?? limits.markedPagesMin);
     const code = rewriteBodies(add);
     const used = needsOf(add);
     if (JSON.stringify(used) === JSON.stringify(needs)) return { bytes: assemble(add, code, maxima), report: reportOf(add, code, maxima) };

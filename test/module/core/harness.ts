@@ -43,7 +43,9 @@ export type LinkOptions = RewriteOptions & { imports?: WebAssembly.Imports; nace
 export const link = (wasm: Uint8Array, { imports = {}, nacelle = new Nacelle(), extra = {}, ...options }: LinkOptions = {}): Linked => {
   const { bytes, report } = rewriteCore(wasm, options);
   const pages = Object.fromEntries(report.growsImported.map((index) => [`pages:${index}`, new WebAssembly.Global({ value: 'i32', mutable: true }, 1)]));
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { ...imports, nacelle: { ...nacelle.imports, ...pages, ...extra } });
+  const maps = report.imports.filter((name) => name.startsWith('dirty:')).map((name) => [name, new WebAssembly.Memory({ initial: 17, maximum: 17 })]);
+  const own = { ...nacelle.imports, ...pages, ...Object.fromEntries(maps), ...extra };
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { ...imports, nacelle: own });
   const exports = instance.exports as Exports;
   if (report.start) exports.__nacelle_start?.();
   return { exports, report, nacelle, wasm: bytes };

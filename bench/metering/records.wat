@@ -1,0 +1,16 @@
+(module (memory 32)
+  (func (export "run") (param $n i32) (result i32) (local $at i32)
+    (loop $again
+      (local.set $at (i32.const 0))
+      (loop $record
+        (i32.store offset=0 (local.get $at) (i32.add (local.get $n) (i32.const 0)))
+        (i32.store offset=4 (local.get $at) (i32.add (local.get $n) (i32.const 1)))
+        (i32.store offset=8 (local.get $at) (i32.add (local.get $n) (i32.const 2)))
+        (i32.store offset=12 (local.get $at) (i32.add (local.get $n) (i32.const 3)))
+        (i32.store offset=16 (local.get $at) (i32.add (local.get $n) (i32.const 4)))
+        (i32.store offset=20 (local.get $at) (i32.add (local.get $n) (i32.const 5)))
+        (i32.store offset=24 (local.get $at) (i32.add (local.get $n) (i32.const 6)))
+        (i32.store offset=28 (local.get $at) (i32.add (local.get $n) (i32.const 7)))
+        (br_if $record (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (i32.const 1048576))))
+      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    (i32.load8_u (i32.const 77))))
