@@ -5,10 +5,11 @@
  * Usage: node bin/node26.js bench/placement-http.ts [--rounds=5] [--seconds=3] [--isolates=8]
  */
 import { readFileSync } from 'node:fs';
+import { cacheCode } from '../host/config/code-cache.ts';
 import { allocateHoldings } from '../host/isolate/holdings.ts';
 import { Isolate } from '../host/isolate/isolate.ts';
 import { cpuMs } from './cpu.ts';
-import { type Load, median, option, printMachine, wrk } from './lib.ts';
+import { type Load, median, option, printMachine, temporaryFolder, wrk } from './lib.ts';
 import { fixture, type NodeUnderTest, nacelle, startNacelle } from './node-under-test.ts';
 
 const rounds = option('rounds', 5);
@@ -62,8 +63,11 @@ const startWarm = (id: number, cells: SharedArrayBuffer): Promise<{ isolate: Iso
   });
 
 async function measureStarts(): Promise<void> {
+  cacheCode(temporaryFolder());
   const cells = allocateHoldings();
   const first = await startWarm(0, cells);
+  const second = await startWarm(-1, cells);
+  await second.isolate.terminate();
   const beforeBytes = residentBytes();
   const started: Awaited<ReturnType<typeof startWarm>>[] = [];
   for (let id = 1; id <= isolates; id++) started.push(await startWarm(id, cells));

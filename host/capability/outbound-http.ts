@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises';
+import { createRequire } from 'node:module';
 import { isIP, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { ByteStreamError } from '../base/stream.ts';
 import type { HeaderList, OutboundHttp, OutboundRequest } from '../wasi/context.ts';
 import { outboundError } from './outbound-error.ts';
@@ -26,6 +27,8 @@ export type OutboundHttpOptions = Partial<Timeouts> & {
 export type OutboundClient = OutboundHttp & {
   /** Exchanges under way. */
   readonly exchanges: number;
+  /** Loads what requests need before the first one comes: most threads never send any, and the library is large. */
+  prepare(): void;
   /** Ends all exchanges and connections. */
   close(): Promise<void>;
 };
@@ -38,9 +41,14 @@ export function createOutboundHttp(options: OutboundHttpOptions = {}): OutboundC
   const { exchangesMax = 1024, exchangesPerOwnerMax = 128 } = options;
   const reservedPorts = new Set(options.reservedPorts ?? []);
   const connecting = new Set<Socket>();
-  const agent = makeAgent(connecting, timeouts.connectTimeoutMs, options.extraCa);
+  let agent: Agent | undefined;
   const running = new Set<Exchange>();
   const counts = new WeakMap<object, number>();
+
+  function open(): Agent {
+    agent ??= makeAgent(connecting, timeouts.connectTimeoutMs, options.extraCa);
+    return agent;
+  }
 
   function count(owner: object, change: number): void {
     const total = (counts.get(owner) ?? 0) + change;
@@ -67,7 +75,7 @@ export function createOutboundHttp(options: OutboundHttpOptions = {}): OutboundC
       const origin = new URL(`${request.scheme}://${request.authority}`);
       exchange.start();
       if (!request.listed && reservedPorts.has(portOf(origin))) await assertElsewhere(origin);
-      if (!exchange.isOver) agent.dispatch(dispatchOptions(exchange, request, origin), exchange);
+      if (!exchange.isOver) open().dispatch(dispatchOptions(exchange, request, origin), exchange);
     } catch (error) {
       exchange.abandon(outboundError(error));
     }
@@ -75,20 +83,22 @@ export function createOutboundHttp(options: OutboundHttpOptions = {}): OutboundC
 
   return {
     send,
+    prepare: () => void open(),
     get exchanges() {
       return running.size;
     },
     async close() {
       for (const exchange of running) exchange.cancel();
       for (const socket of connecting) socket.destroy(new Error('the client is closed'));
-      await agent.destroy();
+      await agent?.destroy();
     },
   };
 }
 
 /** `connecting` holds the sockets that no connection of the agent owns yet. */
 function makeAgent(connecting: Set<Socket>, timeoutMs: number, extraCa: string[] | undefined): Agent {
-  const open = buildConnector({ timeout: timeoutMs, allowH2: false, ...(extraCa === undefined ? {} : { ca: extraCa }) }) as (
+  const undici = createRequire(import.meta.url)('undici') as typeof import('undici');
+  const open = undici.buildConnector({ timeout: timeoutMs, allowH2: false, ...(extraCa === undefined ? {} : { ca: extraCa }) }) as (
     ...parameters: Parameters<buildConnector.connector>
   ) => Socket;
   const connect: buildConnector.connector = (options, callback) => {
@@ -98,7 +108,7 @@ function makeAgent(connecting: Set<Socket>, timeoutMs: number, extraCa: string[]
     });
     connecting.add(socket);
   };
-  return new Agent({ allowH2: false, pipelining: 1, headersTimeout: 0, bodyTimeout: 0, connect });
+  return new undici.Agent({ allowH2: false, pipelining: 1, headersTimeout: 0, bodyTimeout: 0, connect });
 }
 
 function dispatchOptions(exchange: Exchange, request: OutboundRequest, origin: URL): Dispatcher.DispatchOptions {

@@ -37,6 +37,7 @@ const metrics = new Metrics();
 const thread: ThreadLoad = { executions: 0, executionsMax: settings.executionsMax };
 const loader = new ModuleLoader(post);
 const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
+outbound.prepare();
 const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openStoreReader);
 
 let logBatches = 0;

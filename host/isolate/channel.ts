@@ -17,6 +17,7 @@ export class Channel {
   private readonly held: Uint8Array[] = [];
   private readonly frames = new FrameWriter();
   private readonly current = new FrameReader();
+  private waking = false;
 
   /** `receive` is called with each frame; it must read it before it returns. */
   constructor(ends: ChannelEnds, receive: (frame: FrameReader) => void) {
@@ -44,8 +45,16 @@ export class Channel {
     fill?.(frame);
     const bytes = frame.take();
     if (this.held.length > 0 || !this.writer.write(bytes)) this.held.push(Uint8Array.from(bytes));
-    if (this.writer.mustWake()) this.port.postMessage(0);
+    if (this.waking) return;
+    this.waking = true;
+    queueMicrotask(this.wake);
   }
+
+  /** Once for all frames that were sent in one go: to be woken costs the other side more than to read a frame. */
+  private readonly wake = (): void => {
+    this.waking = false;
+    if (this.writer.mustWake()) this.port.postMessage(0);
+  };
 
   private flush(): void {
     let sent = 0;

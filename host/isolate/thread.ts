@@ -88,6 +88,7 @@ const start = (cell: number, placed: boolean, request: GuestRequest, response: R
 const hold = ({ cell, function: name, artifact, grant, limits, mode }: Holding): void => {
   try {
     if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
+    if (grant.outboundHosts.length > 0) outbound.prepare();
     const runner = createPoolRunner({ function: name, artifact, grant, limits, mode });
     holdings.set(cell, { runner, running: 0, released: false });
     post({ kind: 'held', cell, hostCallNames: runner.hostCallNames });

@@ -41,6 +41,11 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['PUT', '/v1/state/orders/key', 'deploy', 'a value'],
   ['DELETE', '/v1/state/orders/key', 'deploy'],
   ['GET', '/v1/executions/exec-acme', 'read'],
+  ['GET', '/v1/executions/exec-acme/result', 'read'],
+  ['GET', '/v1/decisions', 'read'],
+  ['GET', '/v1/tenants/acme/reservation', 'admin'],
+  ['PUT', '/v1/tenants/acme/reservation', 'admin', { isolates: 1 }],
+  ['DELETE', '/v1/tenants/acme/reservation', 'admin'],
 ];
 
 const includes: Readonly<Record<string, readonly string[]>> = { deploy: ['deploy', 'read'], invoke: ['invoke'], debug: ['debug', 'read'], read: ['read'] };
