@@ -224,6 +224,10 @@ const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deploymen
   },
   decisions: (query) => fleet.decisions(query),
   reservations: fleet.reservations,
+  approveResident: async (tenant, name, approved) => {
+    await fleet.approvals.set(`${tenant}/${name}`, approved);
+    await deployments.publish();
+  },
   node: () => describeNode(ground, gateways, fleet),
   metrics: () => exposeAll(ground, gateways),
   notReady: () => (gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []),

@@ -1,4 +1,5 @@
 import type { MiddlewareHandler } from 'hono';
+import { approvalRoutes } from './approvals.ts';
 import { authenticate, type ControlEnv } from './auth.ts';
 import { limitBody } from './body.ts';
 import { decisionRoutes } from './decisions.ts';
@@ -66,6 +67,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', tenantRoutes(deps))
     .route('/', suspensionRoutes(deps))
     .route('/', reservationRoutes(deps))
+    .route('/', approvalRoutes(deps))
     .route('/', decisionRoutes(deps))
     .route('/', resultRoutes(deps))
     .route('/', tokenRoutes(deps))

@@ -46,6 +46,8 @@ export type ControlDeps = {
   /** Choices of the node; of all tenants, and those of none, if no tenant is named. */
   decisions: (query: DecisionQuery) => Promise<PlacementDecision[]>;
   reservations: Pick<Reservations, 'find' | 'put' | 'remove'>;
+  /** Whether a function may run in the gateway threads, where `fleets.resident` asks for an admin's word. */
+  approveResident: (tenant: string, name: string, approved: boolean) => Promise<void>;
   node: () => NodeInfo | Promise<NodeInfo>;
   /** All metrics in Prometheus' text format. */
   metrics: () => Promise<string>;

@@ -13,6 +13,7 @@ import { type FleetMove, Fleets } from '../placement/fleets.ts';
 import type { PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
 import type { Table } from '../store/table.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
+import { Approvals } from './approvals.ts';
 import { DecisionLog, type DecisionQuery } from './decision-log.ts';
 import type { DeferralFromGateway } from './deferral-protocol.ts';
 import { Deferrals, type DeferredEnd } from './deferrals.ts';
@@ -51,6 +52,7 @@ export class Fleet {
   readonly #executions: StoredLog<ExecutionRecord & { at: number }>;
   readonly reservations: Reservations;
   readonly deferrals: Deferrals;
+  readonly approvals: Approvals;
   readonly #results: StoredLog<DeferredEnd>;
   readonly #gateways = new Map<number, PostToGateway>();
   readonly #config: FleetOptions['config'];
@@ -63,6 +65,7 @@ export class Fleet {
   constructor({ config, table, compile, reservedPorts, keyvalue, log }: FleetOptions) {
     this.#config = config;
     this.#fleets = new Fleets(config.fleets);
+    this.approvals = new Approvals(table);
     const { ttlMs, bytesMax } = config.decisions;
     const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot keep decisions');
     this.#decisions = new DecisionLog(new StoredLog({ table, prefix: '~node/decision/', ttlMs, bytesMax: bytesMax / 2, onError }));
@@ -96,6 +99,7 @@ export class Fleet {
   /** Starts the isolates that stand by. */
   async start(): Promise<void> {
     await this.reservations.open();
+    await this.approvals.open();
     this.#driver.start();
   }
 
@@ -133,7 +137,7 @@ export class Fleet {
   /** Where a version runs from the next route table on. */
   fleetOf(version: DeployedVersion): FleetName {
     const name = nameOf(version);
-    const move = this.#fleets.set(name, { pinned: version.fleetWanted, trust: version.trust, approved: false }, Date.now());
+    const move = this.#fleets.set(name, { pinned: version.fleetWanted, trust: version.trust, approved: this.approvals.has(name) }, Date.now());
     if (move) this.#decisions.add(move.decision);
     return this.#fleets.fleetOf(name);
   }
@@ -159,6 +163,7 @@ export class Fleet {
       if (names.has(nameOf(version))) setTimeout(() => this.#known.has(key) || this.#driver.removeVersion(key), replacedMs).unref();
       else {
         this.#fleets.delete(nameOf(version));
+        void this.approvals.set(nameOf(version), false).catch(() => undefined);
         this.#driver.removeVersion(key);
       }
     }

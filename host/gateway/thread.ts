@@ -56,7 +56,8 @@ const countExecution = (execution: Execution): void => {
   metrics.requests.add(statusClass(execution.status));
   metrics.requestSeconds.observe((execution.endedMs - execution.arrivedMs) / 1000);
   metrics.executionCpuSeconds.add('', execution.meter.cpuUs / 1e6);
-  metrics.loads.add(execution.load);
+  metrics.placements.add(execution.place ? String(execution.place.rung) : execution.fleet === 'resident' ? 'resident' : 'none');
+  metrics.loads.add(execution.place?.load ?? execution.load);
   if (execution.bytesIn > 0) metrics.bodyBytes.add('in', execution.bytesIn);
   if (execution.bytesOut > 0) metrics.bodyBytes.add('out', execution.bytesOut);
 };

@@ -15,6 +15,8 @@ export class Metrics {
   readonly executionCpuSeconds = new Counter('nacelle_execution_cpu_seconds_total', 'CPU time that guests used.');
   /** By direction: `in`, `out`. */
   readonly bodyBytes = new Counter('nacelle_body_bytes_total', 'Bytes of request and response bodies of guests.', 'direction');
+  /** By rung of the placement ladder, or `resident`, or `none` where no place was found. */
+  readonly placements = new Counter('nacelle_placements_total', 'Executions by where they found their place: rung of the ladder, resident, or none.', 'rung');
   readonly executionsInFlight = new Counter('nacelle_executions_in_flight', 'Executions that run now.', undefined, 'gauge');
   readonly instances = new Counter('nacelle_instances', 'Instances that are in memory now.', undefined, 'gauge');
   /** By where the module came from: `thread`, `cache`, `prepared`. */

@@ -70,6 +70,7 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
     logs: hub,
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
+    approveResident: async () => undefined,
     decisions: async () => [],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,

@@ -43,6 +43,8 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['GET', '/v1/executions/exec-acme', 'read'],
   ['GET', '/v1/executions/exec-acme/result', 'read'],
   ['GET', '/v1/decisions', 'read'],
+  ['PUT', '/v1/functions/hello/resident', 'admin'],
+  ['DELETE', '/v1/functions/hello/resident', 'admin'],
   ['GET', '/v1/tenants/acme/reservation', 'admin'],
   ['PUT', '/v1/tenants/acme/reservation', 'admin', { isolates: 1 }],
   ['DELETE', '/v1/tenants/acme/reservation', 'admin'],

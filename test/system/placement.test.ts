@@ -183,4 +183,14 @@ test('limits: a guest that loops in an isolate is ended and its isolate goes on'
   assert.is((await call('/apart/')).status, 200);
 });
 
+test('fleets: where an admin must approve, only what was approved becomes resident', async () => {
+  const strict = await startTestNode({ gateways: 1, args: [...args, '--fleets-resident', 'admin-approved'] });
+  await strict.deploy('pinned', 'hello', { capacity: { fleet: 'resident' } });
+  const fleet = async (): Promise<string> => (await fetch(`${strict.url}/pinned/`)).headers.get('server-timing') ?? '';
+  assert.match(await fleet(), 'on-demand');
+  assert.is((await strict.api('PUT', '/v1/functions/pinned/resident')).status, 204);
+  await until(async () => (await fleet()).includes('"resident"') || undefined, 'the resident fleet');
+  await strict.end();
+});
+
 test.run();
