@@ -1,4 +1,4 @@
-import packageJson from '../../package.json' with { type: 'json' };
+import { version } from '../config/version.ts';
 import { connect } from './client.ts';
 import { type Command, type Context, UsageError } from './command.ts';
 import { discover } from './discover.ts';
@@ -29,7 +29,7 @@ export async function runCommandLine(
   terminal: Terminal = processTerminal(words.includes('--json')),
 ): Promise<number> {
   if (words[0] === '--version') {
-    terminal.out(`${packageJson.version}\n`);
+    terminal.out(`${version}\n`);
     return EXIT.done;
   }
   if (asksForHelp(words)) {

@@ -68,7 +68,15 @@ const open = async (threads: number): Promise<{ gateways: Gateways; port: number
   const gateways = new Gateways({
     http: { host: '127.0.0.1', port: 0 },
     threads,
-    settings: { timeMsMax: 10_000, moduleIdleMs: 60_000, logLimits: { linesMax: 100, bytesMax: 100_000 }, reservedPorts: [], cells: allocateHoldings(), useMs: 1000, sampleEvery: 100 },
+    settings: {
+      timeMsMax: 10_000,
+      moduleIdleMs: 60_000,
+      logLimits: { linesMax: 100, bytesMax: 100_000 },
+      reservedPorts: [],
+      cells: allocateHoldings(),
+      useMs: 1000,
+      sampleEvery: 100,
+    },
     fleet: { join: () => undefined, leave: () => undefined, take: () => undefined },
     artifacts,
     onLogs: () => undefined,
