@@ -71,7 +71,17 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
     approveResident: async () => undefined,
-    decisions: async () => [],
+    decisions: async ({ kind = 'place', subject = 'execution', tenant = null }) => [
+      {
+        at: 0,
+        kind: kind as 'place',
+        subject,
+        tenant,
+        choice: 'isolate-1',
+        inputs: { rung: 2 },
+        passedOver: [{ candidate: 'isolate-2', reason: 'no free slot' }],
+      },
+    ],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,
     metrics: async () => 'nacelle_up 1\n',
