@@ -13,7 +13,8 @@ import { fixture, nacelle, startNacelle } from './node-under-test.ts';
 import { peerVersions, startNodeHttp, startWasmtime, startWorkerd } from './peers.ts';
 
 const STARLING = fileURLToPath(new URL('../components/build/starling.wasm', import.meta.url));
-const WARM_UP_SECONDS = 4;
+/** The engine optimises what is hot while it runs: its code has settled after this. */
+const WARM_UP_SECONDS = 10;
 
 type Target = { name: string; url: string; pid: number; loads: (Load & { cpuUs: number })[] };
 
