@@ -38,6 +38,16 @@ export const execution = (id: string, tenant: string): ExecutionRecord => ({
   meter: { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 },
 });
 
+const decisionFor = ({ kind = 'place', subject = 'execution', tenant = null }: Parameters<ControlDeps['decisions']>[0]) => ({
+  at: 0,
+  kind: kind as 'place',
+  subject,
+  tenant,
+  choice: 'isolate-1',
+  inputs: { rung: 2 },
+  passedOver: [{ candidate: 'isolate-2', reason: 'no free slot' }],
+});
+
 export type Invoked = { target: InvokeTarget; url: string; method: string; headers: Record<string, string>; body: string };
 
 export type ControlFixture = Fixture & {
@@ -71,17 +81,7 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
     approveResident: async () => undefined,
-    decisions: async ({ kind = 'place', subject = 'execution', tenant = null }) => [
-      {
-        at: 0,
-        kind: kind as 'place',
-        subject,
-        tenant,
-        choice: 'isolate-1',
-        inputs: { rung: 2 },
-        passedOver: [{ candidate: 'isolate-2', reason: 'no free slot' }],
-      },
-    ],
+    decisions: async (query) => [decisionFor(query)],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,
     metrics: async () => 'nacelle_up 1\n',
