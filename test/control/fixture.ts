@@ -38,11 +38,11 @@ export const execution = (id: string, tenant: string): ExecutionRecord => ({
   meter: { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 },
 });
 
-const decisionFor = ({ kind = 'place', subject = 'execution', tenant = null }: Parameters<ControlDeps['decisions']>[0]) => ({
+const decisionFor = ({ kind = 'place', subject = 'execution', tenant }: Parameters<ControlDeps['decisions']>[0]) => ({
   at: 0,
   kind: kind as 'place',
   subject,
-  tenant,
+  tenant: tenant ?? null,
   choice: 'isolate-1',
   inputs: { rung: 2 },
   passedOver: [{ candidate: 'isolate-2', reason: 'no free slot' }],
