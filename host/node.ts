@@ -3,7 +3,6 @@
  * directory to itself, and ends with `close`, when its requests have been answered.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { Problem } from './base/errors.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
 import { KeyValueWriter } from './capability/keyvalue-writer.ts';
@@ -11,6 +10,7 @@ import { createTenantBuckets } from './capability/tenant-buckets.ts';
 import { type Address, formatAddress } from './config/address.ts';
 import { DataFiles } from './config/data-files.ts';
 import type { NodeConfig } from './config/schema.ts';
+import { version } from './config/version.ts';
 import { createControlApp } from './control/app.ts';
 import type { ControlDeps, NodeInfo } from './control/deps.ts';
 import { problemResponse } from './control/problem.ts';
@@ -60,7 +60,6 @@ const secretKeyBytes = 32;
 const logBatchLimits = { linesMax: 1000, bytesMax: 1024 * 1024 };
 
 const examplesList = new URL('../fixtures/examples.json', import.meta.url);
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
 /** An address as a client on this machine reaches it. */
 const reachable = ({ host, port }: Address): Address => ({ host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port });
