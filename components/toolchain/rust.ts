@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { componentNew, preview1AdapterReactorPath } from '@bytecodealliance/jco';
 
@@ -8,7 +10,9 @@ const target = fileURLToPath(new URL('../build/rust/', import.meta.url));
 
 function cargo(crate: string, triple: string, file: string): Uint8Array {
   const args = ['build', '--quiet', '--release', '--locked', '--package', crate, '--target', triple, '--target-dir', target];
-  execFileSync('cargo', args, { cwd: workspace, stdio: 'inherit' });
+  const home = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
+  const env = { ...process.env, RUSTFLAGS: `--remap-path-prefix=${home}=/cargo --remap-path-prefix=${workspace}=/src` };
+  execFileSync('cargo', args, { cwd: workspace, stdio: 'inherit', env });
   return readFileSync(`${target}${triple}/release/${file}.wasm`);
 }
 
