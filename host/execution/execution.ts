@@ -1,5 +1,5 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
-import type { Run, RunDecision, RunMeter, RunPlace } from '../instance/runner.ts';
+import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace } from '../instance/runner.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
@@ -39,8 +39,6 @@ export type ExecutionHome = {
   /** Ends an execution that has no guest running yet. */
   abandon(execution: Execution, code: ErrorCode): void;
 };
-
-const noMeter: RunMeter = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: { names: [], counts: [] } };
 
 /**
  * One run of a function, from arrival until its instance is free. Begins with the request; ends when the guest has

@@ -1,5 +1,5 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
-import type { FunctionRunner, Run, RunDecision, RunEnd, RunPlace } from '../instance/runner.ts';
+import { type FunctionRunner, noMeter, type Run, type RunDecision, type RunEnd, type RunPlace } from '../instance/runner.ts';
 import type { IsolateEnd, IsolateRun } from '../isolate/client.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import type { IsolateDirectory, NotPlaced, Placed, Reachable } from './directory.ts';
@@ -7,8 +7,6 @@ import { asFromStart } from './replayed-body.ts';
 
 /** How often a run is begun before it is given up: isolates may be lost under it, or have let go of its version. */
 const attemptsMax = 4;
-
-const noMeter: RunEnd['meter'] = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: { names: [], counts: [] } };
 
 const failed = (problem: Problem): RunEnd => ({
   failure: { problem, backtrace: undefined, exited: false },

@@ -7,6 +7,9 @@ export type HostCalls = { names: readonly string[]; counts: readonly number[] };
 /** What one run used. `memoryRefused`: it asked for more memory than its limit. */
 export type RunMeter = { cpuUs: number; wallUs: number; memoryBytesPeak: number; memoryRefused: boolean; hostCalls: HostCalls };
 
+/** The meter of a run that used nothing. */
+export const noMeter: RunMeter = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: { names: [], counts: [] } };
+
 /** Why a guest did not end by returning. `exited` when it called exit without an error: not a failure if it has answered. */
 export type RunFailure = { problem: Problem; backtrace: string | undefined; exited: boolean };
 
