@@ -43,7 +43,7 @@ export class Linker<C> {
   readonly plan: Plan;
   readonly lowers: { lower: Lower; signature: Signature; host: HostLower | null }[];
   readonly lifts: { lift: Lift; signature: Signature }[];
-  readonly modules: { module: WebAssembly.Module; meterImports: string[]; memoryImports: [module: string, name: string][] }[];
+  readonly modules: LinkedModule[];
   private readonly interfaces: ReadonlyMap<string, HostInterface<C>>;
 
   /** `modules` are the rewritten core modules in the order of `plan.modules`; `interfaces` by their names. */
@@ -87,12 +87,18 @@ export class Linker<C> {
   }
 }
 
-function describeModule(module: WebAssembly.Module): { module: WebAssembly.Module; meterImports: string[]; memoryImports: [string, string][] } {
+/** A core module with what the linker looks up by name each time it makes an instance of it. */
+type LinkedModule = { module: WebAssembly.Module; meterImports: string[]; memoryImports: [module: string, name: string][]; hostExports: string[] };
+
+function describeModule(module: WebAssembly.Module): LinkedModule {
   const imports = WebAssembly.Module.imports(module);
   return {
     module,
     meterImports: imports.filter((entry) => entry.module === METER_MODULE).map((entry) => entry.name),
     memoryImports: imports.filter((entry) => entry.kind === 'memory' && entry.module !== METER_MODULE).map((entry) => [entry.module, entry.name]),
+    hostExports: WebAssembly.Module.exports(module)
+      .map((entry) => entry.name)
+      .filter((name) => name.startsWith(HOST_EXPORT_PREFIX)),
   };
 }
 
@@ -126,7 +132,7 @@ class Instantiation<C> {
 
   /** Instantiates the core module of a step; returns its start function if it has one. */
   run(step: Step): Core | undefined {
-    const { module, meterImports, memoryImports } = this.linker.modules[step.module] as (typeof this.linker.modules)[number];
+    const { module, meterImports, memoryImports, hostExports } = this.linker.modules[step.module] as LinkedModule;
     const imports: ImportObject = Object.create(null);
     for (const [name, fields] of step.args) {
       if (name === METER_MODULE) throw new AbiError(`a core module may not import from a module named ${METER_MODULE}`);
@@ -136,7 +142,7 @@ class Instantiation<C> {
     if (meterImports.length > 0) imports[METER_MODULE] = this.meterFor(imports, meterImports, memoryImports);
     const exports = new WebAssembly.Instance(module, imports).exports;
     this.cores.push(exports);
-    this.collect(exports);
+    this.collect(exports, hostExports);
     return exports[`${HOST_EXPORT_PREFIX}start`] as Core | undefined;
   }
 
@@ -162,9 +168,9 @@ class Instantiation<C> {
     }
   }
 
-  private collect(exports: WebAssembly.Exports): void {
-    for (const [name, value] of Object.entries(exports)) {
-      if (!name.startsWith(HOST_EXPORT_PREFIX)) continue;
+  private collect(exports: WebAssembly.Exports, hostExports: readonly string[]): void {
+    for (const name of hostExports) {
+      const value = exports[name];
       if (name.startsWith(`${HOST_EXPORT_PREFIX}memory_`)) {
         const pages = (exports[name.replace('memory', 'pages')] as WebAssembly.Global<'i32'> | undefined) ?? null;
         const map = exports[name.replace('memory', 'dirty')] as WebAssembly.Memory | undefined;
