@@ -68,6 +68,7 @@ const table = {
     cause: 'The isolate that ran the execution is gone, and the execution cannot be run again.',
     remedy: 'Retry, if doing it twice does no harm.',
   },
+  'lease-lost': { status: 503, cause: 'What was leased is no longer yours: the lease has ended.', remedy: 'Begin again.' },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },
   'store-full': { status: 507, cause: 'The store has reached its size limit.', remedy: 'Remove data, or raise the limit.' },
   'unavailable': { status: 503, cause: 'The node cannot do this now.', remedy: 'Retry later.' },

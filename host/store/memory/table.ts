@@ -27,11 +27,11 @@ export class MemoryTable implements Table {
   scan<T = Value>(options: ScanOptions = {}): Page<T> {
     const limit = scanLimit(options.limit);
     const { low, high } = scanRange(options);
-    const found = this.ordered.slice(this.position(low), Math.max(this.position(low), this.position(high)));
-    if (options.reverse) found.reverse();
+    const [first, end] = [this.position(low), this.position(high)];
     const entries: Entry<T>[] = [];
     let bytes = 0;
-    for (const { key } of found) {
+    for (let i = first; i < end; i++) {
+      const { key } = this.ordered[options.reverse ? first + end - 1 - i : i] as { key: string };
       const last = entries.at(-1);
       if (last && (entries.length === limit || bytes >= pageBytesMax)) return { entries, next: last.key };
       bytes += this.records.get(key)?.encoded.length ?? 0;

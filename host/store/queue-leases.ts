@@ -1,0 +1,118 @@
+import { Problem } from '../base/errors.ts';
+import type { Lease } from './queue.ts';
+import type { MessageRecord } from './queue-records.ts';
+import type { Json } from './table.ts';
+
+type Held<T> = { lease: Lease<T>; record: MessageRecord; revision: number; until: number };
+
+/** What of a queue is in memory: leases, and ordering keys whose next message must wait. */
+export class Leases<T extends Json> {
+  readonly #held = new Map<string, Held<T>>();
+  /** Ordering keys with a lease. */
+  readonly #busy = new Map<string, string>();
+  /** Ordering keys whose first message was put off, and until when. */
+  readonly #heldUp = new Map<string, number>();
+  /** Ordering keys with which a claim begins: they may have a message before the cursor. */
+  readonly #free = new Set<string>();
+  /** No lease ends and no message is due again before this. */
+  #soonest = Number.POSITIVE_INFINITY;
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  get heldUp(): number {
+    return this.#heldUp.size;
+  }
+
+  has(id: string): boolean {
+    return this.#held.has(id);
+  }
+
+  /** Whether a message with this ordering key must wait. */
+  holds(key: string): boolean {
+    return this.#busy.has(key) || this.#heldUp.has(key);
+  }
+
+  add(record: MessageRecord, revision: number, until: number): Lease<T> {
+    const lease: Lease<T> = { id: record.id, body: record.body as T, attempt: record.attempt, enqueuedAt: record.at, orderingKey: record.key };
+    this.#held.set(record.id, { lease, record, revision, until });
+    if (record.key !== undefined) this.#busy.set(record.key, record.id);
+    this.#soonest = Math.min(this.#soonest, until);
+    return lease;
+  }
+
+  holdUp(key: string, until: number): void {
+    this.#free.delete(key);
+    this.#heldUp.set(key, until);
+    this.#soonest = Math.min(this.#soonest, until);
+  }
+
+  /** Its next message is to be looked for again. */
+  lookAgain(key: string): void {
+    if (!this.holds(key)) this.#free.add(key);
+  }
+
+  /** @throws Problem `lease-lost` */
+  require(lease: Lease<T>): Held<T> {
+    const held = this.#held.get(lease.id);
+    if (held?.lease !== lease) throw this.lost(lease.id);
+    return held;
+  }
+
+  lost(id: string): Problem {
+    return new Problem('lease-lost', `the lease of "${id}" has ended: the message may be with somebody else`);
+  }
+
+  extend(lease: Lease<T>, until: number): boolean {
+    const held = this.#held.get(lease.id);
+    if (held?.lease !== lease) return false;
+    held.until = until;
+    return true;
+  }
+
+  end(id: string): void {
+    const held = this.#held.get(id);
+    if (!held) return;
+    this.#held.delete(id);
+    const { key } = held.record;
+    if (key === undefined) return;
+    this.#busy.delete(key);
+    this.lookAgain(key);
+  }
+
+  /** Ends leases that are over. */
+  takeExpired(now: number): MessageRecord[] {
+    if (now < this.#soonest) return [];
+    const over = [...this.#held.values()].filter(({ until }) => until <= now);
+    for (const { record } of over) this.end(record.id);
+    for (const [key, until] of this.#heldUp) if (until <= now) this.letGo(key);
+    this.#soonest = this.nextAt() ?? Number.POSITIVE_INFINITY;
+    return over.map(({ record }) => record);
+  }
+
+  /** Nothing holds it up any more. */
+  letGo(key: string): void {
+    this.#heldUp.delete(key);
+    this.lookAgain(key);
+  }
+
+  /** The ordering keys that nothing holds up any more. */
+  takeFreed(): string[] {
+    const keys = [...this.#free];
+    this.#free.clear();
+    return keys;
+  }
+
+  anyFreed(now: number): boolean {
+    return this.#free.size > 0 || now >= this.#soonest;
+  }
+
+  /** When a lease ends or a message that holds others up is due again. */
+  nextAt(): number | undefined {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { until } of this.#held.values()) next = Math.min(next, until);
+    for (const until of this.#heldUp.values()) next = Math.min(next, until);
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
+  }
+}
