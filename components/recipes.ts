@@ -5,7 +5,7 @@ import { componentOfC } from './toolchain/c.ts';
 import { composedWithGuard, composedWithProvider } from './toolchain/composed.ts';
 import { componentOfJavaScript } from './toolchain/javascript.ts';
 import { componentOfRust, componentOfRustByAdapter } from './toolchain/rust.ts';
-import { componentOfWat, withLegacyTry } from './toolchain/wat.ts';
+import { componentOfWat, functionWorld, withLegacyTry } from './toolchain/wat.ts';
 
 /** How one fixture is made. `name` is its path under fixtures/ without `.wasm`; `sources` are paths under components/. */
 export type Recipe = { name: string; about: string; sources: string[]; build: () => Promise<Uint8Array> };
@@ -31,9 +31,13 @@ function headOf(file: string): string {
     .join(' ');
 }
 
+/** What some export beside their handler. */
+const exported: Readonly<Record<string, string>> = { watching: 'export wasi:keyvalue/watcher@0.2.0-draft2;' };
+
 function fromC(name: string): Recipe {
   const source = `c/${name}.c`;
-  return { name, about: headOf(source), sources: [source, 'c/guest.h', 'c/wasi.h'], build: () => componentOfC(new URL(source, here)) };
+  const world = functionWorld(undefined, exported[name]);
+  return { name, about: headOf(source), sources: [source, 'c/guest.h', 'c/wasi.h'], build: () => componentOfC(new URL(source, here), world) };
 }
 
 function fromWat(folder: string, name: string): Recipe {

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { Problem } from './base/errors.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
+import { KeyValueSweeper } from './capability/keyvalue-sweeper.ts';
 import { KeyValueWriter } from './capability/keyvalue-writer.ts';
 import { createTenantBuckets } from './capability/tenant-buckets.ts';
 import { type Address, formatAddress } from './config/address.ts';
@@ -80,6 +81,7 @@ type Ground = {
   preparer: Preparer;
   artifacts: Artifacts;
   buckets: KeyValueWriter;
+  sweeper: KeyValueSweeper;
 };
 
 const openGround = async (config: NodeConfig): Promise<Ground> => {
@@ -95,6 +97,11 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
   const findOwner = (tenant: string) => findTenant(store.table, tenant);
   const buckets = new KeyValueWriter({ table: store.table, findOwner, bucketBytesMax: config.store.bucketBytesMax });
+  const sweeper = new KeyValueSweeper({
+    table: store.table,
+    change: (bucket, change) => buckets.change(bucket, change),
+    onError: (error) => log.error({ error: String(error) }, 'cannot remove values whose time is over'),
+  });
   return {
     config,
     files: new DataFiles(config.data),
@@ -106,10 +113,12 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
     preparer,
     artifacts,
     buckets,
+    sweeper,
   };
 };
 
-const closeGround = async ({ preparer, cache, store, buckets }: Ground): Promise<void> => {
+const closeGround = async ({ preparer, cache, store, buckets, sweeper }: Ground): Promise<void> => {
+  await sweeper.close();
   await buckets.idle();
   await preparer.close();
   await cache.close();
@@ -309,6 +318,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     clearInterval(sweeper);
     return sweeping;
   });
+  ground.sweeper.start();
   const warm = setTimeout(() => ground.preparer.warm(), warmAfterMs);
   undo.push(() => clearTimeout(warm));
   log.info({ http: httpUrl, control: controlUrl, data: config.data, gateways: config.gateways }, 'the node answers');

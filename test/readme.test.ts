@@ -105,7 +105,7 @@ test('README: the commands of the tour do what it says', async () => {
 });
 
 test('docs/state.md: its example does what it says', async () => {
-  assert.is(await runPage(readFileSync(join(root, 'docs', 'state.md'), 'utf8')), 1);
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'state.md'), 'utf8')), 2);
 });
 
 test('README: npx runs the command line of the checkout', async () => {

@@ -25,8 +25,9 @@ export function functionWorld(version = VERSION, extra = ''): string {
   const buckets = ['draft', 'draft2']
     .flatMap((version) => ['store', 'atomics', 'batch'].map((name) => `import wasi:keyvalue/${name}@0.2.0-${version};`))
     .join(' ');
-  const world = `${imports.join(' ')} ${drafts} ${buckets} ${extra} export wasi:http/incoming-handler@${version};`;
-  return worldSource(version, world, [draft('config'), draft('logging'), draft('keyvalue'), draft('keyvalue-draft')]);
+  const state = 'import nacelle:state/expiry@0.1.0;';
+  const world = `${imports.join(' ')} ${drafts} ${buckets} ${state} ${extra} export wasi:http/incoming-handler@${version};`;
+  return worldSource(version, world, [draft('config'), draft('logging'), draft('keyvalue'), draft('keyvalue-draft'), draft('nacelle-state')]);
 }
 
 /** A component of a core module that imports and exports what `wit` names. */

@@ -1,13 +1,40 @@
 import { Problem } from '../base/errors.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Change } from '../wasi/keyvalue-port.ts';
-import { bucketOf, entryPrefix, tenantOf, type Usage, usageKey } from './keyvalue-keys.ts';
+import { bytesOf, expiryKey, isGone, type Stored, storedOf } from './keyvalue-entry.ts';
+import { bucketOf, entryPrefix, placeOfEntry, tenantOf, type Usage, usageKey } from './keyvalue-keys.ts';
 
 /** The owner of buckets, or undefined if there is no such tenant (any more). */
 export type FindOwner = (tenant: string) => Promise<Entry<unknown> | undefined>;
 
-type State = { key: string; found: number; value: Uint8Array | undefined; changed: boolean };
-type Usages = { key: string; found: number; usage: Usage };
+/**
+ * `found` and `foundUntil` are of the record in the Table, `bytes` what it counts for. `value` is what a reader sees: undefined
+ * too when it is gone but not swept.
+ */
+type State = {
+  key: string;
+  /** Of the key in its bucket. */
+  keyBytes: number;
+  found: number;
+  foundUntil: number | undefined;
+  bytes: number | undefined;
+  value: Uint8Array | undefined;
+  until: number | undefined;
+  changed: boolean;
+};
+
+const stateAt = (key: string, keyBytes: number, entry: Entry<Stored> | undefined): State => {
+  if (!entry) return { key, keyBytes, found: 0, foundUntil: undefined, bytes: undefined, value: undefined, until: undefined, changed: false };
+  const stored = entry.value;
+  const until = stored instanceof Uint8Array ? undefined : stored.until;
+  const value = bytesOf(stored);
+  const gone = isGone(stored, Date.now());
+  const seen = gone ? { value: undefined, until: undefined } : { value, until };
+  return { key, keyBytes, found: entry.revision, foundUntil: until, bytes: keyBytes + value.length, ...seen, changed: false };
+};
+
+/** `kept`: though the bucket is empty. */
+type Usages = { key: string; found: number; usage: Usage; kept: boolean };
 
 const decimal = /^-?\d{1,20}$/;
 
@@ -43,52 +70,73 @@ export class Draft {
   async apply(bucket: string, change: Change): Promise<bigint | undefined> {
     await this.requireOwner(bucket);
     if (change.kind === 'put') {
-      await this.put(bucket, change.entries);
+      await this.put(bucket, change.entries, change.until);
+      return undefined;
+    }
+    if (change.kind === 'expire') {
+      await this.expire(bucket, change.keys);
       return undefined;
     }
     const state = await this.stateOf(bucket, change.key);
     if (change.kind === 'increment') {
       const sum = sumOf(state.value, change);
-      await this.put(bucket, [[change.key, Buffer.from(String(sum))]]);
+      await this.put(bucket, [[change.key, Buffer.from(String(sum))]], state.until);
       return sum;
     }
-    if (state.changed || state.found !== change.revision) throw new Problem('conflict', `cannot swap ${JSON.stringify(change.key)}: it was changed meanwhile`);
+    if (state.changed || (state.value ? state.found : 0) !== change.revision)
+      throw new Problem('conflict', `cannot swap ${JSON.stringify(change.key)}: it was changed meanwhile`);
     await this.put(bucket, [[change.key, change.value]]);
     return undefined;
   }
 
   /** What is to be committed, if anything. */
   writes(): Write[] {
-    const puts = [...this.states.values()].flatMap(({ key, found, value, changed }): Write[] => {
+    const puts = [...this.states.values()].flatMap(({ key, found, foundUntil, until, value, changed }): Write[] => {
       if (!changed) return [];
-      if (value) return [{ key, put: value, expectRevision: found }];
-      return found === 0 ? [] : [{ key, delete: true, expectRevision: found }];
+      const notes: Write[] = [];
+      if (foundUntil !== undefined && foundUntil !== until) notes.push({ key: expiryKey(foundUntil, key), delete: true });
+      if (until !== undefined && foundUntil !== until) notes.push({ key: expiryKey(until, key), put: true });
+      if (value) return [{ key, put: storedOf(value, until), expectRevision: found }, ...notes];
+      return found === 0 ? notes : [{ key, delete: true, expectRevision: found }, ...notes];
     });
     if (puts.length === 0) return [];
-    const usages = [...this.usages.values()].map(({ key, found, usage }): Write => ({ key, put: usage, expectRevision: found }));
+    const usages = [...this.usages.values()].flatMap(({ key, found, usage, kept }): Write[] => {
+      if (usage.keys > 0 || kept) return [{ key, put: usage, expectRevision: found }];
+      return found === 0 ? [] : [{ key, delete: true, expectRevision: found }];
+    });
     const owners = [...this.owners.values()].flatMap((owner): Write[] => (owner ? [{ key: owner.key, check: true, expectRevision: owner.revision }] : []));
     return [...puts, ...usages, ...owners];
   }
 
-  private async put(bucket: string, entries: readonly [string, Uint8Array | undefined][]): Promise<void> {
+  private async expire(bucket: string, keys: readonly string[]): Promise<void> {
+    const gone: [string, undefined][] = [];
+    for (const key of keys) {
+      const { bytes, value } = await this.stateOf(bucket, key);
+      if (bytes !== undefined && value === undefined) gone.push([key, undefined]);
+    }
+    if (gone.length > 0) await this.put(bucket, gone);
+  }
+
+  private async put(bucket: string, entries: readonly [string, Uint8Array | undefined][], until?: number): Promise<void> {
     const { usage } = await this.usageOf(bucket);
-    const states: [State, Uint8Array | undefined][] = [];
+    const states: [State, Uint8Array | undefined, number | undefined][] = [];
     let [bytes, keys] = [0, 0];
     for (const [key, value] of new Map(entries)) {
       const state = await this.stateOf(bucket, key);
-      const keyBytes = Buffer.byteLength(key);
-      if (state.value) bytes -= keyBytes + state.value.length;
-      if (value) bytes += keyBytes + value.length;
-      keys += Number(value !== undefined) - Number(state.value !== undefined);
-      states.push([state, value]);
+      const size = value && state.keyBytes + value.length;
+      bytes += (size ?? 0) - (state.bytes ?? 0);
+      keys += Number(size !== undefined) - Number(state.bytes !== undefined);
+      states.push([state, value, size]);
     }
     if (bytes > 0 && usage.bytes + bytes > this.bucketBytesMax)
       throw new Problem('store-full', `cannot write to bucket "${bucketOf(bucket)}": at most ${this.bucketBytesMax} bytes, it has ${usage.bytes}`);
     usage.bytes += bytes;
     usage.keys += keys;
-    for (const [state, value] of states) {
-      if (state.value === undefined && value === undefined) continue;
+    for (const [state, value, size] of states) {
+      if (state.bytes === undefined && size === undefined) continue;
       state.value = value;
+      state.bytes = size;
+      state.until = value && until;
       state.changed = true;
     }
   }
@@ -103,8 +151,7 @@ export class Draft {
     const key = entryPrefix(bucket) + guestKey;
     const known = this.states.get(key);
     if (known) return known;
-    const entry = await this.table.get<Uint8Array>(key);
-    const state = { key, found: entry?.revision ?? 0, value: entry?.value, changed: false };
+    const state = stateAt(key, Buffer.byteLength(placeOfEntry(key).key), await this.table.get<Stored>(key));
     this.states.set(key, state);
     return state;
   }
@@ -114,7 +161,8 @@ export class Draft {
     const known = this.usages.get(key);
     if (known) return known;
     const entry = await this.table.get<Usage>(key);
-    const usages = { key, found: entry?.revision ?? 0, usage: { bytes: entry?.value.bytes ?? 0, keys: entry?.value.keys ?? 0 } };
+    const usage = { bytes: entry?.value.bytes ?? 0, keys: entry?.value.keys ?? 0 };
+    const usages = { key, found: entry?.revision ?? 0, usage, kept: !bucketOf(bucket).startsWith('~') };
     this.usages.set(key, usages);
     return usages;
   }

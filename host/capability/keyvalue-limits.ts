@@ -3,8 +3,8 @@ import type { Change } from '../wasi/keyvalue-port.ts';
 
 export const keyBytesMax = 1000;
 export const valueBytesMax = 512 * 1024;
-/** Keys of one change, or of one call that reads several. */
-export const keysMax = 256;
+/** Keys of one change. Each may need two writes of a commit: its value, and the note of when the one before would have been gone. */
+export const keysMax = 250;
 /** Values of one change together. */
 export const changeBytesMax = 4 * 1024 * 1024;
 
@@ -40,6 +40,7 @@ const checkPut = (entries: readonly [string, Uint8Array | undefined][]): void =>
 /** @throws Problem `request-invalid` */
 export const checkChange = (change: Change): void => {
   if (change.kind === 'put') checkPut(change.entries);
+  else if (change.kind === 'expire') checkKeyCount(change.keys.length);
   else {
     checkKey(change.key);
     if (change.kind === 'swap') checkValue(change.value);

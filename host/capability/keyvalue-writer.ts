@@ -25,10 +25,14 @@ type Outcome = { sum: bigint | undefined } | { problem: unknown };
 
 const bytesOf = (change: Change): number => {
   if (change.kind === 'put') return change.entries.reduce((sum, [key, value]) => sum + key.length + (value?.length ?? 0), 0);
+  if (change.kind === 'expire') return change.keys.reduce((sum, key) => sum + key.length, 0);
   return change.key.length + (change.kind === 'swap' ? change.value.length : 0);
 };
-/** Writes that a change needs at most: its keys, the counter of its bucket and the owner. */
-const writesOf = (change: Change): number => (change.kind === 'put' ? change.entries.length : 1) + 2;
+/** Writes that a change needs at most: its keys, when they and those before them are gone, the counter of its bucket and the owner. */
+const writesOf = (change: Change): number => {
+  if (change.kind === 'put') return change.entries.length * (change.until === undefined ? 2 : 3) + 2;
+  return (change.kind === 'expire' ? change.keys.length : 1) * 2 + 2;
+};
 
 /**
  * The only writer of buckets on a node: changes that wait are made in their order and committed together, with the

@@ -1,6 +1,7 @@
 import type { TableReader } from '../store/store.ts';
 import type { Entry, Page } from '../store/table.ts';
 import type { Bucket, Change, KeyPage, KeyValue } from '../wasi/keyvalue-port.ts';
+import { bytesOf, isGone, type Stored } from './keyvalue-entry.ts';
 import { entryPrefix } from './keyvalue-keys.ts';
 import { checkChange, checkKey } from './keyvalue-limits.ts';
 
@@ -34,7 +35,13 @@ class TableBucket implements Bucket {
   }
 
   get(key: string): Uint8Array | undefined {
-    return this.entry(key)?.value;
+    const entry = this.entry(key);
+    return entry && bytesOf(entry.value);
+  }
+
+  until(key: string): number | undefined {
+    const stored = this.entry(key)?.value;
+    return stored && !(stored instanceof Uint8Array) ? stored.until : undefined;
   }
 
   revision(key: string): number {
@@ -45,8 +52,10 @@ class TableBucket implements Bucket {
     for (const given of [after, keyPrefix || undefined]) if (given !== undefined) checkKey(given);
     const { prefix } = this;
     const cursor = after === undefined ? {} : { cursor: prefix + after };
-    const { entries, next } = atOnce<Page>(this.reader.scan({ prefix: prefix + keyPrefix, limit, ...cursor }));
-    return { keys: entries.map(({ key }) => key.slice(prefix.length)), next: next?.slice(prefix.length) };
+    const { entries, next } = atOnce<Page<Stored>>(this.reader.scan({ prefix: prefix + keyPrefix, limit, ...cursor }));
+    const nowMs = Date.now();
+    const keys = entries.flatMap(({ key, value }) => (isGone(value, nowMs) ? [] : [key.slice(prefix.length)]));
+    return { keys, next: next?.slice(prefix.length) };
   }
 
   async change(change: Change): Promise<bigint | undefined> {
@@ -57,9 +66,10 @@ class TableBucket implements Bucket {
     return sum;
   }
 
-  private entry(key: string): Entry<Uint8Array> | undefined {
+  private entry(key: string): Entry<Stored> | undefined {
     checkKey(key);
-    return atOnce(this.reader.get<Uint8Array>(this.prefix + key));
+    const entry = atOnce(this.reader.get<Stored>(this.prefix + key));
+    return entry && isGone(entry.value, Date.now()) ? undefined : entry;
   }
 }
 

@@ -20,7 +20,7 @@ export const createTenantBuckets = (table: Table, commit: CommitChange): TenantB
       const prefix = usagePrefix(tenant);
       const nameOf = (key: string): string => key.slice(prefix.length);
       const cursor = after === undefined ? {} : { cursor: prefix + after };
-      const { entries, next }: Page<Usage> = await table.scan<Usage>({ prefix, limit, ...cursor });
+      const { entries, next }: Page<Usage> = await table.scan<Usage>({ prefix, end: `${prefix}~`, limit, ...cursor });
       return { items: entries.map(({ key, value }) => ({ name: nameOf(key), bytes: value.bytes, keys: value.keys })), next: next && nameOf(next) };
     },
     open: (tenant, bucket) => {

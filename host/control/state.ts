@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { Problem } from '../base/errors.ts';
 import { valueBytesMax } from '../capability/keyvalue-limits.ts';
+import { untilOf } from '../wasi/p2/state-expiry.ts';
 import { requireScope } from './auth.ts';
 import { bounded, checkLength } from './body.ts';
 import type { ControlDeps } from './deps.ts';
@@ -10,6 +11,8 @@ import { listOf, name, page, tenantQuery } from './schema.ts';
 const bucketParams = z.object({ bucket: name });
 const keyParams = z.object({ bucket: name, key: z.string() });
 const prefix = z.string().max(1000).optional().openapi({ description: 'What the keys begin with.' });
+
+const ttlMs = z.coerce.number().optional().openapi({ description: 'After how many milliseconds the value is gone; it stays if not given.' });
 
 const bucketView = z.object({ name, bytes: z.number().openapi({ description: 'Of keys and values together.' }), keys: z.number() }).openapi('Bucket');
 const keyView = z.object({ key: z.string() });
@@ -94,15 +97,17 @@ export const valueRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) 
         method: 'put',
         path,
         middleware: deploy,
-        request: { params: keyParams, query: tenantQuery({}), body: { content: value } },
+        request: { params: keyParams, query: tenantQuery({ ttlMs }), body: { content: value } },
         responses: { 204: nothing('Kept') },
       }),
       async (context) => {
         const { bucket, key } = context.req.valid('param');
+        const { ttlMs } = context.req.valid('query');
+        const until = ttlMs === undefined ? undefined : untilOf(ttlMs);
         checkLength(context.req.header('content-length'), valueBytesMax, 'put the value');
         const { body } = context.req.raw;
         const bytes = Buffer.concat(body ? await Array.fromAsync(bounded(body, valueBytesMax, 'put the value')) : []);
-        await buckets.open(context.get('tenant'), bucket).change({ kind: 'put', entries: [[key, bytes]] });
+        await buckets.open(context.get('tenant'), bucket).change({ kind: 'put', entries: [[key, bytes]], until });
         return context.body(null, 204);
       },
     )

@@ -88,6 +88,36 @@ test('keyvalue: a bucket that is not granted cannot be opened', async () => {
   assert.equal(await send('GET', '/denied/kv-resident/key-0'), [403, 'access-denied']);
 });
 
+for (const fleet of fleets)
+  test(`keyvalue: a value with a time to live is gone for all readers when it is over, ${fleet}`, async () => {
+    await node.deploy(`expiring-${fleet}`, 'expiring', granted(`expiring-${fleet}`, fleet));
+    const path = `/expiring-${fleet}`;
+    assert.equal(await send('GET', `${path}/long?ttl=600000`), [200, 'set\n']);
+    assert.equal(await send('GET', `${path}/short?ttl=300`), [200, 'set\n']);
+    assert.equal(await send('GET', `${path}/long`), [200, 'there for a while\n']);
+    await until(async () => (await send('GET', `${path}/short`))[0] === 404 || undefined, 'the value to go');
+    const [status, text] = await send('GET', `${path}/short?ttl=0`);
+    assert.is(status, 400);
+    assert.match(text, /from 1 to 315360000000, got 0/);
+    await until(async () => {
+      const { items } = (await (await node.api('GET', '/v1/state')).json()) as { items: { name: string; keys: number; bytes: number }[] };
+      return items.find(({ name, keys, bytes }) => name === `expiring-${fleet}` && keys === 1 && bytes === 9);
+    }, 'the sweep');
+  });
+
+test('keyvalue: the control API sets values with a time to live', async () => {
+  const put = (ttlMs: string) => node.api('PUT', `/v1/state/timed/k?ttlMs=${ttlMs}`, new Uint8Array(3));
+  assert.is((await put('200')).status, 204);
+  await until(async () => (await node.api('GET', '/v1/state/timed/k')).status === 404 || undefined, 'the value to go');
+  assert.is((await put('0')).status, 400);
+  assert.is((await put('soon')).status, 400);
+});
+
+test('keyvalue: a component that watches buckets deploys and answers', async () => {
+  await node.deploy('watching', 'watching', granted('watched', 'resident'));
+  assert.equal(await send('GET', '/watching/'), [200, 'watching\n']);
+});
+
 test('keyvalue: an import without a grant is refused at deployment, by name', async () => {
   const { digest } = (await (await node.api('PUT', '/v1/modules', fixture('counter'))).json()) as { digest: string };
   const response = await node.api('POST', '/v1/functions', { name: 'ungranted', module: digest });

@@ -1,4 +1,5 @@
 import { type Command, UsageError } from '../command.ts';
+import { durationMs } from '../duration.ts';
 import { print, table } from '../terminal.ts';
 
 type Decision = {
@@ -11,14 +12,13 @@ type Decision = {
 };
 
 const kinds = ['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer'] as const;
-const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 const isKind = (text: string): text is (typeof kinds)[number] => (kinds as readonly string[]).includes(text);
 
 /** `10m` ago, or a time. */
 const sinceOf = (text: string): string => {
-  const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  const ms = count && unit ? Date.now() - Number(count) * (unitMs[unit] as number) : Date.parse(text);
+  const age = durationMs(text);
+  const ms = age === undefined ? Date.parse(text) : Date.now() - age;
   if (Number.isNaN(ms)) throw new UsageError(`--since must be a time or an age ("10m"), got "${text}"`);
   return new Date(ms).toISOString();
 };

@@ -1,5 +1,6 @@
 import { allItems, type ControlClient, checked } from '../client.ts';
 import { type Command, UsageError } from '../command.ts';
+import { durationMs } from '../duration.ts';
 import { print, table } from '../terminal.ts';
 
 /** Where a value is. A path has no room for the keys "." and "..". */
@@ -8,6 +9,12 @@ const urlOf = ({ api, tenant }: ControlClient, bucket: string, key: string): URL
   const url = api.v1.state[':bucket'].$url({ param: { bucket }, query: tenant });
   url.pathname = `${url.pathname}/${encodeURIComponent(key)}`;
   return url;
+};
+
+const ttlMsOf = (text: string): number => {
+  const ms = durationMs(text);
+  if (ms === undefined || ms < 1) throw new UsageError(`--ttl must be a time like "90s" or "10m", got "${text}"`);
+  return ms;
 };
 
 export const stateLs: Command = {
@@ -47,10 +54,12 @@ export const statePut: Command = {
   name: 'state put',
   summary: 'Set the value of a key; without VALUE it is read from standard input.',
   parameters: ['BUCKET', 'KEY', '[VALUE]'],
-  options: {},
-  run: async ({ parameters: [bucket = '', key = '', value], terminal, connect }) => {
+  options: { ttl: { type: 'string', value: 'TIME', description: 'After how long the value is gone ("90s", "10m"); it stays if not given.' } },
+  run: async ({ parameters: [bucket = '', key = '', value], options, terminal, connect }) => {
     const client = connect();
     const url = urlOf(client, bucket, key);
+    const ttl = options.text('ttl');
+    if (ttl !== undefined) url.searchParams.set('ttlMs', String(ttlMsOf(ttl)));
     const body = value ?? new Uint8Array(await terminal.input());
     await checked(await client.send(url, { method: 'PUT', body, headers: { 'content-type': 'application/octet-stream' } }));
     print(terminal, { bucket, key }, () => `put ${key} in ${bucket}`);

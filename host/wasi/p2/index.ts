@@ -18,6 +18,7 @@ import { insecure, insecureSeed, random } from './random.ts';
 import { allowAnyOrder } from './resource.ts';
 import { ResponseOutparam, type Settlement } from './response-outparam.ts';
 import { sockets } from './sockets.ts';
+import { stateExpiry } from './state-expiry.ts';
 import { EmptyStream, LogStream, stderr, stdin, stdout } from './stdio.ts';
 
 export type { Settlement } from './response-outparam.ts';
@@ -49,6 +50,7 @@ export const hostInterfaces: ReadonlyMap<string, HostInterface<WasiContext>> = n
     ...configInterfaces,
     logging,
     ...keyvalueInterfaces,
+    stateExpiry,
   ].map((table) => [table.name, table]),
 );
 
