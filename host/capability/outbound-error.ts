@@ -1,6 +1,6 @@
 import { ByteStreamError } from '../base/stream.ts';
 
-/** Which wasi:http error-code a failure of the network, TLS or undici is. */
+/** Which wasi:http error-code a failure of the network, TLS or HTTP is. */
 
 const bySystemCode = new Map<string, string>([
   ['ENOTFOUND', 'DNS-error'],
@@ -21,17 +21,9 @@ const bySystemCode = new Map<string, string>([
   ['EPERM', 'destination-IP-prohibited'],
   ['EMFILE', 'connection-limit-reached'],
   ['ENFILE', 'connection-limit-reached'],
-  ['UND_ERR_CONNECT_TIMEOUT', 'connection-timeout'],
-  ['UND_ERR_HEADERS_TIMEOUT', 'HTTP-response-timeout'],
-  ['UND_ERR_BODY_TIMEOUT', 'connection-read-timeout'],
-  ['UND_ERR_HEADERS_OVERFLOW', 'HTTP-response-header-section-size'],
-  ['UND_ERR_SOCKET', 'connection-terminated'],
-  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'HTTP-response-incomplete'],
-  ['UND_ERR_REQ_CONTENT_LENGTH_MISMATCH', 'HTTP-request-body-size'],
-  ['UND_ERR_INVALID_ARG', 'HTTP-request-URI-invalid'],
-  ['UND_ERR_NOT_SUPPORTED', 'HTTP-protocol-error'],
-  ['UND_ERR_DESTROYED', 'connection-terminated'],
-  ['UND_ERR_CLOSED', 'connection-terminated'],
+  ['HPE_HEADER_OVERFLOW', 'HTTP-response-header-section-size'],
+  ['ERR_UNESCAPED_CHARACTERS', 'HTTP-request-URI-invalid'],
+  ['ERR_INVALID_HTTP_TOKEN', 'HTTP-request-method-invalid'],
   ['ERR_INVALID_URL', 'HTTP-request-URI-invalid'],
   ['ERR_TLS_CERT_ALTNAME_INVALID', 'TLS-certificate-error'],
   ['SELF_SIGNED_CERT_IN_CHAIN', 'TLS-certificate-error'],
@@ -44,6 +36,7 @@ function codeOf(systemCode: string): string {
   const known = bySystemCode.get(systemCode);
   if (known !== undefined) return known;
   if (/CERT|^UNABLE_TO|^CRL_|^INVALID_(CA|PURPOSE)/.test(systemCode)) return 'TLS-certificate-error';
+  if (systemCode.startsWith('HPE_')) return 'HTTP-protocol-error';
   if (systemCode.includes('_ALERT_')) return 'TLS-alert-received';
   if (systemCode.startsWith('ERR_SSL_') || systemCode.startsWith('ERR_TLS_')) return 'TLS-protocol-error';
   return 'internal-error';
@@ -52,10 +45,9 @@ function codeOf(systemCode: string): string {
 /** The error as a guest sees it. Its text names the failure, never an address or a path of the host. */
 export function outboundError(error: unknown): ByteStreamError {
   if (error instanceof ByteStreamError) return error;
-  const { code, cause, name } = (error ?? {}) as { code?: unknown; cause?: unknown; name?: unknown };
-  if (name === 'HTTPParserError') return new ByteStreamError('HTTP-protocol-error', 'the answer is not HTTP/1.1');
   if (error instanceof AggregateError && error.errors.length > 0) return outboundError(error.errors[0]);
-  if (typeof code !== 'string') return cause === undefined ? new ByteStreamError('internal-error', 'the exchange failed') : outboundError(cause);
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (typeof code !== 'string') return new ByteStreamError('internal-error', 'the exchange failed');
   return new ByteStreamError(codeOf(code), code === 'ENOTFOUND' ? 'NXDOMAIN' : code);
 }
 

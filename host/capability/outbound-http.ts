@@ -1,15 +1,15 @@
 import { lookup } from 'node:dns/promises';
-import { createRequire } from 'node:module';
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { ByteStreamError } from '../base/stream.ts';
-import type { HeaderList, OutboundHttp, OutboundRequest } from '../wasi/context.ts';
+import type { OutboundHttp, OutboundRequest } from '../wasi/context.ts';
+import { Connections, type Target } from './outbound-connections.ts';
 import { outboundError } from './outbound-error.ts';
 import { Exchange, type Timeouts } from './outbound-exchange.ts';
+import { isIdempotent, requestHead } from './outbound-head.ts';
 
 /**
- * Requests of guests to other servers, HTTP/1.1 over undici. One of these serves a thread: its connections are shared,
+ * Requests of guests to other servers, HTTP/1.1 over node:http. One of these serves a thread: its connections are shared,
  * nothing else is (no cookies, no cache, no redirects followed). Begins with `createOutboundHttp`, ends with `close`.
  */
 
@@ -27,10 +27,10 @@ export type OutboundHttpOptions = Partial<Timeouts> & {
 export type OutboundClient = OutboundHttp & {
   /** Exchanges under way. */
   readonly exchanges: number;
-  /** Loads what requests need before the first one comes: most threads never send any, and the library is large. */
+  /** Loads what requests need before the first one comes: most threads never send any. */
   prepare(): void;
   /** Ends all exchanges and connections. */
-  close(): Promise<void>;
+  close(): void;
 };
 
 /** A guest's request waits this long for a connection, an answer, and each next part of it, unless it asks for less. */
@@ -40,15 +40,9 @@ export function createOutboundHttp(options: OutboundHttpOptions = {}): OutboundC
   const timeouts = { ...defaultTimeouts, ...options };
   const { exchangesMax = 1024, exchangesPerOwnerMax = 128 } = options;
   const reservedPorts = new Set(options.reservedPorts ?? []);
-  const connecting = new Set<Socket>();
-  let agent: Agent | undefined;
+  const connections = new Connections(options.extraCa ?? []);
   const running = new Set<Exchange>();
   const counts = new WeakMap<object, number>();
-
-  function open(): Agent {
-    agent ??= makeAgent(connecting, timeouts.connectTimeoutMs, options.extraCa);
-    return agent;
-  }
 
   function count(owner: object, change: number): void {
     const total = (counts.get(owner) ?? 0) + change;
@@ -74,8 +68,15 @@ export function createOutboundHttp(options: OutboundHttpOptions = {}): OutboundC
     try {
       const origin = new URL(`${request.scheme}://${request.authority}`);
       exchange.start();
-      if (!request.listed && reservedPorts.has(portOf(origin))) await assertElsewhere(origin);
-      if (!exchange.isOver) open().dispatch(dispatchOptions(exchange, request, origin), exchange);
+      const address = !request.listed && reservedPorts.has(portOf(origin)) ? await addressElsewhere(hostOf(origin)) : undefined;
+      if (exchange.isOver) return;
+      const target = targetOf(request, origin, address, requestHead(origin.host, request.method, request.headers, exchange.body.takeWhole()));
+      const open = () => connections.request(target);
+      const again = () => {
+        connections.forgetIdle(target);
+        return open();
+      };
+      exchange.send({ open, retry: isIdempotent(request.method) ? again : undefined });
     } catch (error) {
       exchange.abandon(outboundError(error));
     }
@@ -83,58 +84,31 @@ export function createOutboundHttp(options: OutboundHttpOptions = {}): OutboundC
 
   return {
     send,
-    prepare: () => void open(),
+    prepare: () => connections.prepare(),
     get exchanges() {
       return running.size;
     },
-    async close() {
+    close() {
       for (const exchange of running) exchange.cancel();
-      for (const socket of connecting) socket.destroy(new Error('the client is closed'));
-      await agent?.destroy();
+      connections.close();
     },
   };
 }
 
-/** `connecting` holds the sockets that no connection of the agent owns yet. */
-function makeAgent(connecting: Set<Socket>, timeoutMs: number, extraCa: string[] | undefined): Agent {
-  const undici = createRequire(import.meta.url)('undici') as typeof import('undici');
-  const open = undici.buildConnector({ timeout: timeoutMs, allowH2: false, ...(extraCa === undefined ? {} : { ca: extraCa }) }) as (
-    ...parameters: Parameters<buildConnector.connector>
-  ) => Socket;
-  const connect: buildConnector.connector = (options, callback) => {
-    const socket = open(options, (...result) => {
-      connecting.delete(socket);
-      callback(...result);
-    });
-    connecting.add(socket);
-  };
-  return new undici.Agent({ allowH2: false, pipelining: 1, headersTimeout: 0, bodyTimeout: 0, connect });
+function targetOf(request: OutboundRequest, origin: URL, address: string | undefined, headers: string[]): Target {
+  const { scheme, method, pathWithQuery: path } = request;
+  return { scheme, host: hostOf(origin), port: portOf(origin), address, method, path, headers };
 }
 
-function dispatchOptions(exchange: Exchange, request: OutboundRequest, origin: URL): Dispatcher.DispatchOptions {
-  return {
-    origin: origin.origin,
-    path: request.pathWithQuery,
-    method: request.method as Dispatcher.HttpMethod,
-    headers: rawHeaders(request.headers),
-    body: exchange.body.takeWhole() ?? (exchange.body as unknown as Dispatcher.DispatchOptions['body'] & object),
-  };
-}
-
-/** `expect` is left out: the body is sent when the guest gives it, asked for or not. */
-function rawHeaders(headers: HeaderList): string[] {
-  const raw: string[] = [];
-  for (const [name, value] of headers) if (name !== 'expect') raw.push(name, Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1'));
-  return raw;
-}
-
+const hostOf = (origin: URL): string => origin.hostname.replace(/^\[|\]$/g, '');
 const portOf = (origin: URL): number => Number(origin.port) || (origin.protocol === 'https:' ? 443 : 80);
 
-/** Refuses a host that is this machine. */
-async function assertElsewhere(origin: URL): Promise<void> {
-  const host = origin.hostname.replace(/^\[|\]$/g, '');
-  const addresses = isIP(host) === 0 ? (await lookup(host, { all: true })).map(({ address }) => address) : [host];
+/** An address of a host that is not this machine, so that no second look-up gives another one; undefined if the host is an address. */
+async function addressElsewhere(host: string): Promise<string | undefined> {
+  const isName = isIP(host) === 0;
+  const addresses = isName ? (await lookup(host, { all: true })).map(({ address }) => address) : [host];
   if (addresses.some(isOwnAddress)) throw new ByteStreamError('destination-IP-prohibited', 'this port of the node is not for guests');
+  return isName ? addresses[0] : undefined;
 }
 
 function isOwnAddress(address: string): boolean {

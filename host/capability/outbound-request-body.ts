@@ -1,24 +1,33 @@
+import type { ClientRequest } from 'node:http';
 import { type ByteSink, ByteStreamError } from '../base/stream.ts';
+import type { HeaderList } from '../wasi/context.ts';
 
 /** Bytes of a request body that wait for the socket. */
 const queueBytesMax = 64 * 1024;
 
-/**
- * The body of an outgoing request: the guest writes, undici iterates. What undici took counts as gone: it asks for the
- * next chunk when the socket has room again. Ends with `finish`, `abort`, or when the exchange is over.
- */
-export class RequestBody implements ByteSink, AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
-  private readonly queue: Uint8Array[] = [];
-  private queued = 0;
-  private finished = false;
-  private failure: ByteStreamError | null = null;
-  private waiters: (() => void)[] = [];
-  private wanted: { resolve(result: IteratorResult<Uint8Array>): void; reject(error: Error): void } | null = null;
-  private readonly onAbort: (error: ByteStreamError) => void;
+/** A body that was complete before its request was sent. */
+export type WholeBody = { bytes: Uint8Array; trailers: HeaderList };
 
-  /** `onAbort`: the guest gave up on the body, so the request must not look complete. */
-  constructor(onAbort: (error: ByteStreamError) => void) {
-    this.onAbort = onAbort;
+/** What the exchange is told: the guest gave up, or bytes left for the transport. */
+export type RequestBodyEvents = { onAbort(error: ByteStreamError): void; onProgress(): void };
+
+/**
+ * The body of an outgoing request. What the guest writes is kept until `attach`, then goes to the socket; it counts
+ * as gone when the kernel has it. Ends with `finish`, `abort`, or when the exchange is over.
+ */
+export class RequestBody implements ByteSink {
+  private unsent: Uint8Array[] = [];
+  private queued = 0;
+  private whole: WholeBody | null = null;
+  private finished = false;
+  private consumed = false;
+  private failure: ByteStreamError | null = null;
+  private request: ClientRequest | null = null;
+  private waiters: (() => void)[] = [];
+  private readonly events: RequestBodyEvents;
+
+  constructor(events: RequestBodyEvents) {
+    this.events = events;
   }
 
   get capacity(): number {
@@ -30,25 +39,38 @@ export class RequestBody implements ByteSink, AsyncIterable<Uint8Array>, AsyncIt
     return this.queued === 0;
   }
 
-  /** The whole body, if it is known before the request is sent. */
-  takeWhole(): Uint8Array | null {
-    if (!this.finished || this.failure !== null) return null;
-    const whole = this.queue.length === 1 ? (this.queue[0] as Uint8Array) : Buffer.concat(this.queue);
-    this.queue.length = 0;
+  /** False once a part of the body is on its way that is not kept here. */
+  get replayable(): boolean {
+    return !this.consumed;
+  }
+
+  /** The whole body, if it is known by now: it is kept here no longer than until the exchange is over. */
+  takeWhole(): WholeBody | null {
+    if (this.failure !== null || this.whole === null) return null;
     this.took(this.queued);
-    return whole;
+    return this.whole;
+  }
+
+  /** Sends what there is, and from now on what comes. Again for a second request, while `replayable`. */
+  attach(request: ClientRequest): void {
+    this.request = request;
+    if (this.whole !== null) {
+      if (this.whole.trailers.length > 0) request.addTrailers(trailerPairs(this.whole.trailers));
+      request.end(this.whole.bytes.length > 0 ? this.whole.bytes : undefined);
+      return;
+    }
+    const { unsent } = this;
+    this.unsent = [];
+    if (unsent.length === 0) request.flushHeaders();
+    for (const chunk of unsent) this.send(request, chunk);
   }
 
   write(chunk: Uint8Array): void {
     if (this.failure !== null) throw this.failure;
     if (chunk.length === 0) return;
-    if (this.wanted !== null) {
-      this.wanted.resolve({ done: false, value: chunk });
-      this.wanted = null;
-      return;
-    }
-    this.queue.push(chunk);
     this.queued += chunk.length;
+    if (this.request === null) this.unsent.push(chunk);
+    else this.send(this.request, chunk);
   }
 
   writable(): Promise<void> {
@@ -61,14 +83,23 @@ export class RequestBody implements ByteSink, AsyncIterable<Uint8Array>, AsyncIt
     return new Promise<void>((resolve) => this.waiters.push(resolve)).then(() => this.flushed());
   }
 
-  finish(trailers?: [name: string, value: Uint8Array][]): void {
-    if (trailers !== undefined && trailers.length > 0) {
-      this.breakOff(new ByteStreamError('internal-error', 'trailers of a request cannot be sent'));
+  finish(trailers: HeaderList = []): void {
+    if (this.finished || this.failure !== null) return;
+    const { request } = this;
+    if (request === null) {
+      this.whole = { bytes: this.unsent.length === 1 ? (this.unsent[0] as Uint8Array) : Buffer.concat(this.unsent), trailers };
+      this.unsent = [];
+      this.finished = true;
+      return;
+    }
+    if (trailers.length > 0 && !request.chunkedEncoding) {
+      this.breakOff(new ByteStreamError('internal-error', 'trailers need a request without content-length, or one with a trailer field'));
       return;
     }
     this.finished = true;
-    this.wanted?.resolve({ done: true, value: undefined });
-    this.wanted = null;
+    this.consumed = true;
+    if (trailers.length > 0) request.addTrailers(trailerPairs(trailers));
+    request.end();
   }
 
   abort(reason: string): void {
@@ -79,38 +110,25 @@ export class RequestBody implements ByteSink, AsyncIterable<Uint8Array>, AsyncIt
   close(error: ByteStreamError): void {
     if (this.failure !== null) return;
     this.failure = error;
-    this.queue.length = 0;
-    this.wanted?.reject(error);
-    this.wanted = null;
+    this.unsent = [];
+    this.whole = null;
+    this.request = null;
     this.took(this.queued);
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<Uint8Array>> {
-    if (this.failure !== null) return Promise.reject(this.failure);
-    const chunk = this.queue.shift();
-    if (chunk !== undefined) {
+  private send(request: ClientRequest, chunk: Uint8Array): void {
+    this.consumed = true;
+    request.write(chunk, () => {
+      if (this.request !== request) return;
       this.took(chunk.length);
-      return Promise.resolve({ done: false, value: chunk });
-    }
-    if (this.finished) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve, reject) => {
-      this.wanted = { resolve, reject };
+      this.events.onProgress();
     });
-  }
-
-  return(): Promise<IteratorResult<Uint8Array>> {
-    this.close(new ByteStreamError('connection-terminated', 'the connection takes no more'));
-    return Promise.resolve({ done: true, value: undefined });
   }
 
   private breakOff(error: ByteStreamError): void {
     if (this.failure !== null) return;
     this.close(error);
-    this.onAbort(error);
+    this.events.onAbort(error);
   }
 
   private took(bytes: number): void {
@@ -120,3 +138,6 @@ export class RequestBody implements ByteSink, AsyncIterable<Uint8Array>, AsyncIt
     for (const waiter of waiters) waiter();
   }
 }
+
+const trailerPairs = (trailers: HeaderList): [string, string][] =>
+  trailers.map(([name, value]) => [name, Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1')]);

@@ -136,7 +136,7 @@ const stop = async (graceMs: number): Promise<void> => {
   clearInterval(usage);
   tellUse();
   functions.stopAll();
-  await outbound.close();
+  outbound.close();
   await keyvalue?.close();
   logs.close();
   post({ kind: 'stopped' });

@@ -51,7 +51,8 @@ const endIfDrained = (): void => {
   }
   for (const { runner } of holdings.values()) runner.close();
   for (const serving of gateways.values()) serving.close();
-  void Promise.all([outbound.close(), keyvalue?.close()]).then(() => {
+  outbound.close();
+  void Promise.resolve(keyvalue?.close()).then(() => {
     activity.tell();
     post({ kind: 'drained' });
     port.close();

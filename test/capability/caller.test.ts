@@ -58,7 +58,7 @@ test('caller: when it is stopped, its exchange ends too', async () => {
 
 test.after(async () => {
   pool.close();
-  await client.close();
+  client.close();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
