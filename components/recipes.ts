@@ -75,6 +75,7 @@ export const recipes: Recipe[] = [
     ...fromRust('rust-adapter', 'std', 'lib.rs', () => componentOfRustByAdapter('rust-std', 'rust_std')),
     about: 'As rust-std, but built for WASI preview 1 and adapted, as older toolchains do it.',
   },
+  fromRust('rust-files', 'files', 'lib.rs', () => componentOfRust('rust-files', 'rust_files')),
   fromRust('rust-wstd', 'wstd', 'main.rs', () => componentOfRust('rust-wstd', 'rust-wstd')),
   ...namesIn('js/', '.ts').map(fromJavaScript),
   {

@@ -90,7 +90,7 @@ const capabilities = z
             scratch: z
               .boolean({ error: 'must be true or false' })
               .default(false)
-              .describe('A scratch directory in memory, empty at the start of each execution.'),
+              .describe('A scratch directory in memory, mounted at `/`, empty at the start of each execution, of at most 64 MiB.'),
           },
           { error: 'must be an object' },
         )
