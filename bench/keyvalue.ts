@@ -3,8 +3,9 @@
  *
  * Usage: node bin/node26.js bench/keyvalue.ts
  */
+
+import { EffectWriter } from '../host/capability/effect-writer.ts';
 import { createKeyValue } from '../host/capability/keyvalue.ts';
-import { KeyValueWriter } from '../host/capability/keyvalue-writer.ts';
 import { openStore } from '../host/store/lmdb/store.ts';
 import type { ExecutionPorts } from '../host/wasi/context.ts';
 import { grant, load, poolOf, ports, send } from '../test/instance/harness.ts';
@@ -21,7 +22,7 @@ printMachine();
 const store = await openStore(temporaryFolder(), { bytesMax: 2 ** 32 });
 const owner = { key: '~node/tenant/acme', put: true };
 await store.table.commit([owner]);
-const writer = new KeyValueWriter({ table: store.table, findOwner: async () => store.table.get(owner.key), bucketBytesMax: 2 ** 32 });
+const writer = new EffectWriter({ table: store.table, keyvalue: { findOwner: async () => store.table.get(owner.key), bucketBytesMax: 2 ** 32 } });
 const keyvalue = createKeyValue(store.table, (bucket, change) => writer.change(bucket, change));
 const bucket = keyvalue.open(id);
 for (let from = 0; from < 10_000; from += 250)

@@ -4,9 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Problem } from './base/errors.ts';
+import { EffectWriter } from './capability/effect-writer.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
 import { KeyValueSweeper } from './capability/keyvalue-sweeper.ts';
-import { KeyValueWriter } from './capability/keyvalue-writer.ts';
 import { createTenantBuckets } from './capability/tenant-buckets.ts';
 import { type Address, formatAddress } from './config/address.ts';
 import { DataFiles } from './config/data-files.ts';
@@ -80,7 +80,7 @@ type Ground = {
   cache: ArtifactCache;
   preparer: Preparer;
   artifacts: Artifacts;
-  buckets: KeyValueWriter;
+  buckets: EffectWriter;
   sweeper: KeyValueSweeper;
 };
 
@@ -96,7 +96,7 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
   const findOwner = (tenant: string) => findTenant(store.table, tenant);
-  const buckets = new KeyValueWriter({ table: store.table, findOwner, bucketBytesMax: config.store.bucketBytesMax });
+  const buckets = new EffectWriter({ table: store.table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
   const sweeper = new KeyValueSweeper({
     table: store.table,
     change: (bucket, change) => buckets.change(bucket, change),

@@ -69,6 +69,26 @@ const table = {
     remedy: 'Retry, if doing it twice does no harm.',
   },
   'lease-lost': { status: 503, cause: 'What was leased is no longer yours: the lease has ended.', remedy: 'Begin again.' },
+  'execution-failed': {
+    status: 502,
+    cause: 'No attempt at the execution succeeded; nothing that it did was kept.',
+    remedy: 'Look at its attempts (GET /v1/executions/:id), and send the request again with the same key.',
+  },
+  'execution-conflict': {
+    status: 409,
+    cause: 'A request with this key is being executed.',
+    remedy: 'Retry after the time in Retry-After, or wait with "prefer: wait=SECONDS".',
+  },
+  'execution-mismatch': {
+    status: 422,
+    cause: 'The key was used for another request: method, path, query or body differ.',
+    remedy: 'Use a new key for each request, and the same for its repetition.',
+  },
+  'guarantee-irreversible': {
+    status: 422,
+    cause: 'The function asks for a guarantee and may do what cannot be undone.',
+    remedy: 'Take capabilities.http out, or set guarantee.outbound to "allow": the guarantee then excludes outgoing requests.',
+  },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },
   'store-full': { status: 507, cause: 'The store has reached its size limit.', remedy: 'Remove data, or raise the limit.' },
   'unavailable': { status: 503, cause: 'The node cannot do this now.', remedy: 'Retry later.' },

@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { Change, KeyValue } from '../wasi/keyvalue-port.ts';
+import type { Overlay } from '../wasi/overlay.ts';
 import { type CommitChange, createKeyValue } from './keyvalue.ts';
 
 /** What a thread is started with; the port is to be transferred. `data` is the data directory. */
@@ -57,8 +58,17 @@ export const connectKeyValue = ({ data, port }: KeyValueAccess, openReader: (dat
     keyvalue ??= createKeyValue(reader.table, commit);
     return keyvalue;
   };
+  const within = (overlay: Overlay): KeyValue => {
+    let inner: KeyValue | undefined;
+    const overlaid = (): KeyValue => {
+      inner ??= opened().within(overlay);
+      return inner;
+    };
+    return { open: (bucket) => overlaid().open(bucket), within, refresh: () => overlaid().refresh() };
+  };
   return {
     open: (bucket, onChange) => opened().open(bucket, onChange),
+    within,
     refresh: () => opened().refresh(),
     close: async () => {
       port.close();

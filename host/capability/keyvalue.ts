@@ -1,14 +1,16 @@
 import type { TableReader } from '../store/store.ts';
 import type { Entry, Page } from '../store/table.ts';
 import type { Bucket, Change, KeyPage, KeyValue } from '../wasi/keyvalue-port.ts';
+import type { Overlay } from '../wasi/overlay.ts';
 import { bytesOf, isGone, type Stored } from './keyvalue-entry.ts';
 import { entryPrefix } from './keyvalue-keys.ts';
 import { checkChange, checkKey } from './keyvalue-limits.ts';
+import { OverlaidBucket } from './keyvalue-overlay.ts';
 
 /** Keys of one page. */
 const pageKeys = 500;
 
-/** Hands a change to the one writer of the node: `KeyValueWriter.change`, or a message to the thread that has it. */
+/** Hands a change to the one writer of the node: `EffectWriter.change`, or a message to the thread that has it. */
 export type CommitChange = (bucket: string, change: Change) => Promise<bigint | undefined>;
 
 /** A thread's view of the Table; its reads must answer at once. */
@@ -74,7 +76,28 @@ class TableBucket implements Bucket {
 }
 
 /** The buckets of all tenants, for one thread: reads go to its own view of the Table, changes to the writer. */
-export const createKeyValue = (reader: Reader, commit: CommitChange): KeyValue => ({
-  open: (bucket, onChange) => new TableBucket(reader, commit, bucket, onChange),
-  refresh: () => reader.refresh(),
-});
+export const createKeyValue = (reader: Reader, commit: CommitChange): KeyValue => {
+  const refresh = (): void => reader.refresh();
+  return {
+    open: (bucket, onChange) => new TableBucket(reader, commit, bucket, onChange),
+    within: (overlay) => overlaid(reader, overlay),
+    refresh,
+  };
+};
+
+const overlaid = (reader: Reader, overlay: Overlay): KeyValue => {
+  const opened = new Map<string, OverlaidBucket>();
+  const keyvalue: KeyValue = {
+    open: (id) => {
+      const known = opened.get(id);
+      if (known) return known;
+      const bucket = new OverlaidBucket(reader, overlay, id);
+      opened.set(id, bucket);
+      overlay.gather(() => bucket.effects());
+      return bucket;
+    },
+    within: () => keyvalue,
+    refresh: () => reader.refresh(),
+  };
+  return keyvalue;
+};

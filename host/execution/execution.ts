@@ -2,6 +2,7 @@ import type { ErrorCode, Problem } from '../base/errors.ts';
 import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace } from '../instance/runner.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
+import type { Overlay } from '../wasi/overlay.ts';
 import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
 
 /**
@@ -49,6 +50,8 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   readonly version: number;
   readonly exchange: Exchange;
   readonly arrivedMs: number;
+  /** Where its effects gather, if it is in an overlay. */
+  readonly overlay: Overlay | undefined;
   admittedMs = Number.NaN;
   /** When its runner got it: the limit of its time counts from here. */
   begunMs = Number.NaN;
@@ -67,13 +70,15 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   queueTimer: NodeJS.Timeout | undefined = undefined;
   readonly #home: ExecutionHome;
   #log: FunctionLog | undefined = undefined;
+  #overlaid: KeyValue | undefined = undefined;
 
-  constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number) {
+  constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number, overlay?: Overlay) {
     this.id = id;
     this.#home = home;
     this.version = home.version;
     this.exchange = exchange;
     this.arrivedMs = arrivedMs;
+    this.overlay = overlay;
   }
 
   get log(): FunctionLog {
@@ -86,7 +91,9 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   }
 
   get keyvalue(): KeyValue | undefined {
-    return this.#home.keyvalue;
+    if (!this.overlay) return this.#home.keyvalue;
+    this.#overlaid ??= this.#home.keyvalue?.within(this.overlay);
+    return this.#overlaid;
   }
 
   get place(): RunPlace | undefined {

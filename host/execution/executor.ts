@@ -2,6 +2,7 @@ import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { FunctionRunner, RunEnd } from '../instance/runner.ts';
 import type { OutboundHttp } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
+import type { Overlay } from '../wasi/overlay.ts';
 import { type Exchange, Execution, type ExecutionHome, type FunctionLog } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
 import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
@@ -97,11 +98,11 @@ export class FunctionExecutor implements ExecutionHome {
     return this.#retired && this.inFlight === 0 && this.#queue.size === 0;
   }
 
-  /** Runs one request. Everything that goes wrong is told to `exchange.end`. `id`: of one that was put off, and arrived before. */
-  execute(exchange: Exchange, arrivedMs: number, id?: string): Execution {
+  /** Runs one request. Everything that goes wrong is told to `exchange.end`. `stored`: it arrived before, and has an id. */
+  execute(exchange: Exchange, arrivedMs: number, stored?: { id: string; overlay: Overlay | undefined }): Execution {
     const { ids, limits, thread } = this.#options;
-    const nowMs = id === undefined ? arrivedMs : performance.now();
-    const execution = new Execution(id ?? ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
+    const nowMs = stored === undefined ? arrivedMs : performance.now();
+    const execution = new Execution(stored?.id ?? ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs, stored?.overlay);
     execution.fleet = this.#fleet;
     exchange.accept(execution);
     if (thread.executions >= thread.executionsMax) this.#refuse(execution, 'capacity-exhausted');

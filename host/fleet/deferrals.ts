@@ -5,6 +5,7 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import { type RunStored, reviveRequest } from '../execution/stored-run.ts';
 import type { DeferralConfig } from '../placement/deferral.ts';
 import { DeferralPlanner, type LoadProfile } from '../placement/deferral.ts';
 import type { PlacementDecision } from '../placement/model.ts';
@@ -24,8 +25,7 @@ export type DeferralsOptions = {
   onDecision: (decision: PlacementDecision) => void;
   /** The live version of a function, and why it must not run now. */
   versionOf: (tenant: string, name: string) => { version: DeployedVersion } | { refused: ErrorCode };
-  /** A gateway thread to run it, if there is one. */
-  gateway: () => { id: number; post: (message: DeferralToGateway) => void } | undefined;
+  run: RunStored;
 };
 
 const prefix = '~node/deferred/';
@@ -35,6 +35,8 @@ const runningMax = 4;
 const keptMax = 10_000;
 const timerMsMax = 2 ** 31 - 1;
 const retryMs = 1000;
+/** Largest body of a response that is kept. */
+const resultBytesMax = 512 * 1024;
 const profileMs = 60_000;
 
 const noMeter: ExecutionRecord['meter'] = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 };
@@ -76,8 +78,7 @@ export class Deferrals {
   #planner: DeferralPlanner;
   readonly #kept = new Map<string, Kept>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  /** By execution, the gateway thread that runs it. */
-  readonly #running = new Map<string, number>();
+  #running = 0;
   #saver: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -123,21 +124,8 @@ export class Deferrals {
     this.#planner.observe(executions, Date.now());
   }
 
-  take(message: DeferralFromGateway, post: (message: DeferralToGateway) => void): void {
-    if (message.kind === 'defer') void this.#defer(message.request, post);
-    else {
-      const kept = this.#kept.get(message.id);
-      if (kept && message.record) void this.#end(kept, message.record, message.result);
-      else if (kept) void this.#fail(kept, 'function-not-found', 'the function was removed before its time came');
-    }
-  }
-
-  /** A gateway thread is gone, and what it ran with it. */
-  leave(gateway: number): void {
-    for (const [id, runs] of this.#running) {
-      const kept = this.#kept.get(id);
-      if (runs === gateway && kept) void this.#fail(kept, 'isolate-lost', 'its gateway thread is gone');
-    }
+  take({ request }: DeferralFromGateway, post: (message: DeferralToGateway) => void): void {
+    void this.#defer(request, post);
   }
 
   async find(id: string): Promise<DeferredView | undefined> {
@@ -178,22 +166,29 @@ export class Deferrals {
     this.#timers.delete(kept.request.id);
     const now = Date.now();
     if (now < kept.startAt) this.#schedule(kept);
-    else if (this.#running.size >= runningMax && now < kept.request.startBy) this.#schedule(kept, Math.min(retryMs, kept.request.startBy - now));
+    else if (this.#running >= runningMax && now < kept.request.startBy) this.#schedule(kept, Math.min(retryMs, kept.request.startBy - now));
     else void this.#start(kept);
   }
 
   async #start(kept: Kept): Promise<void> {
     const { request } = kept;
     const found = this.#options.versionOf(request.tenant, request.function);
-    const gateway = this.#options.gateway();
-    if ('refused' in found) await this.#fail(kept, found.refused, `cannot run "${request.function}" now`);
-    else if (!gateway) this.#schedule(kept, retryMs);
-    else {
-      this.#running.set(request.id, gateway.id);
-      kept.state = 'running';
-      await this.#put(kept);
-      gateway.post({ kind: 'run-deferred', key: found.version.key, request });
+    if ('refused' in found) {
+      await this.#fail(kept, found.refused, `cannot run "${request.function}" now`);
+      return;
     }
+    this.#running++;
+    kept.state = 'running';
+    await this.#put(kept);
+    const { problem, record, response } = await this.#options.run({
+      key: found.version.key,
+      request: reviveRequest(request),
+      overlay: false,
+      responseBytesMax: resultBytesMax,
+    });
+    this.#running--;
+    if (problem && !record) await this.#fail(kept, problem.code, problem.message);
+    else if (record) await this.#end(kept, record, problem ?? { ...response, body: Buffer.from(response.body).toString('base64') });
   }
 
   #fail(kept: Kept, code: ErrorCode, message: string): Promise<void> {
@@ -206,7 +201,6 @@ export class Deferrals {
     results.add(id, { at: Date.now(), record: explained(kept, record), result });
     await results.flush();
     this.#kept.delete(id);
-    this.#running.delete(id);
     await table.commit([{ key: prefix + id, delete: true }]);
   }
 }

@@ -22,6 +22,8 @@ import type { CompileModule } from './isolate-threads.ts';
 import type { FleetFromGateway, PostToGateway, VersionUse } from './protocol.ts';
 import { Reservations } from './reservations.ts';
 import { StoredLog } from './stored-log.ts';
+import type { StoredRunFromGateway } from './stored-run-protocol.ts';
+import { StoredRuns } from './stored-runs.ts';
 
 export type FleetOptions = {
   config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions'>;
@@ -52,6 +54,8 @@ export class Fleet {
   readonly #executions: StoredLog<ExecutionRecord & { at: number }>;
   readonly reservations: Reservations;
   readonly deferrals: Deferrals;
+  /** Runs requests without a client. */
+  readonly runs: StoredRuns;
   readonly approvals: Approvals;
   readonly #results: StoredLog<DeferredEnd>;
   readonly #gateways = new Map<number, PostToGateway>();
@@ -80,13 +84,14 @@ export class Fleet {
       onExecutions: (records) => this.#keep(records),
     });
     this.#results = new StoredLog({ table, prefix: '~node/result/', ttlMs, bytesMax: bytesMax / 2, onError });
+    this.runs = new StoredRuns({ gateway: (wanted) => this.#nextGateway(wanted) });
     this.deferrals = new Deferrals({
       config: config.deferral,
       table,
       results: this.#results,
       onDecision: (decision) => this.#decisions.add(decision),
       versionOf: (tenant, name) => this.#liveVersion(tenant, name),
-      gateway: () => this.#nextGateway(),
+      run: (run, options) => this.runs.run(run, options),
     });
     this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
   }
@@ -111,6 +116,7 @@ export class Fleet {
 
   async close(): Promise<void> {
     clearInterval(this.#reviewer);
+    this.runs.close();
     await this.deferrals.close();
     await this.#driver.close();
     await this.#results.close();
@@ -126,12 +132,21 @@ export class Fleet {
   leave(gateway: number): void {
     this.#gateways.delete(gateway);
     this.#driver.leave(gateway);
-    this.deferrals.leave(gateway);
+    this.runs.leave(gateway);
   }
 
-  take(gateway: number, message: FleetFromGateway | DeferralFromGateway): void {
-    if (message.kind !== 'defer' && message.kind !== 'deferred-ended') this.#driver.take(gateway, message);
-    else this.deferrals.take(message, (answer) => this.#gateways.get(gateway)?.(answer));
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway): void {
+    switch (message.kind) {
+      case 'defer':
+        this.deferrals.take(message, (answer) => this.#gateways.get(gateway)?.(answer));
+        break;
+      case 'stored-ended':
+      case 'stored-alive':
+        this.runs.take(message);
+        break;
+      default:
+        this.#driver.take(gateway, message);
+    }
   }
 
   /** Where a version runs from the next route table on. */
@@ -203,14 +218,16 @@ export class Fleet {
     return version ? { version } : { refused: 'function-not-found' };
   }
 
-  /** The threads take turns. */
-  #nextGateway(): { id: number; post: PostToGateway } | undefined {
+  /** The threads take turns, unless one is wanted. */
+  #nextGateway(wanted: number | undefined): { id: number; post: PostToGateway } | undefined {
+    const post = wanted === undefined ? undefined : this.#gateways.get(wanted);
+    if (wanted !== undefined && post) return { id: wanted, post };
     const [next] = this.#gateways;
     if (!next) return undefined;
-    const [id, post] = next;
+    const [id, posting] = next;
     this.#gateways.delete(id);
-    this.#gateways.set(id, post);
-    return { id, post };
+    this.#gateways.set(id, posting);
+    return { id, post: posting };
   }
 
   #keep(records: ExecutionRecord[]): void {

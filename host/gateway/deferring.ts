@@ -1,14 +1,11 @@
-/** The gateway thread's side of executions that wait for a quiet time: takes their requests, and runs them when they are due. */
+/** The gateway thread's side of executions that wait for a quiet time: takes their requests. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Problem } from '../base/errors.ts';
 import type { ByteSource } from '../base/stream.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import type { FunctionExecutor } from '../execution/executor.ts';
 import type { ExecutionIds } from '../execution/id.ts';
-import { describeExecution } from '../execution/record.ts';
 import type { DeferralFromGateway, DeferralToGateway, DeferredRequest } from '../fleet/deferral-protocol.ts';
 import type { GuestRequest } from '../wasi/context.ts';
-import { DeferredExchange } from './deferred-exchange.ts';
 import { sendProblem } from './problem.ts';
 
 /** Largest body of a request that is kept. */
@@ -17,7 +14,6 @@ export const keptBodyBytesMax = 512 * 1024;
 export type DeferringOptions = {
   post: (message: DeferralFromGateway) => void;
   ids: ExecutionIds;
-  executorOf: (key: string) => { executor: FunctionExecutor; version: DeployedVersion } | undefined;
 };
 
 const readAll = async (body: ByteSource): Promise<string> => {
@@ -80,28 +76,8 @@ export class Deferring {
     });
   }
 
-  take(message: DeferralToGateway): void {
-    if (message.kind === 'run-deferred') this.#run(message.key, message.request);
-    else {
-      const { code, message: text } = message.problem ?? {};
-      this.#waiting.get(message.id)?.(code === undefined ? undefined : new Problem(code, text ?? ''));
-      this.#waiting.delete(message.id);
-    }
-  }
-
-  #run(key: string, request: DeferredRequest): void {
-    const { post, executorOf } = this.#options;
-    const { id } = request;
-    const found = executorOf(key);
-    if (!found) {
-      post({ kind: 'deferred-ended', id, record: null, result: { code: 'function-not-found', message: 'the function was removed' } });
-      return;
-    }
-    const { executor, version } = found;
-    const exchange = new DeferredExchange(request, (execution, problem) => {
-      const result = problem ? { code: problem.code, message: problem.message } : exchange.result();
-      setImmediate(() => post({ kind: 'deferred-ended', id, record: describeExecution(version.tenant, version.function, execution), result }));
-    });
-    executor.execute(exchange, request.arrivedAt - performance.timeOrigin, id);
+  take({ id, problem }: DeferralToGateway): void {
+    this.#waiting.get(id)?.(problem ? new Problem(problem.code, problem.message) : undefined);
+    this.#waiting.delete(id);
   }
 }

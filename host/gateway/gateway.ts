@@ -4,6 +4,7 @@ import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
+import type { StoredRunFromGateway } from '../fleet/stored-run-protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { FromGateway, GatewayNumbers, GatewaySettings, ToGateway } from './protocol.ts';
@@ -16,7 +17,7 @@ export type GatewayEvents = {
   artifacts: Artifacts;
   onLogs: (records: LogRecord[], dropped: number) => void;
   /** What it says of isolates. */
-  onFleet: (message: FleetFromGateway | DeferralFromGateway) => void;
+  onFleet: (message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway) => void;
   /** The thread is gone without having been asked to. */
   onDeath: (reason: string) => void;
 };

@@ -6,6 +6,7 @@ import { gatewayMax, gatewayOf } from '../execution/id.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
+import type { StoredRunFromGateway } from '../fleet/stored-run-protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import type { Artifacts } from './artifacts.ts';
@@ -30,7 +31,7 @@ export type GatewaysOptions = {
 export type FleetLink = {
   join(gateway: number, post: PostToGateway): void;
   leave(gateway: number): void;
-  take(gateway: number, message: FleetFromGateway | DeferralFromGateway): void;
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway): void;
 };
 
 /** Suspended stacks that one process bears, with room to spare: it aborts near 14,000. */

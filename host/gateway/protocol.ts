@@ -4,6 +4,7 @@ import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway, DeferralToGateway } from '../fleet/deferral-protocol.ts';
 import type { FleetFromGateway, FleetToGateway } from '../fleet/protocol.ts';
+import type { StoredRunFromGateway, StoredRunToGateway } from '../fleet/stored-run-protocol.ts';
 import type { CompiledArtifact } from '../instance/pool-runner.ts';
 import type { MetricSnapshot } from '../telemetry/instruments.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
@@ -40,6 +41,7 @@ export type GatewaySettings = {
 export type ToGateway =
   | FleetToGateway
   | DeferralToGateway
+  | StoredRunToGateway
   /** Route by this table from now on; answered by `routing`. */
   | { kind: 'routes'; table: RouteTable }
   /** Port 0: any free one. Answered by `listening` or `not-listening`. */
@@ -65,6 +67,7 @@ export type GatewayNumbers = { inFlight: number; queued: number; instances: numb
 export type FromGateway =
   | FleetFromGateway
   | DeferralFromGateway
+  | StoredRunFromGateway
   | { kind: 'routing'; version: number }
   /** The modules of the last table are in the thread, as far as they could be loaded. */
   | { kind: 'loaded' }

@@ -20,6 +20,7 @@ import { Functions } from './functions.ts';
 import { createHttp1Listener } from './listener.ts';
 import { ModuleLoader } from './module-loader.ts';
 import type { FromGateway, GatewaySettings, ToGateway } from './protocol.ts';
+import { StoredRunning } from './stored-running.ts';
 
 /** Batches of logs on their way to the supervisor; more are dropped. */
 const logBatchesMax = 8;
@@ -80,7 +81,8 @@ const functions = new Functions({
   onEnd: countExecution,
 });
 
-const deferring = new Deferring({ post, ids, executorOf: (key) => functions.serving(key) });
+const deferring = new Deferring({ post, ids });
+const stored = new StoredRunning({ post, executorOf: (key) => functions.serving(key) });
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);
 const listener = createHttp1Listener((incoming, outgoing, expectsContinue) => app(incoming, outgoing, expectsContinue), settings.timeMsMax);
@@ -173,8 +175,11 @@ const take = (message: ToGateway): void => {
       void stop(message.graceMs);
       break;
     case 'deferred':
-    case 'run-deferred':
       deferring.take(message);
+      break;
+    case 'run-stored':
+    case 'stop-stored':
+      stored.take(message);
       break;
     default:
       isolates.take(message);

@@ -9,6 +9,7 @@ import type { ExecutionPorts, GuestRequest, LogLevel, ResponseSink } from '../wa
 import { ArrivingBody, LeavingBody, pump } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
+import { decodeEffects } from './gathered.ts';
 import { ownMs } from './moment.ts';
 import type { DescribedEnd } from './serving.ts';
 
@@ -28,6 +29,8 @@ type Carried = {
   /** Resolves when the response's body has gone where it goes. */
   responded: Promise<void>;
   hostCallNames: readonly string[];
+  /** Parts of what its overlay holds. */
+  gathered: Uint8Array[];
   /** The client has seen a byte, or the guest did what cannot be undone, or its request is no longer held. */
   irreversible: boolean;
   /** The run has ended; only its response is still on its way to the client. */
@@ -70,6 +73,7 @@ export class IsolateClient {
       responseBody: undefined,
       responded: Promise.resolve(),
       hostCallNames,
+      gathered: [],
       irreversible: false,
       ended: false,
       resolve,
@@ -80,7 +84,7 @@ export class IsolateClient {
       frame
         .number(cell)
         .text(ports.id)
-        .number((body ? openFlags.body : 0) | (placed ? openFlags.placed : 0))
+        .number((body ? openFlags.body : 0) | (placed ? openFlags.placed : 0) | (ports.overlay ? openFlags.overlay : 0))
         .text(method)
         .text(scheme)
         .text(authority)
@@ -137,6 +141,9 @@ export class IsolateClient {
       case kinds.effect:
         carried.irreversible = true;
         break;
+      case kinds.gathered:
+        carried.gathered.push(frame.bytes());
+        break;
       case kinds.ended:
         this.end(frame.run, carried, frame.text());
         break;
@@ -163,6 +170,7 @@ export class IsolateClient {
       return;
     }
     const end = JSON.parse(described) as DescribedEnd;
+    if (carried.gathered.length > 0) carried.ports.overlay?.take(decodeEffects(carried.gathered));
     carried.ended = true;
     void carried.responded.then(() => {
       this.runs.delete(id);

@@ -15,6 +15,7 @@ import type { HeaderList } from '../wasi/context.ts';
  * | output | isolate | stream, bytes |
  * | record | isolate | level, context, message |
  * | effect | isolate | none: the guest is about to do what cannot be undone |
+ * | gathered | isolate | a part of what the execution's overlay holds, before `ended` |
  * | ended | isolate | the end of the run, as JSON |
  */
 export const kinds = {
@@ -31,12 +32,16 @@ export const kinds = {
   record: 11,
   effect: 12,
   ended: 13,
+  gathered: 14,
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];
 
-/** `body`: the request has one. `placed`: by the supervisor, which is told of the run's end by the execution's id. */
-export const openFlags = { body: 1, placed: 2 } as const;
+/**
+ * `body`: the request has one. `placed`: by the supervisor, which is told of the run's end by the execution's id.
+ * `overlay`: its effects gather instead of being made.
+ */
+export const openFlags = { body: 1, placed: 2, overlay: 4 } as const;
 
 const PREFIX_BYTES = 5;
 

@@ -5,16 +5,24 @@ import { ByteStreamError } from '../base/stream.ts';
 import type { Run, RunEnd } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
+import { Overlay } from '../wasi/overlay.ts';
 import { ArrivingBody, LeavingBody } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
+import { encodeEffects } from './gathered.ts';
 import { HeldFrames } from './held-frames.ts';
 import { sharedMs } from './moment.ts';
 
 /** Starts a run in the holding that a frame names; undefined if it is not here any more. */
 export type StartRun = (cell: number, placed: boolean, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts) => Run | undefined;
 
-type Served = { run: Run | undefined; request: ArrivingBody | null; response: LeavingBody | undefined; frames: HeldFrames | undefined };
+type Served = {
+  overlay: Overlay | undefined;
+  run: Run | undefined;
+  request: ArrivingBody | null;
+  response: LeavingBody | undefined;
+  frames: HeldFrames | undefined;
+};
 
 export class Serving {
   private readonly channel: Channel;
@@ -47,18 +55,21 @@ export class Serving {
     const body = flags & openFlags.body ? new ArrivingBody(this.channel, id) : null;
     const [method, scheme, authority, pathWithQuery] = [frame.text(), frame.text(), frame.text(), frame.text()];
     const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
-    const served: Served = { run: undefined, request: body, response: undefined, frames: undefined };
+    const overlay = flags & openFlags.overlay ? new Overlay() : undefined;
+    const served: Served = { overlay, run: undefined, request: body, response: undefined, frames: undefined };
     this.runs.set(id, served);
-    served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution));
+    served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution, overlay));
     if (served.run) served.run.ended.then((end) => this.end(id, end));
     else this.end(id, undefined);
   }
 
   private end(id: number, end: RunEnd | undefined): void {
-    const frames = this.runs.get(id)?.frames;
+    const { frames, overlay } = this.runs.get(id) ?? {};
     if (end?.response === 'finished') frames?.release();
     else frames?.drop();
     this.runs.delete(id);
+    if (overlay && end && (!end.failure || end.failure.exited))
+      for (const part of encodeEffects(overlay.collect())) this.channel.send(kinds.gathered, id, (frame) => frame.bytes(part));
     this.channel.send(kinds.ended, id, (frame) => frame.text(end ? JSON.stringify(describe(end)) : ''));
   }
 
@@ -77,7 +88,7 @@ export class Serving {
     };
   }
 
-  private portsOf(id: number, execution: string): ExecutionPorts {
+  private portsOf(id: number, execution: string, overlay: Overlay | undefined): ExecutionPorts {
     const { channel, outbound, keyvalue } = this;
     const effect = (): void => channel.send(kinds.effect, id);
     return {
@@ -92,7 +103,8 @@ export class Serving {
           return outbound.send(request);
         },
       },
-      keyvalue: keyvalue && { open: (bucket) => keyvalue.open(bucket, effect), refresh: () => keyvalue.refresh() },
+      keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),
+      overlay,
     };
   }
 

@@ -1,5 +1,6 @@
 import type { ByteSink, ByteSource } from '../base/stream.ts';
 import type { KeyValue } from './keyvalue-port.ts';
+import type { Overlay } from './overlay.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'critical';
 
@@ -77,6 +78,8 @@ export type ExecutionPorts = {
   outbound: OutboundHttp;
   /** Where buckets are, if any are in reach of this thread. */
   keyvalue?: KeyValue | undefined;
+  /** Where effects gather, if the execution is in an overlay; `keyvalue` then does so by itself. */
+  overlay?: Overlay | undefined;
   /** Counted by interface name, for metering. */
   countHostCall?(name: string): void;
 };

@@ -3,6 +3,8 @@
  * what must wait returns a promise. Everything throws or rejects with a `Problem`, whose message a guest may read.
  */
 
+import type { Overlay } from './overlay.ts';
+
 /** A change of one bucket, made as a whole or not at all. */
 export type Change =
   /** Sets each key to its value, or deletes it where there is none. Each key at most once. `until`: when the values are gone, in milliseconds since 1970. */
@@ -34,6 +36,8 @@ export type KeyValue = {
    * @param onChange called before each change that is asked for
    */
   open(bucket: string, onChange?: () => void): Bucket;
+  /** The same buckets for one execution, whose changes gather in its overlay. */
+  within(overlay: Overlay): KeyValue;
   /** From now on reads see what was committed before this call, by whatever thread. */
   refresh(): void;
 };

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createKeyValue } from '../../host/capability/keyvalue.ts';
 import { expiryPrefix } from '../../host/capability/keyvalue-entry.ts';
 import { bucketId, type Usage, usageKey } from '../../host/capability/keyvalue-keys.ts';
 import { KeyValueSweeper } from '../../host/capability/keyvalue-sweeper.ts';
-import { KeyValueWriter } from '../../host/capability/keyvalue-writer.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 
 const realNow = Date.now;
@@ -24,7 +24,7 @@ const id = bucketId('acme', 'orders');
 const openStore = async () => {
   const table = new MemoryTable({});
   await table.commit([{ key: ownerKey, put: true }]);
-  const writer = new KeyValueWriter({ table, findOwner: async () => table.get(ownerKey), bucketBytesMax: 1 << 30 });
+  const writer = new EffectWriter({ table, keyvalue: { findOwner: async () => table.get(ownerKey), bucketBytesMax: 1 << 30 } });
   const change = writer.change.bind(writer);
   const sweeper = new KeyValueSweeper({
     table,

@@ -2,22 +2,22 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../host/base/errors.ts';
+import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createKeyValue } from '../../host/capability/keyvalue.ts';
 import { bucketId, type Usage, usageKey } from '../../host/capability/keyvalue-keys.ts';
-import { KeyValueWriter } from '../../host/capability/keyvalue-writer.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 import type { Table } from '../../host/store/table.ts';
 import type { Bucket, Change } from '../../host/wasi/keyvalue-port.ts';
 
 const ownerKey = (tenant: string): string => `~node/tenant/${tenant}`;
 
-type Store = { table: Table; writer: KeyValueWriter; open: (tenant: string, bucket: string) => Bucket };
+type Store = { table: Table; writer: EffectWriter; open: (tenant: string, bucket: string) => Bucket };
 
 const openStore = async (options: { bucketBytesMax?: number; bytesMax?: number; table?: Table } = {}): Promise<Store> => {
   const table = options.table ?? new MemoryTable(options.bytesMax === undefined ? {} : { bytesMax: options.bytesMax });
   for (const tenant of ['acme', 'acme-2', 'other']) await table.commit([{ key: ownerKey(tenant), put: true }]);
   const findOwner = async (tenant: string) => table.get(ownerKey(tenant));
-  const writer = new KeyValueWriter({ table, findOwner, bucketBytesMax: options.bucketBytesMax ?? 1 << 30 });
+  const writer = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: options.bucketBytesMax ?? 1 << 30 } });
   const keyvalue = createKeyValue(table, (bucket, change) => writer.change(bucket, change));
   return { table, writer, open: (tenant, bucket) => keyvalue.open(bucketId(tenant, bucket)) };
 };
@@ -202,7 +202,7 @@ test('limits: a change that does not fit into the store fails alone and whole', 
   assert.equal(await usageOf(store, 'acme', 'orders'), { bytes: 8, keys: 2 });
 });
 
-test('KeyValueWriter: writes nothing for a tenant that is not there, or goes meanwhile', async () => {
+test('EffectWriter: writes nothing for a tenant that is not there, or goes meanwhile', async () => {
   const { table, open } = await openStore();
   const bucket = open('acme', 'orders');
   const writing = put(bucket, 'k', 'too late');

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createKeyValue } from '../../host/capability/keyvalue.ts';
-import { KeyValueWriter } from '../../host/capability/keyvalue-writer.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 import type { WasiContext } from '../../host/wasi/context.ts';
 import { beginTeardown, hostInterfaces, survivesReset } from '../../host/wasi/p2/index.ts';
@@ -14,7 +14,7 @@ type Opened = { context: WasiContext; store: (name: string, ...values: Value[]) 
 const makeStore = async (bucketBytesMax = 1000) => {
   const table = new MemoryTable();
   await table.commit([{ key: 'owner', put: true }]);
-  const writer = new KeyValueWriter({ table, findOwner: async () => table.get('owner'), bucketBytesMax });
+  const writer = new EffectWriter({ table, keyvalue: { findOwner: async () => table.get('owner'), bucketBytesMax } });
   return { table, keyvalue: createKeyValue(table, (bucket, change) => writer.change(bucket, change)) };
 };
 

@@ -1,4 +1,4 @@
-import { KeyValueWriter } from '../../host/capability/keyvalue-writer.ts';
+import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createTenantBuckets } from '../../host/capability/tenant-buckets.ts';
 import { createControlApp } from '../../host/control/app.ts';
 import type { ControlDeps, InvokeTarget, NodeInfo } from '../../host/control/deps.ts';
@@ -74,7 +74,7 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
   const invoked: Invoked[] = [];
   const reasons: string[] = [];
   let hanging = 0;
-  const buckets = new KeyValueWriter({ table: fixture.table, findOwner: (tenant) => findTenant(fixture.table, tenant), bucketBytesMax: 2_000_000 });
+  const buckets = new EffectWriter({ table: fixture.table, keyvalue: { findOwner: (tenant) => findTenant(fixture.table, tenant), bucketBytesMax: 2_000_000 } });
   const app = createControlApp({
     deployments: fixture.deployments,
     logs: hub,

@@ -1,11 +1,12 @@
 import { Problem } from '../base/errors.ts';
 import { type ByteSink, type ByteSource, ByteStreamError } from '../base/stream.ts';
 import type { Exchange, Execution } from '../execution/execution.ts';
-import type { DeferredRequest, DeferredResult } from '../fleet/deferral-protocol.ts';
+import type { StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
 import type { GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
 
-/** Largest body of a response that is kept. */
-const resultBytesMax = 512 * 1024;
+const writeBytesMax = 1024 * 1024;
+/** Largest body of a response that is held. */
+const responseBytesDefault = 16 * 1024 * 1024;
 
 class HeldBody implements ByteSource {
   readonly ready = true;
@@ -29,17 +30,17 @@ class HeldBody implements ByteSource {
   }
 }
 
-const guestRequestOf = ({ method, authority, pathWithQuery, headers, body }: DeferredRequest): GuestRequest => ({
-  method,
-  scheme: 'http',
-  authority,
-  pathWithQuery,
-  headers: headers.map(([name, value]) => [name, Buffer.from(value, 'latin1')]),
-  body: body === null ? null : new HeldBody(Buffer.from(body, 'base64')),
-});
+/** The headers that tell a guest of its run are the node's to set. */
+const attemptHeader = 'nacelle-attempt';
 
-/** A request that was kept, and the response that will be. Begins when its time has come; `onEnd` is called when the execution has ended. */
-export class DeferredExchange implements Exchange, ResponseSink, ByteSink {
+const guestRequestOf = ({ method, authority, pathWithQuery, headers, body }: StoredRequest, attempt: number | undefined): GuestRequest => {
+  const given = headers.filter(([name]) => name !== attemptHeader).map(([name, value]): [string, Uint8Array] => [name, Buffer.from(value, 'latin1')]);
+  const own: HeaderList = attempt === undefined ? [] : [[attemptHeader, Buffer.from(String(attempt))]];
+  return { method, scheme: 'http', authority, pathWithQuery, headers: [...given, ...own], body: body === null ? null : new HeldBody(body) };
+};
+
+/** A request without a client, and the response to it, held as a whole. `onEnd` is called when the execution has ended. */
+export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   readonly request: GuestRequest;
   readonly bytesIn: number;
   readonly drained = true;
@@ -48,14 +49,16 @@ export class DeferredExchange implements Exchange, ResponseSink, ByteSink {
   refused: Problem | undefined = undefined;
   bytesOut = 0;
   responseStartedMs = Number.NaN;
+  readonly #responseBytesMax: number;
   readonly #onEnd: (execution: Execution, problem: Problem | undefined) => void;
   readonly #chunks: Uint8Array[] = [];
   #headers: HeaderList = [];
   #execution: Execution | undefined;
 
-  constructor(request: DeferredRequest, onEnd: (execution: Execution, problem: Problem | undefined) => void) {
-    this.request = guestRequestOf(request);
-    this.bytesIn = request.body === null ? 0 : Buffer.byteLength(request.body, 'base64');
+  constructor({ request, attempt, responseBytesMax = responseBytesDefault }: StoredRun, onEnd: (execution: Execution, problem: Problem | undefined) => void) {
+    this.request = guestRequestOf(request, attempt);
+    this.bytesIn = request.body?.length ?? 0;
+    this.#responseBytesMax = responseBytesMax;
     this.#onEnd = onEnd;
   }
 
@@ -80,12 +83,13 @@ export class DeferredExchange implements Exchange, ResponseSink, ByteSink {
 
   get capacity(): number {
     if (this.refused) throw new ByteStreamError('HTTP-response-body-size', this.refused.message);
-    return resultBytesMax;
+    return writeBytesMax;
   }
 
   write(chunk: Uint8Array): void {
     this.bytesOut += chunk.length;
-    if (this.bytesOut > resultBytesMax) this.refused ??= new Problem('body-too-large', `cannot keep the result: at most ${resultBytesMax} bytes`);
+    if (this.bytesOut > this.#responseBytesMax)
+      this.refused ??= new Problem('body-too-large', `cannot keep the response: at most ${this.#responseBytesMax} bytes of body`);
     else this.#chunks.push(chunk);
   }
 
@@ -104,8 +108,8 @@ export class DeferredExchange implements Exchange, ResponseSink, ByteSink {
   }
 
   /** What the guest answered. */
-  result(): DeferredResult {
+  result(): StoredResponse {
     const headers = this.#headers.map(([name, value]): [string, string] => [name, Buffer.from(value).toString('latin1')]);
-    return { status: this.status, headers, body: Buffer.concat(this.#chunks).toString('base64') };
+    return { status: this.status, headers, body: Buffer.concat(this.#chunks) };
   }
 }

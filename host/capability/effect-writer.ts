@@ -1,0 +1,192 @@
+import { Problem } from '../base/errors.ts';
+import { Draft } from '../store/draft.ts';
+import type { Table, Write } from '../store/table.ts';
+import type { Change } from '../wasi/keyvalue-port.ts';
+import type { Effect, Effects } from '../wasi/overlay.ts';
+import { KeyValueDraft, type KeyValueRules } from './keyvalue-draft.ts';
+import { checkChange } from './keyvalue-limits.ts';
+
+/** Turns effects of each kind into changes of a draft. */
+export type Appliers = { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<unknown> };
+
+export type EffectWriterOptions = {
+  table: Table;
+  keyvalue: KeyValueRules;
+  /** Made anew for each draft: what is needed for effects that are not of buckets. */
+  appliers?: (draft: Draft) => Omit<Appliers, 'keyvalue'>;
+};
+
+/** What an execution read and did, and what the node writes with it. */
+export type Commit = Effects & { writes: readonly Write[] };
+
+/** Of one commit: the Table takes 512 writes, of which some are counters and owners, and 16 MiB. */
+const commitWritesMax = 500;
+const commitBytesMax = 8 * 1024 * 1024;
+/** What waits for a commit; more is refused. */
+const waitingBytesMax = 64 * 1024 * 1024;
+/** Only the removal of a tenant gets in the way of a commit. */
+const attemptsMax = 20;
+
+type Waiting = { work: Work; writes: number; bytes: number; resolve: (result: unknown) => void; reject: (problem: unknown) => void };
+type Work = { change: Change; bucket: string } | { commit: Commit };
+type Outcome = { result: unknown } | { problem: unknown };
+
+const bytesOfChange = (change: Change): number => {
+  if (change.kind === 'put') return change.entries.reduce((sum, [key, value]) => sum + key.length + (value?.length ?? 0), 0);
+  if (change.kind === 'expire') return change.keys.reduce((sum, key) => sum + key.length, 0);
+  return change.key.length + (change.kind === 'swap' ? change.value.length : 0);
+};
+/** Writes that a change needs at most: its keys, when they and those before them are gone, the counter of its bucket and the owner. */
+const writesOfChange = (change: Change): number => {
+  if (change.kind === 'put') return change.entries.length * (change.until === undefined ? 2 : 3) + 2;
+  return (change.kind === 'expire' ? change.keys.length : 1) * 2 + 2;
+};
+
+/** What an effect takes of a commit at most. */
+const costOf = (effect: Effect): { writes: number; bytes: number } => {
+  switch (effect.kind) {
+    case 'keyvalue':
+      return { writes: writesOfChange(effect.change), bytes: bytesOfChange(effect.change) };
+  }
+};
+
+const bytesOfWrite = (write: Write): number => {
+  if (!('put' in write)) return write.key.length;
+  return write.key.length + (write.put instanceof Uint8Array ? write.put.length : JSON.stringify(write.put).length);
+};
+
+const costOfWork = (work: Work): { writes: number; bytes: number } => {
+  if ('change' in work) return { writes: writesOfChange(work.change), bytes: bytesOfChange(work.change) };
+  const { reads, effects, writes } = work.commit;
+  const cost = { writes: reads.length + writes.length, bytes: writes.reduce((sum, write) => sum + bytesOfWrite(write), 0) };
+  for (const effect of effects) {
+    const { writes: more, bytes } = costOf(effect);
+    cost.writes += more;
+    cost.bytes += bytes;
+  }
+  return cost;
+};
+
+/**
+ * The only writer of what guests change on a node: what waits is made in its order and committed together, with the
+ * counters of buckets. So counters are exact, increments of one key share a commit, and many executions do. What cannot
+ * be made is refused by itself, as a whole.
+ */
+export class EffectWriter {
+  readonly #options: EffectWriterOptions;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #draining: Promise<void> | undefined;
+
+  constructor(options: EffectWriterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes one change of a bucket. Resolves, with the sum of an `increment`, when it is committed.
+   * @throws Problem `request-invalid`, `conflict` (of a `swap`), `store-full`, `not-found` (the tenant), `unavailable`
+   */
+  change(bucket: string, change: Change): Promise<bigint | undefined> {
+    return new Promise((resolve, reject) => {
+      checkChange(change);
+      this.#wait({ change, bucket }, resolve as (result: unknown) => void, reject);
+    });
+  }
+
+  /**
+   * Makes all effects of an execution and all `writes` in one commit of the Table, if what it read is unchanged and
+   * every `expectRevision` holds. A record that both are to write is written by the last.
+   * @throws Problem `conflict`, `store-full`, `not-found` (the tenant), `request-invalid`, `unavailable`; then nothing is made
+   */
+  commit(commit: Commit): Promise<{ revision: number }> {
+    return new Promise((resolve, reject) => this.#wait({ commit }, resolve as (result: unknown) => void, reject));
+  }
+
+  /** Resolves when nothing waits. */
+  async idle(): Promise<void> {
+    await this.#draining;
+  }
+
+  #wait(work: Work, resolve: Waiting['resolve'], reject: Waiting['reject']): void {
+    const { writes, bytes } = costOfWork(work);
+    if (this.#waitingBytes + bytes > waitingBytesMax) throw new Problem('unavailable', 'cannot write: too many changes wait for the store');
+    this.#waitingBytes += bytes;
+    this.#waiting.push({ work, writes, bytes, resolve, reject });
+    this.#draining ??= this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    // What comes in the same turn goes into one commit.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) await this.#settle(this.#take());
+    this.#draining = undefined;
+  }
+
+  #take(): Waiting[] {
+    let [count, writes, bytes] = [0, 0, 0];
+    for (const waiting of this.#waiting) {
+      writes += waiting.writes;
+      bytes += waiting.bytes;
+      if (count > 0 && (writes > commitWritesMax || bytes > commitBytesMax)) break;
+      count++;
+    }
+    const batch = this.#waiting.splice(0, count);
+    for (const waiting of batch) this.#waitingBytes -= waiting.bytes;
+    return batch;
+  }
+
+  /** If a batch cannot be committed (the store is full), each is tried by itself: some may still go. */
+  async #settle(batch: Waiting[]): Promise<void> {
+    try {
+      const outcomes = await this.#commit(batch);
+      outcomes.forEach((outcome, index) => {
+        const { resolve, reject } = batch[index] as Waiting;
+        if ('problem' in outcome) reject(outcome.problem);
+        else resolve(outcome.result);
+      });
+    } catch (error) {
+      if (batch.length > 1) for (const one of batch) await this.#settle([one]);
+      else batch[0]?.reject(error);
+    }
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<Outcome[]> {
+    const { table } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      table.refresh();
+      const draft = new Draft(table);
+      const outcomes = await this.#make(draft, batch);
+      const writes = draft.writes();
+      try {
+        const { revision } = writes.length > 0 ? await table.commit(writes) : { revision: 0 };
+        return outcomes.map((outcome, index) => ('result' in outcome && 'commit' in (batch[index] as Waiting).work ? { result: { revision } } : outcome));
+      } catch (error) {
+        if (!(error instanceof Problem && error.code === 'conflict') || attempt >= attemptsMax) throw error;
+      }
+    }
+  }
+
+  /** Makes what waits in the draft, one after the other. What cannot be made leaves nothing in it. */
+  async #make(draft: Draft, batch: readonly Waiting[]): Promise<Outcome[]> {
+    const { keyvalue, appliers } = this.#options;
+    const buckets = new KeyValueDraft(draft, keyvalue);
+    const all = { ...appliers?.(draft), keyvalue: ({ bucket, change }) => buckets.apply(bucket, change) } as Appliers;
+    const outcomes: Outcome[] = [];
+    for (const { work } of batch) {
+      const made = draft.attempt<unknown>(() => ('change' in work ? buckets.apply(work.bucket, work.change) : makeAll(draft, all, work.commit)));
+      outcomes.push(
+        await made.then(
+          (result) => ({ result }),
+          (problem: unknown) => ({ problem }),
+        ),
+      );
+    }
+    return outcomes;
+  }
+}
+
+const makeAll = async (draft: Draft, appliers: Appliers, { reads, effects, writes }: Commit): Promise<void> => {
+  for (const [key, revision] of reads) await draft.require(key, revision);
+  for (const effect of effects) await appliers[effect.kind](effect);
+  for (const write of writes) await draft.write(write);
+};

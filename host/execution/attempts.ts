@@ -1,0 +1,100 @@
+/** A stored request run in an overlay until one of its attempts is committed, or no more are allowed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { Write } from '../store/table.ts';
+import type { Effects } from '../wasi/overlay.ts';
+import type { ExecutionRecord } from './record.ts';
+import type { RunStored, StoredEnd, StoredRequest, StoredResponse, StoredRunOptions } from './stored-run.ts';
+
+/** How one attempt ended: `code` is null for the one that was committed. Times are milliseconds since 1970. */
+export type Attempt = { attempt: number; startedAt: number; endedAt: number; code: ErrorCode | null; message?: string };
+
+export type Succeeded = { record: ExecutionRecord; response: StoredResponse; attempts: Attempt[]; committedAt: number };
+
+export type AttemptsOptions = {
+  request: StoredRequest;
+  /** The version to run, looked up for each attempt: it may have been replaced. */
+  version: () => { key: string } | { refused: ErrorCode };
+  run: RunStored;
+  commit: (commit: Effects & { writes: readonly Write[] }) => Promise<{ revision: number }>;
+  /** Attempts after the first that failed. Conflicts with other executions have a bound of their own. */
+  retries: number;
+  runOptions?: StoredRunOptions;
+  /** What is written in the commit of the attempt that succeeds. */
+  writes: (success: Succeeded) => Write[] | Promise<Write[]>;
+  /** Attempts of before, as when the node was ended meanwhile. */
+  before?: readonly Attempt[];
+};
+
+/** `problem` is that of the last attempt. */
+export type AttemptsEnd = { success: Succeeded } | { success: undefined; problem: Problem; record: ExecutionRecord | null; attempts: Attempt[] };
+
+/** Attempts that end with a conflict: under contention somebody commits each time, so they come to an end. */
+const conflictsMax = 100;
+/** Attempts that are told; of more the first ones are left out. */
+const toldMax = 50;
+const backoffMs = { first: 10, most: 1000 };
+const conflictWaitMsMax = 20;
+
+/** After these another attempt cannot end otherwise. */
+const final: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['store-full', 'function-not-found', 'tenant-suspended', 'not-found', 'body-too-large']);
+
+type Tally = { failures: number; conflicts: number };
+
+/** How long to wait before the next attempt; undefined: there is none. */
+const waitMs = ({ failures, conflicts }: Tally, code: ErrorCode, retries: number): number | undefined => {
+  if (final.has(code)) return undefined;
+  if (code !== 'conflict') return failures > retries ? undefined : Math.min(backoffMs.first * 2 ** (failures - 1), backoffMs.most);
+  return conflicts > conflictsMax ? undefined : Math.random() * Math.min(conflicts, conflictWaitMsMax);
+};
+
+const steady = (): number => Math.round(performance.timeOrigin + performance.now());
+
+/** Never rejects. */
+export const runUntilCommitted = async (options: AttemptsOptions): Promise<AttemptsEnd> => {
+  const { retries, before = [] } = options;
+  const attempts: Attempt[] = [...before];
+  const tally: Tally = { failures: before.filter(({ code }) => code !== 'conflict').length, conflicts: 0 };
+  let record: ExecutionRecord | null = null;
+  for (let attempt = (before.at(-1)?.attempt ?? 0) + 1; ; attempt++) {
+    const startedAt = steady();
+    const ended = await runOnce(options, attempt, attempts, startedAt);
+    if ('success' in ended) return ended;
+    const { problem } = ended;
+    record = ended.record ?? record;
+    attempts.push({ attempt, startedAt, endedAt: steady(), code: problem.code, message: problem.message });
+    if (attempts.length > toldMax) attempts.splice(0, attempts.length - toldMax);
+    if (problem.code === 'conflict') tally.conflicts++;
+    else tally.failures++;
+    const wait = waitMs(tally, problem.code, retries);
+    if (wait === undefined) return { success: undefined, problem, record, attempts };
+    if (wait >= 1) await sleep(wait);
+  }
+};
+
+const runOnce = async (
+  { request, version, run, commit, runOptions, writes }: AttemptsOptions,
+  attempt: number,
+  before: readonly Attempt[],
+  startedAt: number,
+): Promise<{ success: Succeeded } | { problem: Problem; record: ExecutionRecord | null }> => {
+  const found = version();
+  if ('refused' in found) return { problem: new Problem(found.refused, `cannot run "${request.function}" now`), record: null };
+  const end: StoredEnd = await run({ key: found.key, request, overlay: true, attempt }, runOptions);
+  if (end.problem) return { problem: new Problem(end.problem.code, end.problem.message), record: end.record };
+  const { record, response, effects } = end;
+  try {
+    const committedAt = steady();
+    const success: Succeeded = { record, response, attempts: [...before, { attempt, startedAt, endedAt: committedAt, code: null }], committedAt };
+    await commit({ reads: effects?.reads ?? [], effects: effects?.effects ?? [], writes: await writes(success) });
+    return { success };
+  } catch (error) {
+    return { problem: asCommitProblem(error), record };
+  }
+};
+
+/** A value that is no number any more, or a sum that does not fit any more, was one when the guest read it. */
+const asCommitProblem = (error: unknown): Problem => {
+  if (!(error instanceof Problem)) return new Problem('internal', `cannot commit: ${String(error)}`);
+  return error.code === 'request-invalid' ? new Problem('conflict', error.message) : error;
+};

@@ -1,0 +1,62 @@
+/**
+ * Requests that are run without a client: put off, delivered, or begun again. The supervisor has a gateway thread run them
+ * and is told all that came of it.
+ */
+import type { ErrorCode } from '../base/errors.ts';
+import type { Effects } from '../wasi/overlay.ts';
+import type { ExecutionRecord } from './record.ts';
+
+/** Header values as latin1 text. */
+export type HeaderLines = [name: string, value: string][];
+
+/** Structured-cloneable. Times are milliseconds since 1970. */
+export type StoredRequest = {
+  /** Of its execution: the same at every attempt. */
+  id: string;
+  tenant: string;
+  function: string;
+  arrivedAt: number;
+  method: string;
+  authority: string;
+  pathWithQuery: string;
+  headers: HeaderLines;
+  body: Uint8Array | null;
+};
+
+export type StoredResponse = { status: number; headers: HeaderLines; body: Uint8Array };
+
+export type StoredRun = {
+  /** `DeployedVersion.key` of the version that is to run. */
+  key: string;
+  request: StoredRequest;
+  /** Its effects are to gather, and to be committed by who asked for the run. Otherwise they are made as it goes. */
+  overlay: boolean;
+  /** Told to the guest as `nacelle-attempt`; undefined if it is not to know. */
+  attempt?: number | undefined;
+  /** Largest body of a response; default 16 MiB. A larger one fails the run with `body-too-large`. */
+  responseBytesMax?: number | undefined;
+};
+
+/**
+ * How a run ended. `record` is null if it did not come to an execution; `response` is that of a guest that answered, and
+ * `effects` what it did in its overlay: both are null after a problem.
+ */
+export type StoredEnd =
+  | { problem: { code: ErrorCode; message: string }; record: ExecutionRecord | null; response: null; effects: null }
+  | { problem: null; record: ExecutionRecord; response: StoredResponse; effects: Effects | null };
+
+/** Which thread, and how long it may be silent; see `StoredRuns` of the fleet. */
+export type StoredRunOptions = {
+  /** The gateway thread that is to run it, if it is there. */
+  gateway?: number | undefined;
+  /** The run is lost when its thread has not been heard of for so long; default: only when the thread is gone. */
+  leaseMs?: number | undefined;
+};
+
+/** Runs a request once. Never rejects. */
+export type RunStored = (run: StoredRun, options?: StoredRunOptions) => Promise<StoredEnd>;
+
+/** A request as the Table keeps it: plain JSON, body in base64. */
+export type KeptRequest = Omit<StoredRequest, 'body'> & { body: string | null };
+
+export const reviveRequest = ({ body, ...rest }: KeptRequest): StoredRequest => ({ ...rest, body: body === null ? null : Buffer.from(body, 'base64') });

@@ -1,0 +1,95 @@
+/**
+ * Has gateway threads run requests without a client. Begins with the supervisor; a run ends when its thread says so or
+ * is gone, or when its lease ends because the thread has not said for too long that it is alive.
+ */
+import type { ErrorCode } from '../base/errors.ts';
+import type { StoredEnd, StoredRun, StoredRunOptions } from '../execution/stored-run.ts';
+import type { StoredRunFromGateway, StoredRunToGateway } from './stored-run-protocol.ts';
+
+export type GatewayLink = { id: number; post: (message: StoredRunToGateway) => void };
+
+export type StoredRunsOptions = {
+  /** A gateway thread to run it: the wanted one if it is there, or any; undefined if there is none. */
+  gateway: (wanted?: number) => GatewayLink | undefined;
+  /** Monotonic milliseconds; default `performance.now`. */
+  now?: () => number;
+};
+
+type Running = { gateway: GatewayLink; leaseMs: number | undefined; heardMs: number; end: (end: StoredEnd) => void };
+
+const checkMs = 50;
+
+export const failedEnd = (code: ErrorCode, message: string): StoredEnd => ({ problem: { code, message }, record: null, response: null, effects: null });
+
+export class StoredRuns {
+  readonly #options: StoredRunsOptions;
+  readonly #now: () => number;
+  readonly #running = new Map<number, Running>();
+  #runs = 0;
+  #checker: NodeJS.Timeout | undefined;
+  #checkedMs = 0;
+
+  constructor(options: StoredRunsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Runs a request once. Never rejects; what its thread says after the end of its lease is not heard. */
+  run(run: StoredRun, { gateway: wanted, leaseMs }: StoredRunOptions = {}): Promise<StoredEnd> {
+    const gateway = this.#options.gateway(wanted);
+    if (!gateway) return Promise.resolve(failedEnd('unavailable', 'no gateway thread is there'));
+    const id = ++this.#runs;
+    return new Promise((resolve) => {
+      const end = (result: StoredEnd): void => {
+        this.#running.delete(id);
+        if (this.#running.size === 0) this.#stopChecking();
+        resolve(result);
+      };
+      this.#running.set(id, { gateway, leaseMs, heardMs: this.#now(), end });
+      if (leaseMs !== undefined) this.#startChecking();
+      gateway.post({ kind: 'run-stored', run: id, ...run });
+    });
+  }
+
+  take(message: StoredRunFromGateway): void {
+    if (message.kind === 'stored-ended') this.#running.get(message.run)?.end(message.end);
+    else for (const id of message.runs) this.#heard(id);
+  }
+
+  /** A gateway thread is gone, and what it ran with it. */
+  leave(gateway: number): void {
+    for (const running of [...this.#running.values()]) if (running.gateway.id === gateway) running.end(failedEnd('isolate-lost', 'its gateway thread is gone'));
+  }
+
+  close(): void {
+    this.#stopChecking();
+  }
+
+  #heard(id: number): void {
+    const running = this.#running.get(id);
+    if (running) running.heardMs = this.#now();
+  }
+
+  #startChecking(): void {
+    this.#checkedMs = this.#now();
+    this.#checker ??= setInterval(() => this.#check(), checkMs).unref();
+  }
+
+  #stopChecking(): void {
+    clearInterval(this.#checker);
+    this.#checker = undefined;
+  }
+
+  /** After a stop of this thread itself (or of the machine) others get the time to be heard first. */
+  #check(): void {
+    const now = this.#now();
+    const stoppedMs = Math.max(0, now - this.#checkedMs - 2 * checkMs);
+    this.#checkedMs = now;
+    for (const [id, running] of this.#running) {
+      running.heardMs += stoppedMs;
+      if (running.leaseMs === undefined || now - running.heardMs <= running.leaseMs) continue;
+      running.gateway.post({ kind: 'stop-stored', run: id });
+      running.end(failedEnd('lease-lost', `its thread was not heard of for ${running.leaseMs} ms`));
+    }
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * What an execution does through its imports, as data. In an overlay nothing of it is made before the execution has ended
+ * well: it gathers in the thread where the guest runs, is seen by the guest itself and by nobody else, and is committed
+ * as a whole or not at all. Structured-cloneable.
+ */
+import { Problem } from '../base/errors.ts';
+import type { Change } from './keyvalue-port.ts';
+
+/** A change outside of the guest, to be made when its execution is committed. */
+export type Effect =
+  /** `bucket` as a grant names it. A `swap` is a read and a `put` by now. */
+  { kind: 'keyvalue'; bucket: string; change: Extract<Change, { kind: 'put' | 'increment' }> };
+
+/** A record of the Table that was read, and its revision then; 0: it was not there. */
+export type Read = [key: string, revision: number];
+
+/** All that an execution read and did. The commit fails if a read record is no longer at its revision. */
+export type Effects = { reads: Read[]; effects: Effect[] };
+
+/** Of one execution: a commit of the Table has room for 512 writes, and for what the node adds. */
+const writesMax = 400;
+const bytesMax = 8 * 1024 * 1024;
+
+/**
+ * Gathers the effects of one execution. Begins with it; what it holds is taken by `collect` when the guest has ended well,
+ * and dropped otherwise.
+ */
+export class Overlay {
+  readonly #reads = new Map<string, number>();
+  readonly #effects: Effect[] = [];
+  readonly #sources: (() => Effect[])[] = [];
+  #writes = 0;
+  #bytes = 0;
+
+  /**
+   * Notes that a record was read.
+   * @throws Problem `conflict` if it was read before at another revision: what the guest sees is of two moments, so its
+   * execution will not be committed; `request-invalid` if an execution may not read so much
+   */
+  read(key: string, revision: number): void {
+    const before = this.#reads.get(key);
+    if (before === revision) return;
+    if (before !== undefined) throw new Problem('conflict', 'cannot read: it was changed meanwhile, and the execution will be run again');
+    this.spend(1, 0);
+    this.#reads.set(key, revision);
+  }
+
+  /** Adds an effect that stands by itself. `writes` and `bytes`: what it will take of the commit. */
+  add(effect: Effect, writes: number, bytes: number): void {
+    this.spend(writes, bytes);
+    this.#effects.push(effect);
+  }
+
+  /** Adds effects that are only known at the end. Who calls this has called `spend` for them. */
+  gather(source: () => Effect[]): void {
+    this.#sources.push(source);
+  }
+
+  /** Takes room in the commit. @throws Problem `request-invalid` if the execution may not do so much */
+  spend(writes: number, bytes: number): void {
+    if (this.#writes + writes > writesMax)
+      throw new Problem('request-invalid', `cannot go on: an execution whose effects commit together reads and writes at most ${writesMax} keys`);
+    if (this.#bytes + bytes > bytesMax)
+      throw new Problem('request-invalid', `cannot go on: an execution whose effects commit together writes at most ${bytesMax} bytes`);
+    this.#writes += writes;
+    this.#bytes += bytes;
+  }
+
+  /** What another thread gathered for this execution. */
+  take({ reads, effects }: Effects): void {
+    for (const [key, revision] of reads) this.#reads.set(key, revision);
+    this.#effects.push(...effects);
+  }
+
+  collect(): Effects {
+    return { reads: [...this.#reads], effects: [...this.#effects, ...this.#sources.flatMap((source) => source())] };
+  }
+}

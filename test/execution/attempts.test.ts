@@ -1,0 +1,92 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type ErrorCode, Problem } from '../../host/base/errors.ts';
+import { type AttemptsOptions, runUntilCommitted } from '../../host/execution/attempts.ts';
+import type { ExecutionRecord } from '../../host/execution/record.ts';
+import type { StoredEnd, StoredRun } from '../../host/execution/stored-run.ts';
+
+const request = { id: 'x', tenant: 'acme', function: 'f', arrivedAt: 0, method: 'GET', authority: '', pathWithQuery: '/', headers: [], body: null };
+const record = { id: 'x' } as ExecutionRecord;
+const answered: StoredEnd = { problem: null, record, response: { status: 200, headers: [], body: new Uint8Array(0) }, effects: { reads: [], effects: [] } };
+const failed = (code: ErrorCode): StoredEnd => ({ problem: { code, message: code }, record, response: null, effects: null });
+
+/** Runs with attempts that end one after the other as `ends` says; the last goes on for ever. */
+const attempt = async (ends: StoredEnd[], options: Partial<AttemptsOptions> = {}) => {
+  const runs: StoredRun[] = [];
+  const commits: unknown[] = [];
+  const end = await runUntilCommitted({
+    request,
+    version: () => ({ key: 'acme/f@1' }),
+    run: async (run) => {
+      runs.push(run);
+      return ends[Math.min(runs.length, ends.length) - 1] as StoredEnd;
+    },
+    commit: async ({ writes }) => {
+      commits.push(writes);
+      return { revision: 1 };
+    },
+    retries: 3,
+    writes: () => [{ key: 'done', put: true }],
+    ...options,
+  });
+  return { end, runs, commits };
+};
+const codes = ({ success, ...rest }: Awaited<ReturnType<typeof attempt>>['end']) =>
+  (success ? success.attempts : (rest as { attempts: { code: string | null }[] }).attempts).map(({ code }) => code);
+
+test('runUntilCommitted: begins again after a failure, and says at which attempt it is', async () => {
+  const { end, runs, commits } = await attempt([failed('guest-trap'), failed('isolate-lost'), answered]);
+  assert.is(end.success?.response.status, 200);
+  assert.equal(
+    runs.map((run) => [run.attempt, run.overlay, run.request.id]),
+    [
+      [1, true, 'x'],
+      [2, true, 'x'],
+      [3, true, 'x'],
+    ],
+  );
+  assert.equal(codes(end), ['guest-trap', 'isolate-lost', null]);
+  assert.equal(commits, [[{ key: 'done', put: true }]]);
+});
+
+test('runUntilCommitted: gives up after its retries, and commits nothing', async () => {
+  const { end, runs, commits } = await attempt([failed('guest-trap')], { retries: 2 });
+  assert.is(end.success, undefined);
+  assert.equal(codes(end), ['guest-trap', 'guest-trap', 'guest-trap']);
+  assert.is(runs.length, 3);
+  assert.equal(commits, []);
+});
+
+test('runUntilCommitted: conflicts do not count as failures', async () => {
+  let commits = 0;
+  const commit = async () => {
+    if (++commits <= 10) throw new Problem('conflict', 'changed');
+    return { revision: 1 };
+  };
+  const { end } = await attempt([answered], { retries: 0, commit });
+  assert.is(end.success?.attempts.length, 11);
+});
+
+test('runUntilCommitted: tries in vain no more than once what cannot succeed', async () => {
+  const full = await attempt([answered], {
+    commit: async () => {
+      throw new Problem('store-full', 'full');
+    },
+  });
+  assert.equal(codes(full.end), ['store-full']);
+  const gone = await attempt([answered], { version: () => ({ refused: 'function-not-found' }) });
+  assert.equal(codes(gone.end), ['function-not-found']);
+  assert.is(gone.runs.length, 0);
+});
+
+test('runUntilCommitted: goes on counting where an earlier life of the node ended', async () => {
+  const before = [{ attempt: 2, startedAt: 0, endedAt: 1, code: 'isolate-lost' as const }];
+  const { end, runs } = await attempt([failed('guest-trap')], { retries: 1, before });
+  assert.equal(
+    runs.map((run) => run.attempt),
+    [3],
+  );
+  assert.equal(codes(end), ['isolate-lost', 'guest-trap']);
+});
+
+test.run();
