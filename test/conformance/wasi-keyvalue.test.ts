@@ -119,7 +119,7 @@ for (const draft of drafts) {
     ]);
     assert.match(failed.value.val, 'at most 1000 bytes');
     assert.is(store('[method]bucket.exists', bucket, 'a'), false);
-    assert.match(batch('get-many', bucket, Array(257).fill('k')).value.val, 'at most 250');
+    assert.match(batch('get-many', bucket, Array(257).fill('k')).value.val, 'at most 256');
     assert.match((await batch('delete-many', bucket, Array(257).fill('k'))).value.val, 'at most 250');
   });
 
