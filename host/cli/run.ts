@@ -21,6 +21,9 @@ async function run(parsed: Parsed, surroundings: Surroundings, terminal: Termina
   await command.run({ parameters, options, terminal, ...surroundings, connect: access });
 }
 
+/** Variables that are set to nothing are not set: compose files and shells make such ones. */
+const withoutEmpty = (env: Context['env']): Context['env'] => Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+
 /** Runs the command that the words after `nacelle` name. Errors are told on standard error. @returns the exit code */
 export async function runCommandLine(
   commands: readonly Command[],
@@ -32,6 +35,7 @@ export async function runCommandLine(
     terminal.out(`${version}\n`);
     return EXIT.done;
   }
+  if (words[0] === 'help' && words.length > 1) return runCommandLine(commands, [...words.slice(1), '--help'], surroundings, terminal);
   if (asksForHelp(words)) {
     terminal.out(`${overview(commands)}\n`);
     return words.length === 0 ? EXIT.usage : EXIT.done;
@@ -39,7 +43,7 @@ export async function runCommandLine(
   try {
     const parsed = parseCommand(commands, words);
     if (parsed.options.flag('help')) terminal.out(`${commandHelp(parsed.command)}\n`);
-    else await run(parsed, surroundings, terminal);
+    else await run(parsed, { ...surroundings, env: withoutEmpty(surroundings.env) }, terminal);
     return EXIT.done;
   } catch (error) {
     if (surroundings.signal.aborted && !(error instanceof UsageError)) return EXIT.failed;

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import { moduleExtension } from '../base/module-extension.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
@@ -54,7 +55,7 @@ export class Gateway {
   constructor(settings: GatewaySettings, events: GatewayEvents) {
     this.id = settings.id;
     this.#events = events;
-    this.#worker = new Worker(new URL(`./thread${/\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.ts'}`, import.meta.url), {
+    this.#worker = new Worker(new URL(`./thread${moduleExtension}`, import.meta.url), {
       name: `gateway ${settings.id}`,
       workerData: settings,
       transferList: settings.keyvalue ? [settings.keyvalue.port] : [],

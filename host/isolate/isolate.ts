@@ -2,7 +2,9 @@
  * The supervisor's side of one isolate. Begins with a fresh thread; ends with `drain`, with `terminate`, or when the
  * thread dies or hangs.
  */
+
 import { MessageChannel, Worker } from 'node:worker_threads';
+import { moduleExtension } from '../base/module-extension.ts';
 import type { ChannelEnds } from './channel.ts';
 import type { FromIsolate, Holding, IsolateSettings, ToIsolate } from './protocol.ts';
 import { allocateRing } from './ring.ts';
@@ -33,7 +35,7 @@ export class Isolate {
 
   constructor({ heapMib, ...settings }: IsolateOptions, events: IsolateEvents) {
     this.id = settings.id;
-    this.worker = new Worker(new URL(`./thread${/\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.ts'}`, import.meta.url), {
+    this.worker = new Worker(new URL(`./thread${moduleExtension}`, import.meta.url), {
       name: `isolate ${settings.id}`,
       workerData: settings,
       transferList: settings.keyvalue ? [settings.keyvalue.port] : [],

@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
+import { moduleExtension } from '../base/module-extension.ts';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
@@ -26,7 +27,7 @@ const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
 /** The store is loaded for the first version that has buckets: most isolates never do, and their heaps are small. */
 const openReader = (data: string): StoreReader => {
   const load = createRequire(import.meta.url);
-  return (load('../store/lmdb/store.ts') as typeof import('../store/lmdb/store.ts')).openStoreReader(data);
+  return (load(`../store/lmdb/store${moduleExtension}`) as typeof import('../store/lmdb/store.ts')).openStoreReader(data);
 };
 const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openReader);
 

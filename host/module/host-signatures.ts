@@ -4,13 +4,14 @@ import { HostSignatures } from '../component/wit/signatures.ts';
 /** The WASI release whose WIT is read from jco's package; all releases of 0.2 are contained in it. */
 const RELEASE = '0.2.12';
 
-function releasedTexts(): string[] {
+/** Files of the released interfaces and their texts, from jco's package. */
+export function releasedWit(): [file: string, text: string][] {
   const folder = new URL(`../lib/wit/builtin/${RELEASE}/`, import.meta.resolve('@bytecodealliance/jco'));
-  return readdirSync(folder).map((name) => readFileSync(new URL(`${name}/package.wit`, folder), 'utf8'));
+  return readdirSync(folder).map((name) => [`${name}.wit`, readFileSync(new URL(`${name}/package.wit`, folder), 'utf8')]);
 }
 
-/** Drafts that no package ships. */
-function draftTexts(): string[] {
+/** Drafts that no package ships; in the built package the released interfaces too, so that it needs no jco. */
+function ownTexts(): string[] {
   const folder = new URL('../../wit/', import.meta.url);
   const files = readdirSync(folder).filter((name) => name.endsWith('.wit'));
   return files.map((name) => readFileSync(new URL(name, folder), 'utf8'));
@@ -20,6 +21,7 @@ let loaded: HostSignatures | undefined;
 
 /** The signatures of all interfaces that this node knows, read once a thread. */
 export function hostSignatures(): HostSignatures {
-  loaded ??= new HostSignatures([...draftTexts(), ...releasedTexts()]);
+  const isBuilt = import.meta.url.endsWith('.js');
+  loaded ??= new HostSignatures(isBuilt ? ownTexts() : [...ownTexts(), ...releasedWit().map(([, text]) => text)]);
   return loaded;
 }

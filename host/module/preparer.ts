@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import { moduleExtension } from '../base/module-extension.ts';
 import type { Implemented } from './check-imports.ts';
 import type { PrepareReply, PrepareRequest, PrepareWorkerData } from './prepare-protocol.ts';
 
@@ -32,7 +33,7 @@ class PrepareWorker {
 
   constructor(data: PrepareWorkerData, heapMib: number, onEnd: () => void) {
     this.heapMib = heapMib;
-    this.worker = new Worker(new URL(`./prepare-worker${/\.[a-z]+$/.exec(import.meta.url)?.[0] ?? '.ts'}`, import.meta.url), {
+    this.worker = new Worker(new URL(`./prepare-worker${moduleExtension}`, import.meta.url), {
       name: 'prepare',
       workerData: data,
       resourceLimits: { maxOldGenerationSizeMb: heapMib },

@@ -44,6 +44,15 @@ const isGone = (url: string): Promise<true | undefined> =>
     () => true,
   );
 
+function hasEnded(pid: number): true | undefined {
+  try {
+    process.kill(pid, 0);
+    return undefined;
+  } catch {
+    return true;
+  }
+}
+
 test('logs -f: prints lines as they come, and ends with SIGINT', async () => {
   const data = freshDirectory();
   const node = await serve(data);
@@ -62,11 +71,13 @@ test('logs -f: prints lines as they come, and ends with SIGINT', async () => {
 test('serve: when the launcher is killed the node ends in order, and the next one finds everything', async () => {
   const data = freshDirectory();
   const first = await serve(data);
-  assert.is(JSON.parse(readFileSync(join(data, 'node.json'), 'utf8')).http, first.http);
+  const { http, pid } = JSON.parse(readFileSync(join(data, 'node.json'), 'utf8'));
+  assert.is(http, first.http);
   await deploy('hello', data);
   first.child.kill('SIGKILL');
   await until(() => isGone(first.http), 'the end of the node');
-  await until(() => (existsSync(join(data, 'node.json')) ? undefined : true), 'node.json to go');
+  await until(() => hasEnded(pid), 'the process of the node to end');
+  assert.not(existsSync(join(data, 'node.json')));
   const second = await serve(data);
   assert.is(await (await fetch(`${second.http}/hello/`)).text(), 'Hello from nacelle!\n');
   second.child.kill('SIGTERM');

@@ -23,6 +23,7 @@ export const LAYERS = [
   'gateway',
   'control',
   'node.ts',
+  'index.ts',
   'cli',
 ] as const;
 
