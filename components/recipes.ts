@@ -5,6 +5,7 @@ import { componentOfC } from './toolchain/c.ts';
 import { composedWithGuard, composedWithProvider } from './toolchain/composed.ts';
 import { componentOfJavaScript } from './toolchain/javascript.ts';
 import { componentOfRust, componentOfRustByAdapter } from './toolchain/rust.ts';
+import { sidecarOfC, sidecars } from './toolchain/sidecars.ts';
 import { componentOfWat, functionWorld, withLegacyTry } from './toolchain/wat.ts';
 
 /** How one fixture is made. `name` is its path under fixtures/ without `.wasm`; `sources` are paths under components/. */
@@ -65,6 +66,11 @@ function broken(name: string): Recipe {
   return { name: `broken/${name}`, about, sources: ['toolchain/broken.ts'], build };
 }
 
+function sidecar(path: string): Recipe {
+  const sources = [`${path}.c`, 'c/sidecar.h', 'c/guest.h', 'c/wasi.h', 'toolchain/sidecars.ts'];
+  return { name: `sidecar/${path.split('/').at(-1)}`, about: headOf(`${path}.c`), sources, build: () => sidecarOfC(path) };
+}
+
 const composedSources = ['toolchain/composed.ts', 'c/guest.h', 'c/wasi.h'];
 
 /** Every fixture, in the order in which they are built: broken ones are made of `hello`. */
@@ -96,6 +102,7 @@ export const recipes: Recipe[] = [
     sources: ['c/composed/shop.c', 'c/composed/basket.c', 'c/composed/shop.wit', ...composedSources],
     build: composedWithProvider,
   },
+  ...Object.keys(sidecars).map(sidecar),
   ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),
   ...namesIn('wat/state/', '.wat').map((name) => fromWat('state', name)),
   ...Object.keys(breakings).map(broken),

@@ -135,7 +135,8 @@ const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
   let pinned = new Set<string>();
   return ({ functions }) => {
     if (!config.cache.pinLive) return;
-    const live = new Set(functions.map(({ digest }) => artifactKey(digest, PROFILE)));
+    const digests = functions.flatMap(({ digest, composition }) => [digest, ...(composition?.sidecars ?? []).map((sidecar) => sidecar.digest)]);
+    const live = new Set(digests.map((digest) => artifactKey(digest, PROFILE)));
     for (const key of live) if (!pinned.has(key)) cache.pin(key);
     for (const key of pinned) if (!live.has(key)) cache.unpin(key);
     pinned = live;
@@ -154,6 +155,7 @@ const openDeployments = async (
     domain: config.domain,
     secretKey: await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes)),
     prepare: (digest) => summaryOf(artifacts, digest),
+    inspect: async (digest) => (await artifacts.get(digest)).artifact,
     onRouteTable,
     fleetOf: (version) => fleet.fleetOf(version),
     forget: (tenant, name) => {
@@ -230,6 +232,7 @@ const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deploymen
     find: async (id) => (await fleet.deferrals.find(id))?.record ?? (await gateways.find(id)) ?? fleet.execution(id),
     deferred: (id) => fleet.deferrals.find(id),
   },
+  sidecarInstances: () => [],
   decisions: (query) => fleet.decisions(query),
   reservations: fleet.reservations,
   approveResident: async (tenant, name, approved) => {

@@ -19,15 +19,20 @@ const IMPORTS = [
 ];
 
 /** The world of a function: all that the host offers it; what the core module does not import is left out of the component. */
-export function functionWorld(version = VERSION, extra = ''): string {
+export function functionWorld(version = VERSION, extra = '', packages: readonly string[] = []): string {
+  return componentWorld(version, `${extra} export wasi:http/incoming-handler@${version};`, packages);
+}
+
+/** As `functionWorld`, for a component with other exports: those that `extra` names. */
+export function componentWorld(version: string, extra: string, packages: readonly string[] = []): string {
   const imports = IMPORTS.map((name) => `import ${name}@${version};`);
   const drafts = 'import wasi:config/store@0.2.0-rc.1; import wasi:logging/logging@0.1.0-draft;';
   const buckets = ['draft', 'draft2']
     .flatMap((version) => ['store', 'atomics', 'batch'].map((name) => `import wasi:keyvalue/${name}@0.2.0-${version};`))
     .join(' ');
   const state = 'import nacelle:state/expiry@0.1.0;';
-  const world = `${imports.join(' ')} ${drafts} ${buckets} ${state} ${extra} export wasi:http/incoming-handler@${version};`;
-  return worldSource(version, world, [draft('config'), draft('logging'), draft('keyvalue'), draft('keyvalue-draft'), draft('nacelle-state')]);
+  const world = `${imports.join(' ')} ${drafts} ${buckets} ${state} ${extra}`;
+  return worldSource(version, world, [draft('config'), draft('logging'), draft('keyvalue'), draft('keyvalue-draft'), draft('nacelle-state'), ...packages]);
 }
 
 /** A component of a core module that imports and exports what `wit` names. */

@@ -63,6 +63,27 @@ const table = {
     cause: 'The function runs as many executions as its concurrency, its reservation or the isolates of the node allow.',
     remedy: 'Retry after the time in Retry-After, or raise what the message names.',
   },
+  'sidecar-not-found': {
+    status: 422,
+    cause: 'There is no sidecar of this name and version, or it is not yours to see.',
+    remedy: 'List them with "nacelle sidecars ls".',
+  },
+  'sidecar-invalid': {
+    status: 422,
+    cause: 'The sidecars cannot be linked with the function, or with each other.',
+    remedy: 'Correct what the message names: an interface, a version, a type, or a circle.',
+  },
+  'sidecar-in-use': { status: 409, cause: 'Functions link the sidecar.', remedy: 'Deploy the functions that the message names without it first.' },
+  'sidecar-failed': {
+    status: 502,
+    cause: 'A sidecar of the function did not get ready, or failed.',
+    remedy: "Read the function's log: the message names the sidecar.",
+  },
+  'debug-refused': {
+    status: 403,
+    cause: 'A sidecar was asked for by header without a token that allows it.',
+    remedy: 'Send "nacelle-debug-token" with the scope debug:<tenant>.',
+  },
   'isolate-lost': {
     status: 503,
     cause: 'The isolate that ran the execution is gone, and the execution cannot be run again.',

@@ -11,6 +11,7 @@ import { rollback } from './commands/rollback.ts';
 import { secretsLs, secretsPut, secretsRm } from './commands/secrets.ts';
 import { serve } from './commands/serve.ts';
 import { show } from './commands/show.ts';
+import { sidecarsAdd, sidecarsLs, sidecarsRm, sidecarsShow } from './commands/sidecars.ts';
 import { stateGet, stateLs, statePut, stateRm } from './commands/state.ts';
 import { tenantsAdd, tenantsLs, tenantsReserve, tenantsResume, tenantsRm, tenantsSuspend } from './commands/tenants.ts';
 import { tokensAdd, tokensLs, tokensRm } from './commands/tokens.ts';
@@ -30,6 +31,10 @@ export const commands: readonly Command[] = [
   secretsPut,
   secretsLs,
   secretsRm,
+  sidecarsAdd,
+  sidecarsLs,
+  sidecarsShow,
+  sidecarsRm,
   stateLs,
   stateGet,
   statePut,

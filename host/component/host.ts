@@ -19,7 +19,7 @@
  * | result of a function | the ok value, or an `Err` (host/base/result.ts) |
  * | result elsewhere | `{ tag: 'ok' | 'err', val? }` |
  * | own, borrow of a host resource | the very object that the host made |
- * | own, borrow of a guest's resource | its rep, a number |
+ * | own, borrow of a guest's resource | a `GuestResource` (host/component/abi/guest-resource.ts); its rep between components of one plan |
  */
 export type HostFunction<C> = (context: C, ...parameters: never[]) => unknown;
 

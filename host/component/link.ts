@@ -2,6 +2,7 @@
  * Instantiates a plan: core modules in order, imports lowered to host functions or to other components inside the plan.
  * A `Linker` is made once a version and thread; each `instantiate` makes one independent instance.
  */
+import type { ResourceOwner } from './abi/guest-resource.ts';
 import { HandleTable } from './abi/handles.ts';
 import { type ComponentState, Scope } from './abi/scope.ts';
 import { type Signature, TypeTable } from './abi/signature.ts';
@@ -26,6 +27,8 @@ export type CoreState = { memories: MemoryState[]; globals: WebAssembly.Global[]
 export type MemoryState = { memory: WebAssembly.Memory; pages: WebAssembly.Global<'i32'> | null; dirty: Uint8Array | null };
 
 export type Linked = {
+  /** As whose the resources that its components define are known outside; `destroy` may be replaced. */
+  owner: ResourceOwner;
   components: ComponentState[];
   state: CoreState;
   /** Calls of each lowered host function so far, by its index in `Plan.lowers`. */
@@ -43,6 +46,8 @@ export class Linker<C> {
   readonly plan: Plan;
   readonly lowers: { lower: Lower; signature: Signature; host: HostLower | null }[];
   readonly lifts: { lift: Lift; signature: Signature }[];
+  /** Signatures of lifts as calls from outside see them. */
+  readonly exported: readonly Signature[];
   readonly modules: LinkedModule[];
   private readonly interfaces: ReadonlyMap<string, HostInterface<C>>;
 
@@ -53,6 +58,9 @@ export class Linker<C> {
     const types = new TypeTable(plan);
     this.lowers = plan.lowers.map((lower) => ({ lower, signature: types.signature(lower.type), host: this.hostLower(lower.func) }));
     this.lifts = plan.lifts.map((lift) => ({ lift, signature: types.signature(lift.type) }));
+    const definesResources = plan.resources.some(({ from }) => from === 'guest');
+    const outside = definesResources ? new TypeTable(plan, true) : undefined;
+    this.exported = this.lifts.map(({ lift, signature }) => outside?.signature(lift.type) ?? signature);
     this.modules = modules.map(describeModule);
   }
 
@@ -107,6 +115,7 @@ class Instantiation<C> {
   private readonly linker: Linker<C>;
   private readonly context: C;
   private readonly guard: Guard;
+  private readonly owner: ResourceOwner;
   private readonly components: ComponentState[];
   private readonly cores: WebAssembly.Exports[] = [];
   private readonly loweredCores: (WebAssembly.ImportValue | undefined)[] = [];
@@ -119,8 +128,10 @@ class Instantiation<C> {
     this.linker = linker;
     this.context = context;
     this.guard = guard;
+    this.owner = { generation: 0, destroy: (resource, rep) => this.destructorOf(resource)?.(rep) };
     this.components = Array.from({ length: linker.plan.components }, (_, component) => ({
       component,
+      owner: this.owner,
       handles: new HandleTable(),
       mayLeave: true,
       entered: false,
@@ -205,7 +216,8 @@ class Instantiation<C> {
     const { lower, signature, host } = this.linker.lowers[index] as (typeof this.linker.lowers)[number];
     const scope = this.scopeOf(lower.options, lower.component);
     if (host) return this.hostFunction(index, signature, scope, host);
-    return this.seam(signature, scope, this.callee((lower.func as { lift: number }).lift));
+    const { lift } = lower.func as { lift: number };
+    return this.seam(signature, scope, this.callee(lift, this.linker.lifts[lift]?.signature as Signature));
   }
 
   private hostFunction(index: number, signature: Signature, scope: Scope, host: HostLower): WebAssembly.ImportValue {
@@ -245,8 +257,8 @@ class Instantiation<C> {
     return new WebAssembly.Suspending(call as never) as never;
   }
 
-  private callee(index: number): Callee {
-    const { lift, signature } = this.linker.lifts[index] as (typeof this.linker.lifts)[number];
+  private callee(index: number, signature: Signature): Callee {
+    const { lift } = this.linker.lifts[index] as (typeof this.linker.lifts)[number];
     const { postReturn } = lift.options;
     return {
       signature,
@@ -303,10 +315,10 @@ class Instantiation<C> {
     for (const exported of this.linker.plan.exports)
       for (const { name, func } of exported.functions) {
         if (func.from !== 'lift') continue;
-        const callee = this.callee(func.lift);
+        const callee = this.callee(func.lift, this.linker.exported[func.lift] as Signature);
         functions.set(`${exported.interface}\0${name}`, (...params) => callLifted(callee, params));
       }
     const find = (exportedInterface: string, name: string) => functions.get(`${exportedInterface}\0${name}`);
-    return { components: this.components, state: this.state, hostCalls: this.hostCalls, find };
+    return { owner: this.owner, components: this.components, state: this.state, hostCalls: this.hostCalls, find };
   }
 }

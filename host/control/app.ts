@@ -14,6 +14,7 @@ import { errorHandler, notFoundHandler } from './problem.ts';
 import { reservationRoutes } from './reservations.ts';
 import { resultRoutes } from './results.ts';
 import { secretRoutes } from './secrets.ts';
+import { sidecarRoutes, tenantSidecarRoutes } from './sidecars.ts';
 import { bucketRoutes, valueRoutes } from './state.ts';
 import { suspensionRoutes, tenantRoutes } from './tenants.ts';
 import { tokenRoutes } from './tokens.ts';
@@ -59,6 +60,8 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', moduleRoutes(deps))
     .route('/', functionRoutes(deps))
     .route('/', versionRoutes(deps))
+    .route('/', sidecarRoutes(deps))
+    .route('/', tenantSidecarRoutes(deps))
     .route('/', secretRoutes(deps))
     .route('/', bucketRoutes(deps))
     .route('/', valueRoutes(deps))

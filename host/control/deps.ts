@@ -16,6 +16,9 @@ export type FunctionLogs = {
   follow(tenant: string, name: string, follower: (record: NumberedRecord) => void): () => void;
 };
 
+/** An instance of a sidecar that executions share; `usedBy` are functions as name@version. */
+export type SidecarInstance = { tenant: string; sidecar: string; id: string; isolate: number; scope: string; usedBy: readonly string[] };
+
 /** What the node is doing (`GET /v1/node`). */
 export type NodeInfo = {
   isolates: IsolateView[];
@@ -43,6 +46,8 @@ export type ControlDeps = {
     /** One that was put off; its result once it has ended. */
     deferred(id: string): Promise<DeferredView | undefined>;
   };
+  /** Instances of sidecars that executions share now. */
+  sidecarInstances: () => readonly SidecarInstance[];
   /** Choices of the node; of all tenants, and those of none, if no tenant is named. */
   decisions: (query: DecisionQuery) => Promise<PlacementDecision[]>;
   reservations: Pick<Reservations, 'find' | 'put' | 'remove'>;

@@ -58,6 +58,49 @@ export const moduleView = z
   })
   .openapi('Module');
 
+export const sidecarView = z
+  .object({
+    name,
+    version: z.string(),
+    tenant: name.openapi({ description: 'Who added it.' }),
+    digest,
+    bytes: z.number(),
+    kinds: z.array(z.enum(['middleware', 'provider', 'companion'])),
+    imports: z.array(z.string()),
+    exports: z.array(z.string()),
+    from: z.enum(['image', 'agent']),
+    settings: z.array(z.string()).openapi({ description: 'Names of the settings that an image has with it.' }),
+    debug: z.boolean(),
+    public: z.boolean(),
+    createdAt: time,
+    usedBy: z.array(z.string()).openapi({ description: "The tenant's functions that link it, as name@version." }),
+    usedByOthers: z.number().openapi({ description: 'Functions of other tenants that do.' }),
+    instances: z
+      .array(z.object({ id: z.string(), isolate: z.number(), scope: z.string(), usedBy: z.array(z.string()) }))
+      .openapi({ description: 'Instances that executions share, and whose.' }),
+  })
+  .openapi('Sidecar');
+
+/** Who provides which interface to whom: `from` imports it of `to`; the function itself is called by its name. */
+const compositionView = z
+  .object({
+    chain: z.array(z.string()).openapi({ description: 'Through whom a request goes, the function last.' }),
+    links: z.array(z.object({ from: z.string(), interface: z.string(), to: z.string() })),
+    sidecars: z.array(
+      z.object({
+        name,
+        version: z.string(),
+        kinds: z.array(z.string()),
+        scope: z.string(),
+        from: z.string(),
+        why: z.string(),
+        when: z.string(),
+        required: z.boolean(),
+      }),
+    ),
+  })
+  .openapi('Composition');
+
 const weighted = z.object({ version: z.number(), weight: z.number() });
 
 export const functionView = z
@@ -88,6 +131,7 @@ export const functionDetail = functionView
     manifest: z.record(z.string(), z.unknown()),
     secrets: z.array(secretView),
     missingSecrets: z.array(z.string()).openapi({ description: 'Named by the live version, and without a value.' }),
+    composition: compositionView.nullable().openapi({ description: 'Its sidecars; null if it has none.' }),
     denied: z.array(z.string()).openapi({ description: 'Imported, and not granted by the manifest: calls of them fail.' }),
   })
   .openapi('FunctionDetail');

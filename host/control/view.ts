@@ -2,6 +2,7 @@ import type { FunctionView, SecretInfo } from '../deploy/function-reader.ts';
 import type { Manifest } from '../deploy/manifest-schema.ts';
 import type { FunctionRecord, ModuleRecord, VersionRecord } from '../deploy/model.ts';
 import { formatRoute, type RoutePattern } from '../deploy/route.ts';
+import { type ComposedSidecar, type Composition, sidecarLabel } from '../sidecar/composition.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
 
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
@@ -61,6 +62,18 @@ const lacking = ({ version, module, secrets }: FunctionView) => ({
   denied: deniedImports(module.imports, version.manifest),
 });
 
+const viewComposition = (name: string, { sidecars, links, chain }: Composition) => {
+  const label = (part: number): string => (part === 0 ? name : sidecarLabel(sidecars[part - 1] as ComposedSidecar));
+  return {
+    chain: [...chain, 0].map(label),
+    links: links.map((link) => ({ from: label(link.from), interface: link.interface, to: label(link.to) })),
+    sidecars: sidecars.map((sidecar) => {
+      const { name: sidecarName, version, kinds, scope, from, why, when, required } = sidecar;
+      return { name: sidecarName, version, kinds: [...kinds], scope, from, why, when, required };
+    }),
+  };
+};
+
 export const viewDetail = (tenant: string, view: FunctionView, origin: string) => ({
   ...viewFunction(tenant, view.record, origin),
   previous: view.record.history.at(-1) ?? null,
@@ -68,6 +81,7 @@ export const viewDetail = (tenant: string, view: FunctionView, origin: string) =
   module: viewModule(view.module),
   manifest: view.version.manifest as Record<string, unknown>,
   secrets: view.secrets.map((secret) => viewSecret(view.version.manifest, secret)),
+  composition: view.version.composition ? viewComposition(view.record.name, view.version.composition) : null,
   ...lacking(view),
 });
 

@@ -1,9 +1,10 @@
 import type { Blobs } from '../store/blobs.ts';
 import type { Table } from '../store/table.ts';
+import { Composer } from './composing.ts';
 import { FunctionReader } from './function-reader.ts';
 import { FunctionSecrets } from './function-secrets.ts';
 import { FunctionWriter } from './function-writer.ts';
-import type { Ground } from './ground.ts';
+import type { Ground, InspectedComponent } from './ground.ts';
 import { tenantPrefix } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
@@ -13,6 +14,7 @@ import type { RouteTable } from './route-table.ts';
 import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
 import { createSerial } from './serial.ts';
+import { SidecarLibrary } from './sidecar-library.ts';
 import { type FleetOf, RouteTableBuilder } from './snapshot.ts';
 import { createTenants, type Tenants } from './tenant.ts';
 import { createTokens, type Tokens } from './token.ts';
@@ -27,6 +29,8 @@ export type DeploymentOptions = {
   secretKey: Uint8Array;
   /** Reads the component with this digest from Blobs, validates it and makes its artifact. @throws Problem `module-invalid`, `import-unknown` */
   prepare: (digest: string) => Promise<ModuleSummary>;
+  /** What of a component others are linked with. Default: nothing is imported or exported. */
+  inspect?: (digest: string) => Promise<InspectedComponent>;
   /** Awaited by every change: it resolves when all gateways route by the table. */
   onRouteTable: RouteListener;
   /** Where each version runs; asked for each table. Default: in the gateway threads. */
@@ -46,6 +50,8 @@ export type Deployments = {
     secrets: FunctionSecrets;
   };
   modules: Modules;
+  sidecars: SidecarLibrary;
+  composer: Composer;
   tenants: Tenants;
   tokens: Tokens;
   /** Ends what a stop of the node interrupted and hands out the first route table. Before anything else is called. */
@@ -59,6 +65,7 @@ export type Deployments = {
 };
 
 const hourMs = 3_600_000;
+const emptyPlan = { modules: [], types: [], resources: [], imports: [], lowers: [], lifts: [], steps: [], components: 1, exports: [] };
 
 /** Tenants, tokens, modules and functions, all in the Table and Blobs. One node at a time writes: it orders its own changes. */
 export const createDeployments = (options: DeploymentOptions): Deployments => {
@@ -74,6 +81,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     ceilings,
     domain,
     prepare,
+    inspect: options.inspect ?? (async () => ({ plan: emptyPlan, open: [] })),
     serial: createSerial(),
     now: options.now ?? Date.now,
     publish: () => publisher.publish(),
@@ -84,10 +92,14 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
   const tokens = createTokens(ground);
   const tenants = createTenants(ground, modules, tokens);
   const read = new FunctionReader(table);
-  const functions = { read, write: new FunctionWriter(ground, read, modules), secrets: new FunctionSecrets(ground, read) };
+  const sidecars = new SidecarLibrary(ground, read);
+  const composer = new Composer(ground, sidecars);
+  const functions = { read, write: new FunctionWriter(ground, read, modules, composer), secrets: new FunctionSecrets(ground, read) };
   return {
     functions,
     modules,
+    sidecars,
+    composer,
     tenants,
     tokens,
     open: async () => {

@@ -1,13 +1,14 @@
 import { Problem } from '../base/errors.ts';
 import type { Entry, Write } from '../store/table.ts';
 import { allowedRoutes, claimWrites } from './claim.ts';
+import type { Composer } from './composing.ts';
 import type { FunctionReader, FunctionView } from './function-reader.ts';
 import { newRevision } from './function-secrets.ts';
 import { type Ground, requireTenant } from './ground.ts';
-import { claimKey, functionKey, functionPrefix, secretKey, secretPrefix, versionKey, versionPrefix } from './keys.ts';
+import { claimKey, functionKey, functionPrefix, secretKey, secretPrefix, tenantSidecarsKey, versionKey, versionPrefix } from './keys.ts';
 import { parseManifest } from './manifest.ts';
-import type { Manifest } from './manifest-schema.ts';
-import type { FunctionRecord, SecretRecord, TenantRecord, VersionRecord } from './model.ts';
+import type { Manifest, SidecarUse } from './manifest-schema.ts';
+import type { FunctionRecord, SecretRecord, TenantRecord, TenantSidecarsRecord, VersionRecord } from './model.ts';
 import { type Modules, requireGrants, requireHandler } from './module.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
 import { scanAll, scanValues } from './scan.ts';
@@ -30,22 +31,65 @@ export class FunctionWriter {
   private readonly reader: FunctionReader;
   private readonly modules: Modules;
 
-  constructor(ground: Ground, reader: FunctionReader, modules: Modules) {
+  private readonly composer: Composer;
+
+  constructor(ground: Ground, reader: FunctionReader, modules: Modules, composer: Composer) {
     this.ground = ground;
     this.reader = reader;
     this.modules = modules;
+    this.composer = composer;
   }
 
   /**
    * Makes a new version of a function and sets it live.
    * @param input a manifest with `module`
-   * @throws Problem `manifest-invalid`, `not-implemented`, `module-not-found`, `module-invalid`, `route-taken`, `route-not-allowed`
+   * @throws Problem `manifest-invalid`, `not-implemented`, `module-not-found`, `module-invalid`, `route-taken`, `route-not-allowed`,
+   * `sidecar-not-found`, `sidecar-invalid`, `import-unknown`
    */
   async deploy(tenant: string, input: unknown): Promise<FunctionView> {
     const manifest = parseManifest(input, this.ground.ceilings);
     const view = await this.ground.serial(() => this.commitVersion(tenant, manifest));
     await this.ground.publish();
     return view;
+  }
+
+  /** Sets the sidecars of all functions of a tenant, those that are live included. @throws Problem as `deploy` does */
+  async setTenantSidecars(tenant: string, input: unknown): Promise<SidecarUse[]> {
+    const { sidecars } = parseManifest({ name: 'all-functions', sidecars: input }, this.ground.ceilings);
+    await this.ground.serial(async () => {
+      const { table } = this.ground;
+      const key = tenantSidecarsKey(tenant);
+      const before = await table.get<TenantSidecarsRecord>(key);
+      await table.commit([{ key, put: { sidecars } satisfies TenantSidecarsRecord, expectRevision: before?.revision ?? 0 }]);
+      try {
+        await table.commit(await this.recomposed(tenant));
+      } catch (error) {
+        await table.commit([before ? { key, put: before.value } : { key, delete: true }]);
+        throw error;
+      }
+    });
+    await this.ground.publish();
+    return sidecars;
+  }
+
+  /** What an admin gave to all functions of a tenant. */
+  async tenantSidecars(tenant: string): Promise<SidecarUse[]> {
+    return (await this.ground.table.get<TenantSidecarsRecord>(tenantSidecarsKey(tenant)))?.value.sidecars ?? [];
+  }
+
+  /** Every live version linked anew. */
+  private async recomposed(tenant: string): Promise<Write[]> {
+    const writes: Write[] = [];
+    for (const record of await scanValues<FunctionRecord>(this.ground.table, functionPrefix(tenant))) {
+      for (const { version } of record.live) {
+        const { key, value } = await this.reader.requireVersion(tenant, record.name, version);
+        const composition = await this.composer.compose(tenant, value.manifest, value.digest);
+        const { composition: _, ...rest } = value;
+        writes.push({ key, put: { ...rest, ...(composition ? { composition } : {}) } satisfies VersionRecord });
+      }
+      writes.push({ key: functionKey(tenant, record.name), put: { ...record, revision: newRevision() } satisfies FunctionRecord });
+    }
+    return writes;
   }
 
   /** Sets a version live. @throws Problem `version-not-found`, `route-taken`, `route-not-allowed` */
@@ -113,7 +157,8 @@ export class FunctionWriter {
     requireGrants(module.value, manifest);
     const known = await table.get<FunctionRecord>(functionKey(tenant, name));
     const base = known?.value ?? (await this.newFunction(tenant, name));
-    const version: VersionRecord = { version: base.versionNext, digest, createdAt: now(), manifest };
+    const composition = await this.composer.compose(tenant, manifest, digest);
+    const version: VersionRecord = { version: base.versionNext, digest, createdAt: now(), manifest, ...(composition ? { composition } : {}) };
     const { record, writes } = await this.liveWrites(owner.value, { ...base, versionNext: base.versionNext + 1 }, version, pointAt(base, version.version));
     await table.commit([
       { key: owner.key, check: true, expectRevision: owner.revision },

@@ -1,3 +1,6 @@
+import type { CompiledArtifact } from '../instance/compiled.ts';
+import type { CompiledComposition } from '../instance/parts.ts';
+import type { ComposedSidecar } from '../sidecar/composition.ts';
 import type { Grant } from '../wasi/context.ts';
 import type { DeployedVersion } from './route-table.ts';
 
@@ -13,3 +16,25 @@ export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue }: Deplo
   scratchBytesMax,
   keyvalue: new Map(keyvalue),
 });
+
+/** What a sidecar may reach: nothing of the function's. */
+const sidecarGrant = ({ settings, outboundHosts, keyvalue }: ComposedSidecar): Grant => ({
+  env: [],
+  config: new Map(settings),
+  outboundHosts,
+  scratch: false,
+  scratchBytesMax,
+  keyvalue: new Map(keyvalue),
+});
+
+/** The sidecars of a version, loaded. `load` gives the modules, and rejects with a `Problem`. */
+export const loadComposition = async (
+  { composition }: Pick<DeployedVersion, 'composition'>,
+  load: (digest: string) => Promise<{ artifact: CompiledArtifact }>,
+): Promise<CompiledComposition | undefined> => {
+  if (!composition) return undefined;
+  const sidecars = await Promise.all(
+    composition.sidecars.map(async (sidecar) => ({ ...sidecar, artifact: (await load(sidecar.digest)).artifact, grant: sidecarGrant(sidecar) })),
+  );
+  return { ...composition, sidecars };
+};

@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import type { Plan } from '../component/plan.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Entry, Table } from '../store/table.ts';
 import { tenantKey } from './keys.ts';
@@ -6,6 +7,9 @@ import type { Ceilings } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
 import type { Sealer } from './secret.ts';
 import type { Serial } from './serial.ts';
+
+/** `open`: what it imports and only sidecars can provide. */
+export type InspectedComponent = { plan: Plan; open: readonly string[] };
 
 /** What the parts of deployment share. All changes of records run in `serial`; `publish` runs after them, outside of it. */
 export type Ground = {
@@ -20,6 +24,8 @@ export type Ground = {
   now: () => number;
   /** Reads the component from Blobs, validates it and makes its artifact. @throws Problem `module-invalid`, `import-unknown` */
   prepare: (digest: string) => Promise<ModuleSummary>;
+  /** What of a component others are linked with. */
+  inspect: (digest: string) => Promise<InspectedComponent>;
   publish: () => Promise<void>;
   /** What was kept in memory of a function (or of all of a tenant's) is to be dropped: logs, executions. */
   forget: (tenant: string, name: string | null) => void;

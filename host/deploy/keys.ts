@@ -37,3 +37,10 @@ export const allVersionsPrefix = (tenant: string): string => `${tenant}/version/
 
 export const secretKey = (tenant: string, name: string, secret: string): string => `${secretPrefix(tenant, name)}${secret}`;
 export const secretPrefix = (tenant: string, name: string): string => `${tenant}/secret/${name}/`;
+
+/** Sidecars of a tenant; those that all tenants see stand under the node. */
+export const sidecarKey = (owner: string | null, name: string, version: string): string => `${sidecarPrefix(owner)}${name}@${version}`;
+export const sidecarPrefix = (owner: string | null): string => (owner === null ? `${node}/sidecar/` : `${owner}/sidecar/`);
+
+/** Sidecars that an admin gave to all functions of a tenant. */
+export const tenantSidecarsKey = (tenant: string): string => `${tenant}/sidecars-of-all`;

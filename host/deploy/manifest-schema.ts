@@ -120,6 +120,59 @@ const capacity = z
   )
   .prefault({});
 
+const sidecarsMax = 16;
+const usePattern = /^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)(@\d{1,9}(\.\d{1,9}){0,2})?$/;
+const useError = 'must be the name of a sidecar, with a version if need be: "access-log", "access-log@1", "access-log@1.2.0"';
+
+const sidecar = z.strictObject(
+  {
+    use: z.string({ error: useError }).regex(usePattern, { error: useError }).describe('A sidecar of the library: "name", "name@1" or "name@1.2.0".'),
+    provides: z
+      .string({ error: 'must be the name of an interface' })
+      .max(256, { error: 'must be the name of an interface' })
+      .optional()
+      .describe('The only interface that it is to provide, where several sidecars could.'),
+    scope: z
+      .enum(['execution', 'function', 'tenant'], { error: 'must be "execution", "function" or "tenant"' })
+      .default('execution')
+      .describe('Who shares an instance: nobody, the executions of this function, or those of all functions of the tenant that use it.'),
+    config: settings.describe('Settings of a sidecar that was added with --agent.'),
+    required: z.boolean({ error: 'must be true or false' }).default(true).describe('Whether an execution fails if the sidecar does not get ready.'),
+    graceMs: whole(1, 60_000, 500).describe('How long each of its calls after the start may take, in milliseconds.'),
+    readyMs: whole(1, 60_000, 2_000).describe('How long it may take to get ready, in milliseconds.'),
+    onMainChange: z
+      .enum(['follow', 'stay'], { error: 'must be "follow" or "stay"' })
+      .default('follow')
+      .describe('Whether a shared instance ends with the version of the function that it was started for, or serves the next one.'),
+    when: z
+      .enum(['always', 'used', 'debug'], { error: 'must be "always", "used" or "debug"' })
+      .default('always')
+      .describe('"used": started at once only if the execution before used it; "debug": only for requests that ask for it.'),
+    capabilities: z
+      .strictObject({ http: list(outboundHost, 64, 'hosts'), keyvalue: buckets }, { error: 'must be an object' })
+      .prefault({})
+      .describe("What it may reach. It has none of the function's grants, nor the function any of its."),
+    limits: z
+      .strictObject(
+        {
+          memoryMib: whole(1, 4096, 16).describe('Memory of one instance, in MiB.'),
+          cpuMs: whole(1, 3_600_000, 500).describe('CPU time in one execution, in milliseconds.'),
+        },
+        { error: 'must be an object' },
+      )
+      .prefault({}),
+  },
+  { error: 'must be an object' },
+);
+
+/** The sidecars of a function, or of all functions of a tenant. */
+export const sidecarsSchema = z
+  .array(sidecar, { error: 'must be a list of sidecars' })
+  .max(sidecarsMax, { error: `must have at most ${sidecarsMax} entries` })
+  .prefault([]);
+
+export type SidecarUse = z.output<typeof sidecar>;
+
 const digestError = 'must be the digest of an uploaded module, "sha256:" and 64 hexadecimal digits';
 
 /** Every key that means something now, with its default. Keys that later versions will know: `laterKeys` in manifest.ts. */
@@ -152,6 +205,7 @@ export const manifestSchema = z.strictObject(
     config: settings.describe('Values for wasi:config.'),
     secrets: list(variable, 64, 'names').describe('Names of secrets that wasi:config gives too; their values are put with "nacelle secrets put".'),
     capabilities,
+    sidecars: sidecarsSchema.describe('Components that are linked with the function: in front of it, beside it, or underneath.'),
     capacity,
   },
   { error: 'must be an object' },

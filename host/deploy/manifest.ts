@@ -7,7 +7,6 @@ export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyM
 /** Keys of the design that this version does not act on: refused by name rather than ignored. */
 const laterKeys: readonly (readonly string[])[] = [
   ['source'],
-  ['sidecars'],
   ['shared'],
   ['session'],
   ['guarantee'],
@@ -82,15 +81,25 @@ const lowerDefaults = (manifest: Manifest, asked: Readonly<Record<string, unknow
   return { ...manifest, limits };
 };
 
+const sidecarProblems = (entry: unknown, what: string): string[] => [
+  ...(ownValue(entry, 'when') === 'used' && ['function', 'tenant'].includes(String(ownValue(entry, 'scope')))
+    ? [`cannot set when of ${what} to "used": its scope is "${ownValue(entry, 'scope')}", and a shared instance starts when it is first called`]
+    : []),
+  ...Object.entries({ config: ownValue(entry, 'config'), 'capabilities.keyvalue': ownValue(ownValue(entry, 'capabilities'), 'keyvalue') }).flatMap(
+    ([key, section]) => (isRecord(section) && Object.hasOwn(section, '__proto__') ? [`cannot set ${key}.__proto__ of ${what}: the name is reserved`] : []),
+  ),
+];
+
 /** What concerns several keys, checked on the input so that it is told together with all else. */
 const crossProblems = (input: unknown, of: string): string[] => {
-  const { secrets, config, env, trust, capacity, capabilities } = isRecord(input) ? input : {};
+  const { secrets, config, env, trust, capacity, capabilities, sidecars } = isRecord(input) ? input : {};
   const clashes = (Array.isArray(secrets) ? secrets : []).filter(
     (name: unknown) => typeof name === 'string' && isRecord(config) && Object.hasOwn(config, name),
   );
   const shares = trust === 'isolated' && ownValue(capacity, 'fleet') === 'resident';
   return [
     ...(shares ? [`cannot set capacity.fleet${of} to "resident": trust is "isolated", and gateway threads serve all tenants`] : []),
+    ...(Array.isArray(sidecars) ? sidecars : []).flatMap((entry: unknown, index: number) => sidecarProblems(entry, `sidecars[${index}]${of}`)),
     ...clashes.map((name) => `cannot set secrets${of}: ${shown(name)} is a key of config too`),
     ...Object.entries({ env, config, 'capabilities.keyvalue': ownValue(capabilities, 'keyvalue') }).flatMap(([key, section]) =>
       isRecord(section) && Object.hasOwn(section, '__proto__') ? [`cannot set ${key}.__proto__${of}: the name is reserved`] : [],

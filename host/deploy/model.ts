@@ -1,4 +1,5 @@
-import type { Manifest } from './manifest-schema.ts';
+import type { Composition, SidecarKind } from '../sidecar/composition.ts';
+import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { FunctionRoute } from './route.ts';
 
 /** Times are milliseconds since 1970. */
@@ -55,7 +56,29 @@ export type FunctionRecord = {
   routes: FunctionRoute[];
 };
 
-export type VersionRecord = { version: number; digest: string; createdAt: number; manifest: Manifest };
+/** `composition`: the sidecars that it was linked with when it was deployed. */
+export type VersionRecord = { version: number; digest: string; createdAt: number; manifest: Manifest; composition?: Composition };
+
+/** An entry of the sidecar library. `tenant` uploaded it; a public one is seen by all. */
+export type SidecarRecord = {
+  name: string;
+  version: string;
+  tenant: string;
+  digest: string;
+  bytes: number;
+  kinds: SidecarKind[];
+  imports: string[];
+  exports: string[];
+  /** An image has its settings with it, an agent gets them from who uses it. */
+  from: 'image' | 'agent';
+  settings: Record<string, string>;
+  /** Requests with a token for it may add it to themselves. */
+  debug: boolean;
+  public: boolean;
+  createdAt: number;
+};
+
+export type TenantSidecarsRecord = { sidecars: SidecarUse[] };
 
 export type SecretRecord = { name: string; updatedAt: number; sealed: string };
 

@@ -1,9 +1,9 @@
 import { Problem } from '../base/errors.ts';
 import type { Entry } from '../store/table.ts';
 import { type Ground, requireTenant } from './ground.ts';
-import { allVersionsPrefix, holderKey, holderPrefix, moduleKey, modulePrefix, tenantPrefix } from './keys.ts';
+import { allVersionsPrefix, holderKey, holderPrefix, moduleKey, modulePrefix, sidecarPrefix, tenantPrefix } from './keys.ts';
 import type { Manifest } from './manifest-schema.ts';
-import type { ModuleRecord, ModuleSummary, TenantRecord, VersionRecord } from './model.ts';
+import type { ModuleRecord, ModuleSummary, SidecarRecord, TenantRecord, VersionRecord } from './model.ts';
 import { type Listed, type ListPage, listPage, scanAll } from './scan.ts';
 
 export type Modules = {
@@ -89,6 +89,8 @@ class TenantModules implements Modules {
       const { table, now, moduleKeepMs } = this.ground;
       const used = new Set<string>();
       for await (const { value } of scanAll<VersionRecord>(table, allVersionsPrefix(tenant))) used.add(value.digest);
+      for (const owner of [tenant, null])
+        for await (const { value } of scanAll<SidecarRecord>(table, sidecarPrefix(owner))) if (value.tenant === tenant) used.add(value.digest);
       for await (const { value } of scanAll<ModuleRecord>(table, modulePrefix(tenant))) {
         if (!used.has(value.digest) && value.usedAt + moduleKeepMs <= now()) await this.drop(tenant, value.digest);
       }

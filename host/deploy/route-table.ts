@@ -3,6 +3,8 @@
  * function, route, secret or tenant changes. Structured-cloneable, so that it can be posted to threads.
  */
 
+import type { Composition } from '../sidecar/composition.ts';
+
 export type Fleet = 'resident' | 'on-demand';
 
 export type FunctionLimits = {
@@ -45,6 +47,8 @@ export type DeployedVersion = {
   whenExhausted: 'overflow' | 'queue' | 'reject';
   /** How long an execution may be put off; 0: not at all. */
   deferMaxMs: number;
+  /** Its sidecars, if it has any. */
+  composition?: Composition;
 };
 
 export type Route = {

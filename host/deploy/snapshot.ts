@@ -31,7 +31,12 @@ const settings = async ({ table, sealer }: Source, tenant: string, name: string,
   return [...Object.entries(manifest.config), ...secrets];
 };
 
-const describe = async (source: Source, tenant: string, record: FunctionRecord, { version, digest, manifest }: VersionRecord): Promise<DeployedVersion> => ({
+const describe = async (
+  source: Source,
+  tenant: string,
+  record: FunctionRecord,
+  { version, digest, manifest, composition }: VersionRecord,
+): Promise<DeployedVersion> => ({
   key: versionId(tenant, record, version),
   tenant,
   function: record.name,
@@ -52,6 +57,7 @@ const describe = async (source: Source, tenant: string, record: FunctionRecord, 
   prewarm: manifest.capacity.prewarm,
   whenExhausted: manifest.capacity.whenExhausted,
   deferMaxMs: manifest.capacity.deferMaxMs,
+  ...(composition ? { composition } : {}),
 });
 
 /**

@@ -1,8 +1,8 @@
 import { Problem } from '../base/errors.ts';
 import type { Write } from '../store/table.ts';
 import { findTenant, type Ground, requireTenant } from './ground.ts';
-import { claimKey, functionPrefix, modulePrefix, ownedPrefix, tenantKey, tenantPrefix } from './keys.ts';
-import type { FunctionRecord, ModuleRecord, TenantRecord } from './model.ts';
+import { claimKey, functionPrefix, modulePrefix, ownedPrefix, sidecarPrefix, tenantKey, tenantPrefix } from './keys.ts';
+import type { FunctionRecord, ModuleRecord, SidecarRecord, TenantRecord } from './model.ts';
 import type { Modules } from './module.ts';
 import { defaultTenant, isName, nameConstraint } from './names.ts';
 import { formatRoute, parseRoute } from './route.ts';
@@ -122,6 +122,8 @@ class TableTenants implements Tenants {
       for await (const { key, value } of scanAll<FunctionRecord>(table, functionPrefix(name)))
         await table.commit([{ key, delete: true }, ...value.routes.map((route): Write => ({ key: claimKey(route), delete: true }))]);
       for await (const { value } of scanAll<ModuleRecord>(table, modulePrefix(name))) await this.modules.drop(name, value.digest);
+      for await (const { key, value } of scanAll<SidecarRecord>(table, sidecarPrefix(null)))
+        if (value.tenant === name) await table.commit([{ key, delete: true }]);
       await this.deleteAll(ownedPrefix(name));
       await table.commit([{ key: tenantKey(name), delete: true }]);
     });

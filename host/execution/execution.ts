@@ -1,5 +1,5 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
-import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace } from '../instance/runner.ts';
+import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
@@ -64,6 +64,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   fleet: ExecutionFacts['fleet'] = 'resident';
   /** What it used; zeros until it has ended. */
   meter: RunMeter = noMeter;
+  sidecars: readonly SidecarRun[] | undefined = undefined;
   /** Why it was stopped, if it was. */
   stopCode: ErrorCode | undefined = undefined;
   run: Run | undefined = undefined;

@@ -43,6 +43,7 @@ const logged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'guest-exit',
   'guest-no-response',
   'guest-error',
+  'sidecar-failed',
   'memory-limit',
   'cpu-limit',
   'time-limit',
@@ -253,6 +254,7 @@ export class FunctionExecutor implements ExecutionHome {
 
   #finish(execution: Execution, end: RunEnd): void {
     execution.meter = end.meter;
+    execution.sidecars = end.sidecars;
     execution.startedMs = end.startedMs ?? Number.NaN;
     this.#running.delete(execution);
     this.#options.thread.executions--;

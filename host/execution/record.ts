@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { HostCalls, RunDecision, RunMeter, RunPlace } from '../instance/runner.ts';
+import type { HostCalls, RunDecision, RunMeter, RunPlace, SidecarRun } from '../instance/runner.ts';
 
 /** Where the module of an execution came from. */
 export type LoadSource = 'thread' | 'cache' | 'prepared';
@@ -18,10 +18,13 @@ export type Meter = {
 };
 
 /** Steps of an execution in the order in which they happen. */
-const steps = ['arrived', 'deferred', 'admitted', 'placed', 'guest-started', 'response-started', 'ended', 'released'] as const;
+const steps = ['arrived', 'deferred', 'admitted', 'placed', 'sidecars-ready', 'guest-started', 'response-started', 'ended', 'released'] as const;
 
 /** A choice that concerned the execution, in microseconds since its arrival. */
 export type ExecutionDecision = { at: number; kind: string; choice: string; inputs: RunDecision['inputs']; passedOver: RunDecision['passedOver'] };
+
+/** A sidecar of an execution. Times in microseconds since its arrival, negative for one that was ready before. */
+export type ExecutionSidecar = Omit<SidecarRun, 'startedMs' | 'readyMs' | 'stoppedMs'> & { startedAt?: number; readyAt?: number; stoppedAt?: number };
 
 /** What is known of one execution (`GET /v1/executions/:id`). Times are in microseconds since arrival. */
 export type ExecutionRecord = {
@@ -42,7 +45,7 @@ export type ExecutionRecord = {
   load: LoadSource;
   timeline: { at: number; step: (typeof steps)[number] }[];
   decisions: ExecutionDecision[];
-  sidecars: [];
+  sidecars: ExecutionSidecar[];
   meter: Meter;
   result?: { status: number; bytes: number };
 };
@@ -66,6 +69,7 @@ export type ExecutionFacts = {
   readonly fleet: 'resident' | 'on-demand';
   readonly place: RunPlace | undefined;
   readonly decisions: readonly RunDecision[] | undefined;
+  readonly sidecars: readonly SidecarRun[] | undefined;
   status: number;
   meter: RunMeter;
   bytesIn: number;
@@ -82,6 +86,13 @@ const moments = [
   ['releasedMs', 'released'],
 ] as const;
 
+const timelineOf = (facts: ExecutionFacts): ExecutionRecord['timeline'] => {
+  const timeline: ExecutionRecord['timeline'] = moments.flatMap(([moment, step]) =>
+    Number.isNaN(facts[moment]) ? [] : [{ at: Math.round((facts[moment] - facts.arrivedMs) * 1000), step }],
+  );
+  return facts.sidecars ? [...timeline, ...sidecarsReady(facts)].sort((a, b) => a.at - b.at) : timeline;
+};
+
 /** Calls by interface, without version: `wasi:http/types`. */
 const byInterface = ({ names, counts }: HostCalls): Record<string, number> => {
   const calls = new Map<string, number>();
@@ -90,6 +101,22 @@ const byInterface = ({ names, counts }: HostCalls): Record<string, number> => {
     if (name && count > 0) calls.set(name, (calls.get(name) ?? 0) + count);
   });
   return Object.fromEntries(calls);
+};
+
+const describeSidecar = ({ startedMs, readyMs, stoppedMs, ...run }: SidecarRun, arrivedMs: number): ExecutionSidecar => {
+  const at = (ms: number | undefined): number => Math.round(((ms as number) - arrivedMs) * 1000);
+  return {
+    ...run,
+    ...(startedMs === undefined ? {} : { startedAt: at(startedMs) }),
+    ...(readyMs === undefined ? {} : { readyAt: at(readyMs) }),
+    ...(stoppedMs === undefined ? {} : { stoppedAt: at(stoppedMs) }),
+  };
+};
+
+/** When the last sidecar that started before the function had become ready, as a step. */
+const sidecarsReady = ({ sidecars, arrivedMs, startedMs }: ExecutionFacts): ExecutionRecord['timeline'] => {
+  const ready = (sidecars ?? []).flatMap(({ readyMs }) => (readyMs !== undefined && !(readyMs > startedMs) ? [readyMs] : []));
+  return ready.length === 0 ? [] : [{ at: Math.round((Math.max(...ready) - arrivedMs) * 1000), step: 'sidecars-ready' }];
 };
 
 /** Tells an execution as the control API does. */
@@ -106,7 +133,7 @@ export const describeExecution = (tenant: string, name: string, facts: Execution
   rung: facts.place?.rung ?? null,
   ...(facts.place ? { isolate: facts.place.isolate } : {}),
   load: facts.place?.load ?? facts.load,
-  timeline: moments.flatMap(([moment, step]) => (Number.isNaN(facts[moment]) ? [] : [{ at: Math.round((facts[moment] - facts.arrivedMs) * 1000), step }])),
+  timeline: timelineOf(facts),
   decisions: (facts.decisions ?? []).map(({ atMs, kind, choice, inputs, passedOver }) => ({
     at: Math.round((atMs - facts.arrivedMs) * 1000),
     kind,
@@ -114,7 +141,7 @@ export const describeExecution = (tenant: string, name: string, facts: Execution
     inputs,
     passedOver,
   })),
-  sidecars: [],
+  sidecars: (facts.sidecars ?? []).map((run) => describeSidecar(run, facts.arrivedMs)),
   meter: {
     cpuUs: facts.meter.cpuUs,
     wallUs: facts.meter.wallUs,

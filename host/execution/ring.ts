@@ -24,7 +24,7 @@ const firstRows = 16;
 type Numbers = Pick<ExecutionFacts, (typeof numberFields)[number]>;
 type Labels = { id: string; state: ExecutionState; code: ErrorCode | undefined; load: LoadSource; meter: RunMeter } & Pick<
   ExecutionFacts,
-  'fleet' | 'place' | 'decisions'
+  'fleet' | 'place' | 'decisions' | 'sidecars'
 >;
 
 /**
@@ -41,6 +41,7 @@ export class ExecutionRing {
   readonly #fleets: ExecutionFacts['fleet'][] = [];
   readonly #places: ExecutionFacts['place'][] = [];
   readonly #decisions: ExecutionFacts['decisions'][] = [];
+  readonly #sidecars: ExecutionFacts['sidecars'][] = [];
   readonly #rows: number;
   #written = 0;
 
@@ -78,6 +79,7 @@ export class ExecutionRing {
     this.#fleets[row] = facts.fleet;
     this.#places[row] = facts.place;
     this.#decisions[row] = facts.decisions;
+    this.#sidecars[row] = facts.sidecars;
   }
 
   find(id: string): ExecutionFacts | undefined {
@@ -95,6 +97,7 @@ export class ExecutionRing {
       fleet: this.#fleets[row] as ExecutionFacts['fleet'],
       place: this.#places[row],
       decisions: this.#decisions[row],
+      sidecars: this.#sidecars[row],
     };
     const numbers = Object.fromEntries(numberFields.map((field, i) => [field, this.#numbers[row * width + i] as number]));
     return { ...labels, ...(numbers as Numbers) };

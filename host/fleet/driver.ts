@@ -137,8 +137,9 @@ export class FleetDriver {
   /** To be called before gateways route requests to it. */
   addVersion(version: DeployedVersion): void {
     this.#versions.set(version.key, version);
-    const { key, tenant, limits, idleMs, whenExhausted, prewarm, fleet } = version;
-    this.feed({ type: 'version-added', spec: { version: key, tenant, memoryMib: limits.memoryMib, bindings: '0.2', whenExhausted, idleMs } });
+    const { key, tenant, limits, idleMs, whenExhausted, prewarm, fleet, composition } = version;
+    const memoryMib = (composition?.sidecars ?? []).reduce((sum, sidecar) => sum + sidecar.limits.memoryMib, limits.memoryMib);
+    this.feed({ type: 'version-added', spec: { version: key, tenant, memoryMib, bindings: '0.2', whenExhausted, idleMs } });
     if (prewarm > 0 && fleet === 'on-demand') this.feed({ type: 'prewarm', version: key, instances: prewarm });
   }
 

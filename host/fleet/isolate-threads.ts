@@ -3,9 +3,9 @@
  * with `start`; it ends with `destroy`, or is lost.
  */
 import { Problem } from '../base/errors.ts';
-import { grantOf } from '../deploy/grant.ts';
+import { grantOf, loadComposition } from '../deploy/grant.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import type { CompiledArtifact } from '../instance/pool-runner.ts';
+import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { RunPlace } from '../instance/runner.ts';
 import { allocateHoldings, HOLDINGS_MAX, IdleCells } from '../isolate/holdings.ts';
 import { Isolate } from '../isolate/isolate.ts';
@@ -113,7 +113,18 @@ export class IsolateThreads {
     try {
       const { artifact, from } = await this.#compile(digest);
       waiting.loadedFrom = from;
-      isolate.thread.hold({ cell: waiting.held.cell, key, function: name, artifact, grant: grantOf(version), limits, mode });
+      const composition = await loadComposition(version, this.#compile);
+      isolate.thread.hold({
+        cell: waiting.held.cell,
+        key,
+        function: name,
+        version: version.version,
+        artifact,
+        grant: grantOf(version),
+        limits,
+        mode,
+        composition,
+      });
     } catch (error) {
       this.#fail(isolate, waiting.held.cell, error instanceof Problem ? error : new Problem('internal', `cannot load "${name}": ${String(error)}`));
     }

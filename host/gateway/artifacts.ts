@@ -1,5 +1,5 @@
 import { Problem } from '../base/errors.ts';
-import type { CompiledArtifact } from '../instance/pool-runner.ts';
+import type { CompiledArtifact } from '../instance/compiled.ts';
 import { type Artifact, decodeArtifact, PROFILE } from '../module/artifact.ts';
 import { type ArtifactCache, artifactKey } from '../module/cache.ts';
 import type { Preparer } from '../module/preparer.ts';

@@ -1,5 +1,5 @@
 import type { OutboundClient } from '../capability/outbound-http.ts';
-import { grantOf } from '../deploy/grant.ts';
+import { grantOf, loadComposition } from '../deploy/grant.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import { FunctionExecutor, type ThreadLoad } from '../execution/executor.ts';
@@ -171,7 +171,11 @@ export class Functions {
       if (fleet === 'on-demand') return { runner: new IsolateRunner(isolates, version.key), load: 'thread' as const };
       const { artifact, load: from } = await loader.load(version.digest);
       if (version.keyvalue && version.keyvalue.length > 0) keyvalue?.refresh();
-      return { runner: createPoolRunner({ function: name, artifact, grant: grantOf(version), limits, mode }), load: from };
+      const composition = await loadComposition(version, (digest) => loader.load(digest));
+      return {
+        runner: createPoolRunner({ function: name, version: version.version, artifact, grant: grantOf(version), limits, mode, composition }),
+        load: from,
+      };
     };
     const openLog = (execution: string) => new ExecutionLog({ execution, tenant, function: name, version: version.version }, pushLog);
     return new FunctionExecutor({

@@ -1,5 +1,5 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
-import type { CompiledArtifact } from '../instance/pool-runner.ts';
+import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { FromGateway } from './protocol.ts';
 
 export type LoadedModule = { artifact: CompiledArtifact; load: 'cache' | 'prepared' };

@@ -5,7 +5,7 @@ import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway, DeferralToGateway } from '../fleet/deferral-protocol.ts';
 import type { FleetFromGateway, FleetToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from '../fleet/stored-run-protocol.ts';
-import type { CompiledArtifact } from '../instance/pool-runner.ts';
+import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { MetricSnapshot } from '../telemetry/instruments.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { LogLimits } from '../telemetry/log-ring.ts';

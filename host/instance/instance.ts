@@ -4,14 +4,16 @@
  * Begins by `Instance.create`; ends by the first trap, by `destroy`, or when its state cannot be put back. Ended
  * instances hold no timer and no resource: dropping the reference frees them.
  */
+import type { ResourceOwner } from '../component/abi/guest-resource.ts';
 import { makeTrap } from '../component/abi/trap.ts';
 import type { Guard } from '../component/guard.ts';
 import type { Linked, Linker } from '../component/link.ts';
-import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
+import type { ExecutionPorts, Grant, Peers, WasiContext } from '../wasi/context.ts';
 import { beginTeardown, survivesReset } from '../wasi/p2/index.ts';
 import { type Ended, endedBy, type Meter } from './outcome.ts';
 import { logicalPages, restore, type Snapshot, takeSnapshot, watchWrites } from './snapshot.ts';
 import { nextTurn } from './turns.ts';
+import type { Unit } from './unit.ts';
 
 /** Longest uninterrupted run of a guest in a thread that serves others. */
 const SLICE_MS = 2;
@@ -27,7 +29,7 @@ export type Call = { interface: string; function: string; parameters: readonly u
 
 type Reject = (trap: Error) => void;
 
-export class Instance implements Guard {
+export class Instance implements Guard, Unit<Snapshot> {
   private readonly linker: Linker<WasiContext>;
   private readonly limits: InstanceLimits;
   private readonly context: { -readonly [K in keyof WasiContext]: WasiContext[K] };
@@ -52,19 +54,19 @@ export class Instance implements Guard {
     return this.pages;
   }
 
-  private constructor(linker: Linker<WasiContext>, limits: InstanceLimits, initialPages: number, grant: Grant, ports: ExecutionPorts) {
+  private constructor(linker: Linker<WasiContext>, limits: InstanceLimits, initialPages: number, grant: Grant, ports: ExecutionPorts, peers?: Peers) {
     this.linker = linker;
     this.limits = limits;
     this.pages = initialPages;
-    this.context = { grant, execution: ports, local: new Map(), exit: (ok) => this.exit(ok) };
+    this.context = { grant, execution: ports, local: new Map(), exit: (ok) => this.exit(ok), ...(peers ? { peers } : {}) };
   }
 
   /**
    * An instance that is about to be initialised: `initialise` must be awaited before `run`.
-   * `initialPages` is what its memories begin with, in all.
+   * `initialPages` is what its memories begin with, in all; `peers` are the components that it is linked with.
    */
-  static prepare(linker: Linker<WasiContext>, limits: InstanceLimits, initialPages: number, grant: Grant, ports: ExecutionPorts): Instance {
-    return new Instance(linker, limits, initialPages, grant, ports);
+  static prepare(linker: Linker<WasiContext>, limits: InstanceLimits, initialPages: number, grant: Grant, ports: ExecutionPorts, peers?: Peers): Instance {
+    return new Instance(linker, limits, initialPages, grant, ports, peers);
   }
 
   /** Runs start functions. Returns how it ended if the guest did not survive that. */
@@ -118,7 +120,41 @@ export class Instance implements Guard {
     return { result, ended, meter: this.meter(performance.now() - started), startedMs: started };
   }
 
-  private begin(ports: ExecutionPorts, now: number): void {
+  /** As whose the resources that it defines are known to other instances. */
+  get owner(): ResourceOwner {
+    return (this.linked as Linked).owner;
+  }
+
+  /** Calls an export on behalf of an execution that it takes part in since `begin`. Rejects with what it threw; then it must be dropped. */
+  async enter({ interface: name, function: exported, parameters }: Call): Promise<unknown> {
+    this.beginSlice();
+    try {
+      if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
+      const callee = (this.linked as Linked).find(name, exported);
+      if (!callee) throw makeTrap('guest-trap', `the component does not export ${name} ${exported}`);
+      return await callee(...parameters);
+    } finally {
+      this.endSlice();
+    }
+  }
+
+  /** Why a call that `enter` rejected with `error` ended. */
+  endedBy(error: unknown): Ended {
+    return endedBy(error, this.memoryRefused);
+  }
+
+  /** Runs the destructor of a resource of its own, which cannot suspend. */
+  destroyResource(destroy: ResourceOwner['destroy'], resource: number, rep: number): void {
+    this.beginSlice();
+    try {
+      destroy(resource, rep);
+    } finally {
+      this.endSlice();
+    }
+  }
+
+  /** The beginning of an execution, for an instance that `enter` calls. */
+  begin(ports: ExecutionPorts, now: number): void {
     this.context.execution = ports;
     this.cpuMs = 0;
     this.peakPages = this.pages;
@@ -127,7 +163,8 @@ export class Instance implements Guard {
     this.sliceStart = now;
   }
 
-  private meter(wallMs: number): Meter {
+  /** What the execution has used since `begin`. */
+  meter(wallMs: number): Meter {
     return {
       cpuUs: Math.round(this.cpuMs * 1000),
       wallUs: Math.round(wallMs * 1000),
@@ -166,6 +203,7 @@ export class Instance implements Guard {
     if (!snapshot) return false;
     this.dropHandles();
     if (!this.snapshot) return false;
+    linked.owner.generation++;
     this.stopping = undefined;
     this.context.local.clear();
     for (let i = 0; i < linked.components.length; i++) linked.components[i]?.handles.restore(snapshot.handles[i] as Snapshot['handles'][number]);
@@ -175,15 +213,19 @@ export class Instance implements Guard {
   }
 
   /** For `reuse`: keeps memory and globals, ends only what belongs to the execution. */
-  release(): void {
+  release(): boolean {
     beginTeardown(this.context);
     this.context.local.clear();
     this.stopping = undefined;
+    return true;
   }
 
   /** The last thing done with an instance: resources of the host are given back. */
   destroy(): void {
-    if (this.linked) this.dropHandles();
+    if (this.linked) {
+      this.linked.owner.generation++;
+      this.dropHandles();
+    }
     this.context.local.clear();
   }
 

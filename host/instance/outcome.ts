@@ -6,7 +6,15 @@ export type Meter = { cpuUs: number; wallUs: number; memoryBytesPeak: number; me
 /** Why a guest ended before it returned. `exit` is not an error in itself: a guest may answer and then exit. */
 export type Ended = { code: ErrorCode; message: string; exit?: 'ok' | 'error'; stack: string | undefined };
 
-const hostCodes: ReadonlySet<string> = new Set<ErrorCode>(['cpu-limit', 'time-limit', 'client-gone', 'unavailable', 'body-too-large', 'header-too-large']);
+const hostCodes: ReadonlySet<string> = new Set<ErrorCode>([
+  'cpu-limit',
+  'time-limit',
+  'client-gone',
+  'unavailable',
+  'body-too-large',
+  'header-too-large',
+  'sidecar-failed',
+]);
 
 /** From whatever a call into a guest threw. A trap after a refused `memory.grow` counts as `memory-limit`. */
 export function endedBy(error: unknown, memoryRefused: boolean): Ended {

@@ -1,13 +1,12 @@
 import { Problem } from '../base/errors.ts';
 import type { Plan } from '../component/plan.ts';
-import type { Artifact } from '../module/artifact.ts';
 import type { ExecutionPorts, Grant, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
+import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts';
+import { createGroups } from './groups.ts';
+import type { CompiledComposition } from './parts.ts';
 import { InstancePool, type Outcome } from './pool.ts';
 import type { FunctionRunner, Run, RunEnd, RunFailure } from './runner.ts';
-
-/** An artifact whose core modules are compiled. */
-export type CompiledArtifact = Pick<Artifact, 'plan' | 'reports' | 'restorable'> & { modules: WebAssembly.Module[] };
 
 export type PoolRunnerOptions = {
   /** For messages. */
@@ -16,6 +15,9 @@ export type PoolRunnerOptions = {
   grant: Grant;
   limits: { memoryMib: number; cpuMs: number; concurrency: number };
   mode: 'pristine' | 'reuse';
+  version?: number;
+  /** Sidecars that it is linked with. */
+  composition?: CompiledComposition | undefined;
 };
 
 /** A runner whose idle instances are made and dropped one by one. */
@@ -25,12 +27,6 @@ export type PoolRunner = FunctionRunner & {
   /** Drops the instance that has been idle for longest, if there is one. */
   dropOldest(): void;
 };
-
-const pagesPerMib = 16;
-
-/** Memory that one instance begins with: a module that is instantiated twice counts twice. */
-const initialPages = ({ plan, reports }: CompiledArtifact): number =>
-  plan.steps.reduce((sum, { module }) => sum + (reports[module]?.memories ?? []).reduce((pages, { minPages }) => pages + minPages, 0), 0);
 
 const handlerOf = (plan: Plan, name: string): string => {
   const handler = plan.exports.find((exported) => exported.interface.startsWith('wasi:http/incoming-handler@'));
@@ -45,8 +41,10 @@ const failureOf = ({ ended }: Outcome): RunFailure | undefined =>
  * Runs wasi:http 0.2 components in instances of this thread.
  * @throws Problem if the component cannot be linked
  */
-export const createPoolRunner = ({ function: name, artifact, grant, limits, mode }: PoolRunnerOptions): PoolRunner => {
+export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
+  const { function: name, artifact, grant, limits, mode, composition } = options;
   const handler = handlerOf(artifact.plan, name);
+  const groups = composition && createGroups({ ...options, composition });
   const pool = new InstancePool({
     plan: artifact.plan,
     modules: artifact.modules,
@@ -57,16 +55,25 @@ export const createPoolRunner = ({ function: name, artifact, grant, limits, mode
     mode,
     restorable: artifact.restorable,
     concurrency: limits.concurrency,
+    ...(groups ? { make: groups.make } : {}),
   });
   const names = pool.hostCallNames;
 
-  const run = (request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): Run => {
+  const run = (request: GuestRequest, sink: ResponseSink, ports: ExecutionPorts): Run => {
+    const response = groups ? groups.observe(request, sink, ports) : sink;
     const outparam = makeResponseOutparam(response, request.method);
     const running = pool.run(ports, { interface: handler, function: 'handle', parameters: [makeIncomingRequest(request), outparam] });
     const ended = running.done.then((outcome): RunEnd => {
       const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls } = outcome.meter;
       const meter = { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls: { names, counts: hostCalls } };
-      return { failure: failureOf(outcome), response: settle(outparam), meter, kept: outcome.kept, startedMs: outcome.startedMs };
+      return {
+        failure: failureOf(outcome),
+        response: settle(outparam),
+        meter,
+        kept: outcome.kept,
+        startedMs: outcome.startedMs,
+        ...(outcome.sidecars ? { sidecars: outcome.sidecars } : {}),
+      };
     });
     return { ended, stop: (code, message) => running.stop(code, message) };
   };

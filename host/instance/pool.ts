@@ -9,7 +9,8 @@ import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
 import { idleInstances } from './idle.ts';
 import { type Call, Instance, type InstanceLimits } from './instance.ts';
 import type { Ended, Meter } from './outcome.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { SidecarRun } from './runner.ts';
+import type { Unit } from './unit.ts';
 
 export type PoolOptions = {
   plan: Plan;
@@ -26,13 +27,23 @@ export type PoolOptions = {
   restorable: boolean;
   /** Most executions at once. */
   concurrency: number;
+  /** Makes what runs one execution at a time; default: an instance of `plan`. */
+  make?: (ports: ExecutionPorts) => Unit<unknown>;
 };
 
 /**
  * How one execution went. `ended` is set if the guest did not return; `kept`: its instance waits for the next one;
  * `startedMs`: `performance.now()` when the guest began, undefined if its instance could not be had.
  */
-export type Outcome = { result: unknown; ended: Ended | undefined; meter: Meter; fresh: boolean; kept: boolean; startedMs: number | undefined };
+export type Outcome = {
+  result: unknown;
+  ended: Ended | undefined;
+  meter: Meter;
+  fresh: boolean;
+  kept: boolean;
+  startedMs: number | undefined;
+  sidecars?: readonly SidecarRun[] | undefined;
+};
 
 /** An execution under way. `stop` ends it with a code; `done` never rejects. */
 export type Running = { done: Promise<Outcome>; stop(code: string, message: string): void };
@@ -42,18 +53,23 @@ type Lease = { over: boolean };
 
 const noMeter = (): Meter => ({ cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: [] });
 
+function instancesOf({ plan, modules, interfaces, limits, initialPages, grant }: PoolOptions): (ports: ExecutionPorts) => Unit<unknown> {
+  const linker = new Linker<WasiContext>(plan, modules, interfaces);
+  return (ports) => Instance.prepare(linker, limits, initialPages, grant, ports) as Unit<unknown>;
+}
+
 export class InstancePool {
   private readonly options: PoolOptions;
-  private readonly linker: Linker<WasiContext>;
-  private readonly idle: Instance[] = [];
+  private readonly make: (ports: ExecutionPorts) => Unit<unknown>;
+  private readonly idle: Unit<unknown>[] = [];
   private running = 0;
   private closed = false;
-  private snapshot: Snapshot | undefined;
+  private snapshot: unknown;
 
   /** Throws if the plan asks for something that `interfaces` does not have. */
   constructor(options: PoolOptions) {
     this.options = options;
-    this.linker = new Linker(options.plan, options.modules, options.interfaces);
+    this.make = options.make ?? instancesOf(options);
   }
 
   /** True when no further execution may begin now. */
@@ -76,7 +92,7 @@ export class InstancePool {
     const reused = this.idle.pop();
     if (reused) idleInstances.remove(reused);
     else idleInstances.makeRoom();
-    const instance = reused ?? Instance.prepare(this.linker, this.options.limits, this.options.initialPages, this.options.grant, ports);
+    const instance = reused ?? this.make(ports);
     const lease: Lease = { over: false };
     const done = reused ? this.execute(instance, ports, call, lease, false) : this.initialiseAndExecute(instance, ports, call, lease);
     const stop = (code: string, message: string): void => {
@@ -85,7 +101,7 @@ export class InstancePool {
     return { done, stop };
   }
 
-  private async initialiseAndExecute(instance: Instance, ports: ExecutionPorts, call: Call, lease: Lease): Promise<Outcome> {
+  private async initialiseAndExecute(instance: Unit<unknown>, ports: ExecutionPorts, call: Call, lease: Lease): Promise<Outcome> {
     if (this.options.initialPages > this.options.limits.memoryPages) return this.refuseMemory();
     const ended = await instance.initialise();
     if (ended) {
@@ -115,7 +131,7 @@ export class InstancePool {
     return this.options.mode === 'pristine' && this.options.restorable;
   }
 
-  private async execute(instance: Instance, ports: ExecutionPorts, call: Call, lease: Lease, fresh: boolean): Promise<Outcome> {
+  private async execute(instance: Unit<unknown>, ports: ExecutionPorts, call: Call, lease: Lease, fresh: boolean): Promise<Outcome> {
     const outcome = await instance.run(ports, call);
     lease.over = true;
     this.running--;
@@ -125,7 +141,7 @@ export class InstancePool {
     return { ...outcome, fresh, kept };
   }
 
-  private addIdle(instance: Instance): void {
+  private addIdle(instance: Unit<unknown>): void {
     instance.idleSince = performance.now();
     this.idle.push(instance);
     idleInstances.add(instance, this);
@@ -135,7 +151,7 @@ export class InstancePool {
   async prepare(ports: ExecutionPorts): Promise<boolean> {
     if (this.options.initialPages > this.options.limits.memoryPages || this.closed) return false;
     idleInstances.makeRoom();
-    const instance = Instance.prepare(this.linker, this.options.limits, this.options.initialPages, this.options.grant, ports);
+    const instance = this.make(ports);
     const ended = await instance.initialise();
     if (ended || this.closed) {
       instance.destroy();
@@ -146,11 +162,8 @@ export class InstancePool {
     return true;
   }
 
-  private keep(instance: Instance): boolean {
-    if (this.options.mode === 'reuse') {
-      instance.release();
-      return true;
-    }
+  private keep(instance: Unit<unknown>): boolean {
+    if (this.options.mode === 'reuse') return instance.release();
     return this.options.restorable && instance.reset();
   }
 
@@ -158,7 +171,7 @@ export class InstancePool {
   sweep(idleMs: number, dropMax = Number.POSITIVE_INFINITY): number {
     const before = performance.now() - idleMs;
     let dropped = 0;
-    while (dropped < dropMax && this.idle.length > 0 && (this.idle[0] as Instance).idleSince < before) {
+    while (dropped < dropMax && this.idle.length > 0 && (this.idle[0] as Unit<unknown>).idleSince < before) {
       this.dropOldest();
       dropped++;
     }

@@ -19,8 +19,35 @@ export type RunFailure = { problem: Problem; backtrace: string | undefined; exit
  */
 export type ResponseState = 'unset' | 'failed' | 'open' | 'aborted' | 'finished';
 
+/**
+ * What a sidecar did in one run. Moments are `performance.now()` of this thread; undefined: not reached. `code`: why it
+ * failed, if it did; `configurationFrom`: the execution that recorded the configuration it ran with.
+ */
+export type SidecarRun = {
+  name: string;
+  version: string;
+  kind: string;
+  scope: string;
+  /** Of this node: thread, number in the thread, and how often it had been reset. */
+  instance: string;
+  from: 'image' | 'agent';
+  why: 'manifest' | 'determined' | 'tenant' | 'debug';
+  configurationFrom?: string;
+  startedMs?: number | undefined;
+  readyMs?: number | undefined;
+  stoppedMs?: number | undefined;
+  code?: string;
+};
+
 /** `kept`: the instance waits for the next run. `startedMs`: `performance.now()` of this thread when the guest began, if it did. */
-export type RunEnd = { failure: RunFailure | undefined; response: ResponseState; meter: RunMeter; kept: boolean; startedMs?: number | undefined };
+export type RunEnd = {
+  failure: RunFailure | undefined;
+  response: ResponseState;
+  meter: RunMeter;
+  kept: boolean;
+  startedMs?: number | undefined;
+  sidecars?: readonly SidecarRun[];
+};
 
 /** Why something happened to an execution: a choice, what it was made from, and what was not chosen. `atMs`: `performance.now()`. */
 export type RunDecision = {

@@ -1,3 +1,5 @@
+import type { SidecarRun } from '../instance/runner.ts';
+
 /**
  * `performance.now()` counts from the start of its own thread; `process.hrtime` is one clock of the whole process, by
  * which threads can tell each other when something was.
@@ -12,3 +14,11 @@ export const sharedMs = (ms: number): number => ms + offsetMs;
 
 /** A moment that another thread gave, as this thread's `performance.now()`. */
 export const ownMs = (ms: number): number => ms - offsetMs;
+
+/** What a sidecar did, with its moments by another clock. */
+export const withMoments = ({ startedMs, readyMs, stoppedMs, ...run }: SidecarRun, convert: (ms: number) => number): SidecarRun => ({
+  ...run,
+  startedMs: startedMs && convert(startedMs),
+  readyMs: readyMs && convert(readyMs),
+  stoppedMs: stoppedMs && convert(stoppedMs),
+});

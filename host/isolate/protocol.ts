@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
-import type { CompiledArtifact } from '../instance/pool-runner.ts';
+import type { CompiledArtifact } from '../instance/compiled.ts';
+import type { CompiledComposition } from '../instance/parts.ts';
 import type { Grant } from '../wasi/context.ts';
 
 /** What an isolate thread is started with. */
@@ -27,6 +28,8 @@ export type Holding = {
   grant: Grant;
   limits: { memoryMib: number; cpuMs: number; concurrency: number };
   mode: 'pristine' | 'reuse';
+  version: number;
+  composition?: CompiledComposition | undefined;
 };
 
 /** Runs of a holding that gateways began by themselves: how many began, and how many ended with and without keeping their instance. */

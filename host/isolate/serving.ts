@@ -2,7 +2,7 @@
  * Runs in an isolate on behalf of one gateway thread. Begins with the channel; ends with `close`, which stops what runs.
  */
 import { ByteStreamError } from '../base/stream.ts';
-import type { Run, RunEnd } from '../instance/runner.ts';
+import type { Run, RunEnd, SidecarRun } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import { Overlay } from '../wasi/overlay.ts';
@@ -11,7 +11,7 @@ import { Channel, type ChannelEnds } from './channel.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
 import { encodeEffects } from './gathered.ts';
 import { HeldFrames } from './held-frames.ts';
-import { sharedMs } from './moment.ts';
+import { sharedMs, withMoments } from './moment.ts';
 
 /** Starts a run in the holding that a frame names; undefined if it is not here any more. */
 export type StartRun = (cell: number, placed: boolean, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts) => Run | undefined;
@@ -132,9 +132,11 @@ export type DescribedEnd = {
   /** When the guest began, by the clock that threads share. */
   startedAt: number | undefined;
   meter: Omit<RunEnd['meter'], 'hostCalls'> & { counts: readonly number[] };
+  /** Their moments by the clock that threads share. */
+  sidecars?: readonly SidecarRun[];
 };
 
-function describe({ failure, response, kept, startedMs, meter: { hostCalls, ...meter } }: RunEnd): DescribedEnd {
+function describe({ failure, response, kept, startedMs, sidecars, meter: { hostCalls, ...meter } }: RunEnd): DescribedEnd {
   const { counts } = hostCalls;
   return {
     failure: failure && { code: failure.problem.code, message: failure.problem.message, backtrace: failure.backtrace, exited: failure.exited },
@@ -142,5 +144,6 @@ function describe({ failure, response, kept, startedMs, meter: { hostCalls, ...m
     kept,
     startedAt: startedMs === undefined ? undefined : sharedMs(startedMs),
     meter: { ...meter, counts },
+    ...(sidecars ? { sidecars: sidecars.map((run) => withMoments(run, sharedMs)) } : {}),
   };
 }

@@ -87,11 +87,12 @@ const start = (cell: number, placed: boolean, request: GuestRequest, response: R
   return { ended: done, stop: run.stop };
 };
 
-const hold = ({ cell, function: name, artifact, grant, limits, mode }: Holding): void => {
+const hold = (holding: Holding): void => {
+  const { cell, grant } = holding;
   try {
     if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
     if (grant.outboundHosts.length > 0) outbound.prepare();
-    const runner = createPoolRunner({ function: name, artifact, grant, limits, mode });
+    const runner = createPoolRunner(holding);
     holdings.set(cell, { runner, running: 0, released: false });
     post({ kind: 'held', cell, hostCallNames: runner.hostCallNames });
   } catch (error) {

@@ -14,7 +14,8 @@ function exportedNames(plan: Plan): string {
 }
 
 /**
- * Checks that the component exports `wasi:http/incoming-handler@0.2` over the host's requests and responses.
+ * Checks that the component exports `wasi:http/incoming-handler@0.2` over the host's requests and responses, or else an
+ * interface that makes it of use to others.
  *
  * @throws Problem `module-invalid`, which says what is exported instead
  */
@@ -22,6 +23,7 @@ export function checkHandler(plan: Plan, host: HostSignatures): void {
   const exported = plan.exports.find(
     ({ interface: name }) => withoutVersion(name) === HANDLER && isCompatible(versionOf(name), host.versions.get(HANDLER) ?? ''),
   );
+  if (!exported && plan.exports.some(({ interface: name }) => name !== '' && !name.startsWith('wasi:'))) return;
   if (!exported) throw new Problem('module-invalid', `cannot run the component: it must export ${HANDLER}@0.2, its exports are ${exportedNames(plan)}`);
   const handle = exported.functions.find((func) => func.name === 'handle');
   const wanted = host.interfaces.get(HANDLER)?.get('handle');

@@ -20,10 +20,12 @@ class ImportCheck {
   private readonly host: HostSignatures;
   private readonly implemented: Implemented;
   private readonly match: TypeMatch;
+  private readonly open: boolean;
   /** `interface#function` of what is really called or handed out. */
   private readonly used: ReadonlySet<string>;
 
-  constructor(plan: Plan, host: HostSignatures, implemented: Implemented) {
+  constructor(plan: Plan, host: HostSignatures, implemented: Implemented, open: boolean) {
+    this.open = open;
     this.plan = plan;
     this.host = host;
     this.implemented = implemented;
@@ -37,7 +39,7 @@ class ImportCheck {
   }
 
   interface({ interface: name, functions }: Plan['imports'][number]): void {
-    if (functions.length === 0) return;
+    if (functions.length === 0 || (this.open && isOpen(name, this.host, this.implemented))) return;
     const bare = hostNameOf(name, this.host.interfaces);
     const known = this.host.interfaces.get(bare);
     const implemented = this.implemented.get(bare);
@@ -81,14 +83,27 @@ function usedFunctions(plan: Plan): Set<string> {
   return new Set(refs.flatMap((ref) => (ref.from === 'host' ? [`${ref.interface}#${ref.name}`] : [])));
 }
 
+/** Whether only a sidecar can provide an imported interface: nobody meant one of the host's. */
+function isOpen(name: string, host: HostSignatures, implemented: Implemented): boolean {
+  const bare = hostNameOf(name, host.interfaces);
+  if (name === '' || implemented.has(bare)) return false;
+  return host.interfaces.has(bare) ? isCompatible(versionOf(name), host.versions.get(bare) ?? '') : nearest(bare, implemented.keys()) === undefined;
+}
+
+/** The interfaces that sidecars have to provide. */
+export function openImports(plan: Plan, host: HostSignatures, implemented: Implemented): string[] {
+  return plan.imports.filter(({ interface: name, functions }) => functions.length > 0 && isOpen(name, host, implemented)).map((imported) => imported.interface);
+}
+
 /**
  * Checks that the host provides each imported function with the very type that the component declares. Interfaces of
  * which only types are imported need no provider. All problems are listed at once.
  *
+ * @param open leave out what only sidecars can provide: that is checked when the function is deployed
  * @throws Problem `import-unknown`
  */
-export function checkImports(plan: Plan, host: HostSignatures, implemented: Implemented): void {
-  const check = new ImportCheck(plan, host, implemented);
+export function checkImports(plan: Plan, host: HostSignatures, implemented: Implemented, open = false): void {
+  const check = new ImportCheck(plan, host, implemented, open);
   for (const imported of plan.imports) check.interface(imported);
   const { problems, more } = check;
   if (problems.length === 0) return;

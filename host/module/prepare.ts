@@ -4,7 +4,7 @@ import { readComponent } from '../component/elaborate.ts';
 import type { Plan } from '../component/plan.ts';
 import { type Artifact, PROFILE } from './artifact.ts';
 import { checkHandler } from './check-handler.ts';
-import { checkImports, type Implemented } from './check-imports.ts';
+import { checkImports, type Implemented, openImports } from './check-imports.ts';
 import type { CoreReport } from './core/report.ts';
 import { type RewriteOptions, rewriteCore } from './core/rewrite.ts';
 import { hostSignatures } from './host-signatures.ts';
@@ -63,7 +63,8 @@ function reasonsOf(reports: readonly CoreReport[]): string[] {
 export function prepare(bytes: Uint8Array, implemented?: Implemented): Artifact {
   const whole = readComponent(bytes);
   const host = hostSignatures();
-  checkImports(whole, host, implemented ?? new Map([...host.interfaces].map(([name, functions]) => [name, [...functions.keys()]])));
+  const provided = implemented ?? new Map([...host.interfaces].map(([name, functions]) => [name, [...functions.keys()]]));
+  checkImports(whole, host, provided, true);
   checkHandler(whole, host);
   const { plan, cores } = distinctModules(whole, bytes);
   const marked = cores.map((core, index) => rewrite(core, index));
@@ -77,6 +78,7 @@ export function prepare(bytes: Uint8Array, implemented?: Implemented): Artifact 
     modules: rewritten.map((core) => core.bytes),
     reports,
     imports: plan.imports.flatMap((imported) => imported.interface || []),
+    open: openImports(plan, host, provided),
     exports: plan.exports.flatMap((exported) => exported.interface || exported.functions.map((func) => func.name)),
     bytes: bytes.length,
     restorable: reasons.length === 0,

@@ -84,6 +84,9 @@ export type ExecutionPorts = {
   countHostCall?(name: string): void;
 };
 
+/** Other components that an instance is linked with. Rejects with a genuine trap. */
+export type Peers = { call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown> };
+
 /**
  * The first argument of every host function: one object per instance, kept over resets; `execution` changes.
  * While an instance is initialised there is no request, but `execution` is set (its log goes to the function's log).
@@ -95,4 +98,6 @@ export type WasiContext = {
   readonly local: Map<string, unknown>;
   /** Ends the guest by a genuine trap with this code: never returns. For wasi:cli/exit. */
   exit(ok: boolean): never;
+  /** What provides the interfaces that the host does not. */
+  readonly peers?: Peers;
 };

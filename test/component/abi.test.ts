@@ -21,7 +21,14 @@ function planWith(types: TypeDef[]): Plan {
 /** A scope over real memory with a bump allocator, so that every store lands somewhere else. */
 function makeScope(encoding: StringEncoding = 'utf8', component = 0): Scope {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 64 });
-  const state: ComponentState = { component, handles: new HandleTable(), mayLeave: true, entered: false, borrowsOpen: 0 };
+  const state: ComponentState = {
+    component,
+    owner: { generation: 0, destroy: () => undefined },
+    handles: new HandleTable(),
+    mayLeave: true,
+    entered: false,
+    borrowsOpen: 0,
+  };
   let next = 8192;
   const realloc = (_old: number, _oldBytes: number, align: number, bytes: number) => {
     const pointer = Math.ceil(next / align) * align;

@@ -31,7 +31,14 @@ function watched(encoding: StringEncoding, next: number): { scope: Scope; unmark
   const memory = new WebAssembly.Memory({ initial: memoryBytes / 65_536 });
   const bytes = Buffer.from(memory.buffer).fill(255);
   const dirty = new Uint8Array(memoryBytes / blockBytes + 1);
-  const state = { component: 0, handles: new HandleTable(), mayLeave: true, entered: false, borrowsOpen: 0 };
+  const state = {
+    component: 0,
+    owner: { generation: 0, destroy: () => undefined },
+    handles: new HandleTable(),
+    mayLeave: true,
+    entered: false,
+    borrowsOpen: 0,
+  };
   let at = next;
   const realloc = (_old: number, _oldBytes: number, align: number, size: number): number => {
     const pointer = Math.ceil(at / align) * align;
@@ -71,7 +78,14 @@ test('lowerParams: marks every block of parameters in memory', () => {
 
 test('Scope: the last byte of memory can be written to, and marks no more than its block', () => {
   const dirty = new Uint8Array(18);
-  const state = { component: 0, handles: new HandleTable(), mayLeave: true, entered: false, borrowsOpen: 0 };
+  const state = {
+    component: 0,
+    owner: { generation: 0, destroy: () => undefined },
+    handles: new HandleTable(),
+    mayLeave: true,
+    entered: false,
+    borrowsOpen: 0,
+  };
   const scope = new Scope(state, 'utf8', new WebAssembly.Memory({ initial: 1 }), null, { enterUnsuspendable() {}, leaveUnsuspendable() {} }, dirty);
   scope.checkWrite(65_535, 1, 1);
   scope.checkWrite(65_536, 0, 1);

@@ -13,7 +13,14 @@ function scopeWithOverlaps(count: number, length: number): Scope {
     words[i] = 500_000;
     words[i + 1] = length;
   }
-  const state = { component: 0, handles: new HandleTable(), mayLeave: true, entered: false, borrowsOpen: 0 };
+  const state = {
+    component: 0,
+    owner: { generation: 0, destroy: () => undefined },
+    handles: new HandleTable(),
+    mayLeave: true,
+    entered: false,
+    borrowsOpen: 0,
+  };
   return new Scope(state, 'utf8', memory, null, { enterUnsuspendable() {}, leaveUnsuspendable() {} });
 }
 

@@ -81,6 +81,7 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
     approveResident: async () => undefined,
+    sidecarInstances: () => [],
     decisions: async (query) => [decisionFor(query)],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,

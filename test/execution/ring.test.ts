@@ -17,6 +17,7 @@ const facts = (id: string, overrides: Partial<ExecutionFacts> = {}): ExecutionFa
   code: 'guest-trap',
   load: 'cache',
   fleet: 'on-demand',
+  sidecars: undefined,
   place: { rung: 2, isolate: 7, load: 'cache', atMs: 1001 },
   decisions: [],
   status: 502,

@@ -4,14 +4,15 @@ import { Linker } from '../../host/component/link.ts';
 import { InstancePool, type Outcome, type PoolOptions, type Running } from '../../host/instance/pool.ts';
 import type { Artifact } from '../../host/module/artifact.ts';
 import { prepare } from '../../host/module/prepare.ts';
-import type { ExecutionPorts, Grant, HeaderList, OutboundHttp, WasiContext } from '../../host/wasi/context.ts';
+import type { ExecutionPorts, Grant, GuestRequest, HeaderList, OutboundHttp, WasiContext } from '../../host/wasi/context.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam } from '../../host/wasi/p2/index.ts';
 
 export type Loaded = { artifact: Artifact; modules: WebAssembly.Module[]; handler: string };
 
 /** A fixture, prepared as an upload would be, without threads or cache. */
 export async function load(name: string): Promise<Loaded> {
-  const artifact = await prepare(new Uint8Array(readFileSync(new URL(`../../fixtures/${name}.wasm`, import.meta.url))));
+  const implemented = new Map([...hostInterfaces].map(([interfaceName, { functions }]) => [interfaceName, Object.keys(functions)]));
+  const artifact = prepare(new Uint8Array(readFileSync(new URL(`../../fixtures/${name}.wasm`, import.meta.url))), implemented);
   const handler = artifact.plan.exports.find((exported) => exported.interface.startsWith('wasi:http/incoming-handler@'))?.interface ?? '';
   return { artifact, modules: artifact.modules.map((bytes) => new WebAssembly.Module(bytes as BufferSource)), handler };
 }
@@ -138,15 +139,17 @@ export class Collector {
 
 export type Sent = { method?: string; path?: string; headers?: [string, string][]; body?: string };
 
-/** The parameters of `handle` for a request. */
-export function parametersOf(sent: Sent, collector: Collector): unknown[] {
+export function requestOf(sent: Sent): GuestRequest {
   const headers: HeaderList = (sent.headers ?? []).map(([name, value]) => [name, Buffer.from(value)]);
   const body = sent.body === undefined ? null : new BytesSource(Buffer.from(sent.body));
   const method = sent.method ?? (sent.body === undefined ? 'GET' : 'POST');
-  return [
-    makeIncomingRequest({ method, scheme: 'http', authority: 'localhost', pathWithQuery: sent.path ?? '/', headers, body }),
-    makeResponseOutparam(collector, method),
-  ];
+  return { method, scheme: 'http', authority: 'localhost', pathWithQuery: sent.path ?? '/', headers, body };
+}
+
+/** The parameters of `handle` for a request. */
+export function parametersOf(sent: Sent, collector: Collector): unknown[] {
+  const request = requestOf(sent);
+  return [makeIncomingRequest(request), makeResponseOutparam(collector, request.method)];
 }
 
 export function start(pool: InstancePool, handler: string, sent: Sent = {}, execution = ports()): { running: Running; collector: Collector } {

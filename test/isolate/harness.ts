@@ -48,7 +48,17 @@ export async function startIsolate({ heapMib = 256 } = {}): Promise<Kit> {
     const { artifact, modules } = await load(name);
     const { plan, reports, restorable } = artifact;
     const limits = { memoryMib: 64, cpuMs: 200, concurrency: 100 };
-    isolate.hold({ cell, key: `t/${name}@1`, function: name, artifact: { plan, reports, restorable, modules }, grant, limits, mode: 'pristine', ...overrides });
+    isolate.hold({
+      cell,
+      key: `t/${name}@1`,
+      function: name,
+      version: 1,
+      artifact: { plan, reports, restorable, modules },
+      grant,
+      limits,
+      mode: 'pristine',
+      ...overrides,
+    });
     return (await next('held')).hostCallNames;
   };
   return { isolate, client, cells: new IdleCells(shared), messages, next, hold, exited };

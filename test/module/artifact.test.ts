@@ -10,6 +10,7 @@ const artifact: Artifact = {
   modules: [Uint8Array.from([1, 2, 3]), new Uint8Array(0), Uint8Array.from({ length: 300 }, (_, index) => index)],
   reports: [],
   imports: ['wasi:io/poll@0.2.3'],
+  open: [],
   exports: ['wasi:http/incoming-handler@0.2.3'],
   bytes: 1234,
   restorable: false,

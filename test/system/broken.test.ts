@@ -14,7 +14,6 @@ test.after(cleanUp);
 /** Uploads that are refused as `import-unknown`, with what the message must name. */
 const unknownImports: Record<string, RegExp> = {
   'import-interface': /wasi:loging\/logging@0\.1\.0 .*nearest is wasi:logging\/logging/,
-  'import-own': /acme:cats\/purr@1\.0\.0/,
   'import-version': /wasi:keyvalue\/store@9\.9\.9/,
   'import-function': /monotonic-clock@0\.2\.3 has no function noww; the nearest is now/,
   'import-type': /now is imported as func\(\) -> string, this node has func\(\) -> u64/,
@@ -23,12 +22,15 @@ const unknownImports: Record<string, RegExp> = {
 /** Uploads that are valid but cannot be instantiated, with the code that a request gets. */
 const notInstantiable: Record<string, string> = { 'start-trap': 'guest-trap', 'data-out-of-bounds': 'guest-trap', 'memory-huge': 'memory-limit' };
 
+/** Taken at upload, since a sidecar may provide what it imports. */
+const needsSidecar = 'import-own';
+
 const harmless = ['names-hostile', 'names-prototype'];
 
 const upload = (name: string): Promise<Response> => node.api('PUT', '/v1/modules', fixture(`broken/${name}`));
 
 for (const name of Object.keys(breakings)) {
-  if (harmless.includes(name) || name in notInstantiable) continue;
+  if (harmless.includes(name) || name in notInstantiable || name === needsSidecar) continue;
   test(`upload: refuses ${name} with a reason, and goes on`, async () => {
     const response = await upload(name);
     const problem = (await response.json()) as { code: string; detail: string };
@@ -48,6 +50,14 @@ for (const [name, code] of Object.entries(notInstantiable))
     }
     assert.is((await fetch(`${node.url}/hello/`)).status, 200);
   });
+
+test(`deploy: refuses ${needsSidecar}, whose import no sidecar provides`, async () => {
+  const { digest } = (await (await upload(needsSidecar)).json()) as { digest: string };
+  const response = await node.api('POST', '/v1/functions', { name: needsSidecar, module: digest });
+  const problem = (await response.json()) as { code: string; detail: string };
+  assert.equal([response.status, problem.code], [422, 'import-unknown']);
+  assert.match(problem.detail, /acme:cats\/purr@1\.0\.0 is not provided by this node, nor by a sidecar/);
+});
 
 for (const name of harmless)
   test(`upload: ${name} answers like the component that it was made of`, async () => {

@@ -1,28 +1,9 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, openAsBlob } from 'node:fs';
 import { resolve } from 'node:path';
 import { Problem } from '../../base/errors.ts';
-import { type ControlClient, checked } from '../client.ts';
 import type { Command, Context } from '../command.ts';
+import { uploadComponent } from '../component-upload.ts';
 import { readTarget } from '../manifest-file.ts';
 import { print, progress } from '../terminal.ts';
-
-async function digestOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(file)) hash.update(chunk);
-  } catch (error) {
-    throw new Problem('manifest-invalid', `cannot read the component ${file}: ${(error as Error).message}`);
-  }
-  return `sha256:${hash.digest('hex')}`;
-}
-
-async function upload({ api, tenant, send }: ControlClient, file: string): Promise<string> {
-  const digest = await digestOf(file);
-  const url = api.v1.modules.$url({ query: { ...tenant, digest } });
-  await checked(await send(url, { method: 'PUT', body: await openAsBlob(file), headers: { 'content-type': 'application/wasm' } }));
-  return digest;
-}
 
 function refuseWeight({ options }: Context): void {
   if (options.has('weight')) throw new Problem('not-implemented', 'cannot deploy with --weight: this version of the node sends every request to one version');
@@ -51,7 +32,7 @@ export const deploy: Command = {
     const client = connect();
     progress(terminal, component ? `uploading and preparing ${component}` : 'deploying');
     try {
-      const module = component === undefined ? manifest.module : await upload(client, component);
+      const module = component === undefined ? manifest.module : await uploadComponent(client, component);
       progress(terminal, `deploying ${manifest.name}`);
       const json = { ...manifest, module } as never;
       const deployed = await (await client.api.v1.functions.$post({ query: client.tenant, json })).json();

@@ -7,6 +7,25 @@ const describe = (inputs: Readonly<Record<string, unknown>>): string =>
     .map(([name, value]) => `${name} ${value}`)
     .join(', ');
 
+const moment = (at: number | undefined): string => (at === undefined ? '-' : String(at));
+
+const sidecarTable = ({ sidecars }: ExecutionRecord): string =>
+  table(
+    ['sidecar', 'kind', 'scope', 'instance', 'why', 'started (µs)', 'ready (µs)', 'stopped (µs)', 'failed'],
+    sidecars.map(({ name, version, kind, scope, instance, why, startedAt, readyAt, stoppedAt, code }) => [
+      `${name}@${version}`,
+      kind,
+      scope,
+      instance,
+      why,
+      moment(startedAt),
+      moment(readyAt),
+      moment(stoppedAt),
+      code ?? '-',
+    ]),
+    'no sidecars',
+  );
+
 function explained(record: ExecutionRecord): string {
   const { meter, result } = record;
   const calls = Object.entries(meter.hostCalls).map(([name, count]) => [name, String(count)]);
@@ -45,6 +64,7 @@ function explained(record: ExecutionRecord): string {
     ),
     '',
     table(['host interface', 'calls'], calls, 'no host calls'),
+    ...(record.sidecars.length > 0 ? ['', sidecarTable(record)] : []),
   ].join('\n');
 }
 

@@ -3,6 +3,21 @@ import { fields, print } from '../terminal.ts';
 
 const listed = (items: readonly string[], none = '-'): string => (items.length > 0 ? items.join(', ') : none);
 
+type Composition = {
+  chain: readonly string[];
+  links: readonly { from: string; interface: string; to: string }[];
+  sidecars: readonly { name: string; version: string; kinds: readonly string[]; scope: string; why: string; from: string }[];
+};
+
+/** Through whom requests go, who provides which interface to whom, and what each sidecar is. */
+const drawn = ({ chain, links, sidecars }: Composition): (readonly [string, string])[] => [
+  ['  requests', chain.join(' → ')],
+  ...links
+    .filter((link) => !link.interface.startsWith('wasi:http/incoming-handler'))
+    .map((link) => ['  provided', `${link.from} ← ${link.interface} ← ${link.to}`] as const),
+  ...sidecars.map(({ name, version, kinds, scope, why, from }) => [`  ${name}@${version}`, `${kinds.join(', ')}; ${from}, ${scope} scope, by ${why}`] as const),
+];
+
 export const show: Command = {
   name: 'show',
   summary: 'Show a function: its live version, routes, limits, secrets, and why it may need a new instance for each execution.',
@@ -11,7 +26,7 @@ export const show: Command = {
   run: async ({ parameters: [name = ''], terminal, connect }) => {
     const { api, tenant } = connect();
     const detail = await (await api.v1.functions[':name'].$get({ param: { name }, query: tenant })).json();
-    print(terminal, detail, ({ version, module, manifest, secrets, urls, previous, missingSecrets, denied }) => {
+    print(terminal, detail, ({ version, module, manifest, secrets, urls, previous, missingSecrets, denied, composition }) => {
       const limits = Object.entries((manifest.limits ?? {}) as Record<string, unknown>).map(([key, value]) => `${key} ${value}`);
       return fields([
         ['name', detail.name],
@@ -26,6 +41,7 @@ export const show: Command = {
         ['missing secrets', listed(missingSecrets)],
         ['imports', listed(module.imports)],
         ['not granted', listed(denied)],
+        ...(composition ? [['sidecars', ''] as const, ...drawn(composition)] : []),
       ]);
     });
   },

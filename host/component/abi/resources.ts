@@ -1,5 +1,7 @@
 import type { Codec, FlatReader } from './codec.ts';
+import { GuestResource } from './guest-resource.ts';
 import type { Scope } from './scope.ts';
+import { AbiError } from './trap.ts';
 
 function handleCodec(lift: (scope: Scope, handle: number) => unknown, lower: (scope: Scope, value: unknown) => number): Codec {
   return {
@@ -37,4 +39,27 @@ export function borrowCodec(resource: number, definer: number): Codec {
       return scope.state.handles.add(resource, value, false);
     },
   );
+}
+
+function resourceOf(value: unknown): GuestResource {
+  if (!(value instanceof GuestResource)) throw new AbiError('the value is not a handle of the resource that the call takes');
+  return value;
+}
+
+/** `own` of a resource that the component itself defines, in a call from outside of its instance. */
+export function exportedOwnCodec(resource: number): Codec {
+  return handleCodec(
+    (scope, handle) => new GuestResource(scope.state.owner, resource, scope.state.handles.take(handle, resource) as number),
+    (scope, value) => scope.state.handles.add(resource, resourceOf(value).repFor(scope.state.owner, resource), true),
+  );
+}
+
+/** As `exportedOwnCodec`, for `borrow`: the component instance `definer` sees it as the bare rep. */
+export function exportedBorrowCodec(resource: number, definer: number): Codec {
+  const inside = borrowCodec(resource, definer);
+  return {
+    ...inside,
+    store: (scope, value, pointer) => inside.store(scope, resourceOf(value).repFor(scope.state.owner, resource), pointer),
+    lower: (scope, value, out) => inside.lower(scope, resourceOf(value).repFor(scope.state.owner, resource), out),
+  };
 }

@@ -1,5 +1,6 @@
 import { DIRTY_BLOCK_SHIFT } from '../dirty-map.ts';
 import type { StringEncoding } from '../plan.ts';
+import type { ResourceOwner } from './guest-resource.ts';
 import type { HandleTable } from './handles.ts';
 import { AbiError } from './trap.ts';
 
@@ -7,6 +8,8 @@ import { AbiError } from './trap.ts';
 export type ComponentState = {
   /** Its index in the plan. */
   component: number;
+  /** The instance of the whole plan that it is part of. */
+  owner: ResourceOwner;
   handles: HandleTable;
   /** False while the host runs its realloc or post-return: imports must not be called then. */
   mayLeave: boolean;

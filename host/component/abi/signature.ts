@@ -2,7 +2,7 @@ import type { FuncType, Plan, ResourceDef, TypeDef, TypeRef } from '../plan.ts';
 import { alignTo, type Codec, type CoreType } from './codec.ts';
 import { bytesCodec, flagsCodec, listCodec, recordCodec, tupleCodec } from './compound.ts';
 import { primitiveCodecs } from './primitives.ts';
-import { borrowCodec, ownCodec } from './resources.ts';
+import { borrowCodec, exportedBorrowCodec, exportedOwnCodec, ownCodec } from './resources.ts';
 import { enumCodec, functionResultCodec, optionCodec, resultCodec, variantCodec } from './variants.ts';
 
 const FLAT_PARAMS_MAX = 16;
@@ -20,13 +20,15 @@ export type Signature = {
   flatParams: readonly CoreType[];
 };
 
-/** Codecs of all types of a plan. */
+/** Codecs of all types of a plan: between its components, or (`exported`) for calls from outside, which see its own resources as `GuestResource`s. */
 export class TypeTable {
   private readonly codecs: Codec[];
   private readonly plan: Plan;
+  private readonly exported: boolean;
 
-  constructor(plan: Plan) {
+  constructor(plan: Plan, exported = false) {
     this.plan = plan;
+    this.exported = exported;
     this.codecs = [];
     for (const type of plan.types) this.codecs.push(this.build(type, plan.resources));
   }
@@ -58,10 +60,11 @@ export class TypeTable {
       case 'flags':
         return flagsCodec(type.names.length);
       case 'own':
-        return ownCodec(type.resource);
+        return this.exported && resources[type.resource]?.from === 'guest' ? exportedOwnCodec(type.resource) : ownCodec(type.resource);
       case 'borrow': {
         const definition = resources[type.resource];
-        return borrowCodec(type.resource, definition?.from === 'guest' ? definition.component : -1);
+        if (definition?.from !== 'guest') return borrowCodec(type.resource, -1);
+        return (this.exported ? exportedBorrowCodec : borrowCodec)(type.resource, definition.component);
       }
     }
   }

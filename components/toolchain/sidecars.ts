@@ -1,0 +1,31 @@
+// Sidecars in C, and functions that need one. The first lines of a source say what it is; here stands what it exports.
+import { readFileSync } from 'node:fs';
+import { componentOfC } from './c.ts';
+import { componentWorld } from './wat.ts';
+import { draft, nest } from './wit.ts';
+
+const VERSION = '0.2.3';
+const HANDLER = `wasi:http/incoming-handler@${VERSION}`;
+const LIFECYCLE = 'nacelle:sidecar/lifecycle@0.1.0';
+const OWN = ['lifecycle', 'configuration', 'next'].map((name) => `nacelle:sidecar/${name}@0.1.0`);
+const BASKETS = 'nacelle:shop/baskets@1.0.0';
+
+const root = new URL('../', import.meta.url);
+
+/** Sources under components/ without their ending, with the exports of each. */
+export const sidecars: Readonly<Record<string, { exports: string[]; imports?: string[]; wit?: string }>> = {
+  'c/sidecar/pass': { exports: [HANDLER] },
+  'c/sidecar/wayward': { exports: [HANDLER] },
+  'c/sidecar/companion': { exports: [LIFECYCLE] },
+  'c/composed/guard': { exports: [HANDLER] },
+  'c/composed/basket': { exports: [BASKETS], wit: 'c/composed/shop.wit' },
+  'c/composed/shop': { exports: [HANDLER], imports: [BASKETS], wit: 'c/composed/shop.wit' },
+};
+
+export async function sidecarOfC(source: string): Promise<Uint8Array> {
+  const { exports, imports = [], wit } = sidecars[source]!;
+  const imported = [...imports, ...OWN.slice(1), HANDLER].map((name) => `import ${name};`);
+  const world = `${imported.join(' ')} ${exports.map((name) => `export ${name};`).join(' ')}`;
+  const packages = [draft('nacelle-sidecar'), ...(wit ? [nest(readFileSync(new URL(wit, root), 'utf8'))] : [])];
+  return componentOfC(new URL(`${source}.c`, root), componentWorld(VERSION, world, packages));
+}

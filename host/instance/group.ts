@@ -1,0 +1,250 @@
+/**
+ * A function and its sidecars of one execution: instances that call each other through the host, each with its own
+ * memory, limits, meter and snapshot. Begins and ends as an `Instance` does; one group runs one execution at a time.
+ */
+import { makeTrap } from '../component/abi/trap.ts';
+import type { Composition, Link } from '../sidecar/composition.ts';
+import type { ExecutionPorts, Peers } from '../wasi/context.ts';
+import type { Call, Instance } from './instance.ts';
+import { type ExecutionInfo, type ExecutionSummary, Member } from './member.ts';
+import type { Ended } from './outcome.ts';
+import type { Part } from './parts.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { Unit, UnitEnd } from './unit.ts';
+
+/** What is the same for all groups of a function in a thread. */
+export type GroupFrame = {
+  parts: readonly Part[];
+  composition: Omit<Composition, 'sidecars'>;
+  /** Sidecars that the last execution used. */
+  used: Set<Part>;
+  /** What sidecars return to, by part: kept once for all groups. */
+  snapshots: (Snapshot | undefined)[];
+  /** What companions are told; asked once for each execution. */
+  describe(ports: ExecutionPorts): { info: ExecutionInfo; summary(): Pick<ExecutionSummary, 'status' | 'bytesOut'> };
+};
+
+const failedBy = (member: Member, ended: Ended): Ended => ({
+  code: 'sidecar-failed',
+  message: `the sidecar ${member.label} failed: ${ended.code}: ${ended.message}`,
+  stack: ended.stack,
+});
+
+export class Group implements Unit<Snapshot>, Peers {
+  idleSince = 0;
+  private readonly frame: GroupFrame;
+  private readonly members: (Member | undefined)[];
+  private readonly main: Instance;
+  private ports: ExecutionPorts;
+  private mainStartedMs: number | undefined;
+  private stopping: { code: string; message: string } | undefined;
+  /** The first one that ended badly: what others throw is its consequence. */
+  private culprit: Ended | undefined;
+
+  constructor(frame: GroupFrame, ports: ExecutionPorts) {
+    this.frame = frame;
+    this.ports = ports;
+    this.members = frame.parts.map((part) => part.sidecar && new Member(part, part.sidecar, this));
+    this.main = (frame.parts[0] as Part).make(ports, this);
+  }
+
+  get memoryPages(): number {
+    return this.members.reduce((pages, member) => pages + (member?.instance?.memoryPages ?? 0), this.main.memoryPages);
+  }
+
+  private *inOrder(): Iterable<Member> {
+    for (const index of this.frame.composition.order) yield this.members[index] as Member;
+  }
+
+  private startsAtOnce({ part, sidecar }: Member): boolean {
+    return sidecar.when === 'always' || this.frame.used.has(part);
+  }
+
+  async initialise(): Promise<Ended | undefined> {
+    for (const member of this.inOrder()) {
+      if (!this.startsAtOnce(member)) continue;
+      const ended = await this.start(member);
+      if (ended) return ended;
+    }
+    const ended = this.stopped ?? (await this.main.initialise());
+    if (!ended) for (const member of this.inOrder()) this.rememberMember(member);
+    return ended;
+  }
+
+  private rememberMember(member: Member): void {
+    const { index } = member.part;
+    const snapshot = member.remember(this.frame.snapshots[index]);
+    if (snapshot) this.frame.snapshots[index] = snapshot;
+  }
+
+  private get stopped(): Ended | undefined {
+    return this.stopping && { code: this.stopping.code as Ended['code'], message: this.stopping.message, stack: undefined };
+  }
+
+  /** Returns how it failed, if that matters: an optional one may be missing. */
+  private async start(member: Member): Promise<Ended | undefined> {
+    if (this.stopped || (await member.start(this.ports))) return this.stopped;
+    const ended = failedBy(member, member.ended as Ended);
+    this.ports.log.record('error', member.label, ended.message);
+    return member.sidecar.required ? ended : undefined;
+  }
+
+  remember(shared: Snapshot | undefined): Snapshot | undefined {
+    return this.main.remember(shared);
+  }
+
+  async run(ports: ExecutionPorts, { function: name, parameters }: Call): Promise<UnitEnd> {
+    const now = performance.now();
+    this.begin(ports, now);
+    const told = this.frame.describe(ports);
+    for (const member of this.inOrder()) {
+      await member.executionStarted(told.info);
+      if (member.ended && member.sidecar.required) this.culprit ??= failedBy(member, member.ended);
+    }
+    let result: unknown;
+    if (!this.culprit) {
+      try {
+        result = await this.callHandler(this.frame.composition.chain[0] ?? 0, name, parameters);
+      } catch (error) {
+        this.culprit ??= this.main.endedBy(error);
+      }
+    }
+    const meter = this.main.meter(performance.now() - now);
+    const ended = this.stopped ?? this.culprit;
+    await this.end(told, { ...meter, code: ended?.code });
+    return { result, ended, meter, startedMs: this.mainStartedMs, sidecars: this.describe() };
+  }
+
+  private begin(ports: ExecutionPorts, now: number): void {
+    this.ports = ports;
+    this.mainStartedMs = undefined;
+    this.culprit = undefined;
+    this.main.begin(ports, now);
+    for (const member of this.members) member?.begin(ports, now);
+  }
+
+  /** The function has gone; its sidecars follow, the last one that came first. */
+  private async end(
+    { info, summary }: ReturnType<GroupFrame['describe']>,
+    used: { cpuUs: number; wallUs: number; memoryBytesPeak: number; memoryRefused: boolean; code: string | undefined },
+  ): Promise<void> {
+    const members = [...this.inOrder()].filter((member) => member.instance);
+    members.reverse();
+    const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, code } = used;
+    const whole = (): ExecutionSummary => ({
+      ...summary(),
+      cpuUs: BigInt(cpuUs),
+      wallUs: BigInt(wallUs),
+      memoryBytesPeak: BigInt(memoryBytesPeak),
+      memoryRefused,
+      code,
+    });
+    for (const member of members) {
+      const before = member.ended;
+      await member.executionEnded(info, whole());
+      await member.stop();
+      if (member.ended && !before) this.ports.log.record('error', member.label, failedBy(member, member.ended).message);
+    }
+  }
+
+  private describe(): UnitEnd['sidecars'] {
+    return [...this.inOrder()].filter((member) => member.instance).map((member) => member.describe());
+  }
+
+  /** Called by an instance for what it imports of another. */
+  async call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown> {
+    const { to, exported } = this.frame.composition.links[link] as Link;
+    const handler = this.frame.composition.chain.includes(to) || to === 0;
+    if (handler && exported === this.frame.parts[to]?.handler) return this.callHandler(to, name, parameters);
+    const member = await this.startedMember(to);
+    if (!member) throw makeTrap('sidecar-failed', `${this.members[to]?.label} is not running`);
+    return this.callMember(member, { interface: exported, function: name, parameters });
+  }
+
+  /** The handler of a part, or of the next one in the chain if it is not there. */
+  private async callHandler(to: number, name: string, parameters: readonly unknown[]): Promise<unknown> {
+    const { parts, composition } = this.frame;
+    const call: Call = { interface: parts[to]?.handler ?? '', function: name, parameters };
+    if (to === 0) return this.callMain(call);
+    const member = await this.startedMember(to);
+    if (member) return this.callMember(member, call);
+    return this.callHandler(composition.chain[composition.chain.indexOf(to) + 1] ?? 0, name, parameters);
+  }
+
+  private async callMain(call: Call): Promise<unknown> {
+    if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
+    this.mainStartedMs ??= performance.now();
+    try {
+      return await this.main.enter(call);
+    } catch (error) {
+      this.culprit ??= this.main.endedBy(error);
+      throw error;
+    }
+  }
+
+  private async callMember(member: Member, call: Call): Promise<unknown> {
+    if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
+    try {
+      return await member.call(call);
+    } catch (error) {
+      if (this.culprit || this.stopping) member.innocent = true;
+      this.culprit ??= member.ended && failedBy(member, member.ended);
+      throw makeTrap('sidecar-failed', this.culprit?.message ?? String(error));
+    }
+  }
+
+  /** Undefined if an optional sidecar could not be started. @throws a trap for a required one */
+  private async startedMember(index: number): Promise<Member | undefined> {
+    const member = this.members[index] as Member;
+    if (!member.instance) {
+      const ended = await this.start(member);
+      this.culprit ??= ended;
+      if (ended) throw makeTrap(ended.code, ended.message);
+      member.begin(this.ports, performance.now());
+    }
+    if (member.instance && !member.ended) return member;
+    if (!member.sidecar.required && member.readyMs === undefined) return undefined;
+    throw makeTrap('sidecar-failed', `the sidecar ${member.label} has failed before`);
+  }
+
+  /** What the next execution starts at once is what this one used. */
+  private noteUse(): boolean {
+    let same = true;
+    for (const member of this.inOrder()) {
+      if (member.sidecar.when !== 'used') continue;
+      if (member.used) this.frame.used.add(member.part);
+      else this.frame.used.delete(member.part);
+      if (member.used !== member.remembered) same = false;
+    }
+    return same;
+  }
+
+  private resetMembers(): boolean {
+    this.stopping = undefined;
+    let kept = this.noteUse();
+    for (const member of this.inOrder()) if (member.instance && !member.reset()) kept = false;
+    return kept;
+  }
+
+  reset(): boolean {
+    return this.main.reset() && this.resetMembers();
+  }
+
+  /** Keeps the state of the function only: sidecars of an execution are fresh for each. */
+  release(): boolean {
+    return this.main.release() && this.resetMembers();
+  }
+
+  destroy(): void {
+    this.noteUse();
+    for (const member of this.members) member?.instance?.destroy();
+    this.main.destroy();
+  }
+
+  stop(code: string, message: string): void {
+    if (this.stopping) return;
+    this.stopping = { code, message };
+    this.main.stop(code, message);
+    for (const member of this.members) member?.interrupt(code, message);
+  }
+}

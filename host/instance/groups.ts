@@ -1,0 +1,88 @@
+/** The groups of one function in a thread: what they share, and what companions are told of an execution. */
+import type { ByteSink } from '../base/stream.ts';
+import type { ExecutionPorts, GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
+import { Group, type GroupFrame } from './group.ts';
+import type { ExecutionInfo } from './member.ts';
+import { makeParts } from './parts.ts';
+import type { PoolRunnerOptions } from './pool-runner.ts';
+
+/** A response on its way, of which status and size are noted. */
+class ObservedSink implements ResponseSink {
+  status = 0;
+  bytes = 0;
+  readonly info: ExecutionInfo;
+  private readonly sink: ResponseSink;
+
+  constructor(sink: ResponseSink, info: ExecutionInfo) {
+    this.sink = sink;
+    this.info = info;
+  }
+
+  respond(status: number, headers: HeaderList): ByteSink {
+    this.status = status;
+    const body = this.sink.respond(status, headers);
+    const count = (bytes: number): void => {
+      this.bytes += bytes;
+    };
+    return {
+      get capacity() {
+        return body.capacity;
+      },
+      get drained() {
+        return body.drained;
+      },
+      write: (chunk) => {
+        count(chunk.length);
+        body.write(chunk);
+      },
+      writable: () => body.writable(),
+      flushed: () => body.flushed(),
+      finish: (trailers) => body.finish(trailers),
+      abort: (reason) => body.abort(reason),
+    };
+  }
+
+  informational(status: number, headers: HeaderList): void {
+    this.sink.informational?.(status, headers);
+  }
+
+  fail(errorCode: string, detail: string | undefined): void {
+    this.sink.fail(errorCode, detail);
+  }
+}
+
+export type Groups = {
+  make(ports: ExecutionPorts): Group;
+  /** To be called before the execution is run: where its response goes from now on. */
+  observe(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): ResponseSink;
+};
+
+/** @throws if a part cannot be linked */
+export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunnerOptions, 'composition'>>): Groups {
+  const { function: name, version = 0, composition } = options;
+  if (!composition) throw new Error('a group needs a composition');
+  const parts = makeParts(options, composition);
+  const told = parts.some((part) => part.lives);
+  const observed = new WeakMap<ExecutionPorts, ObservedSink>();
+  const frame: GroupFrame = {
+    parts,
+    composition,
+    used: new Set(),
+    snapshots: [],
+    describe: (ports) => {
+      const sink = observed.get(ports);
+      const info = sink?.info ?? { id: ports.id, function: name, version, method: '', authority: '', pathWithQuery: '' };
+      return { info, summary: () => ({ status: sink?.status ?? 0, bytesOut: BigInt(sink?.bytes ?? 0) }) };
+    },
+  };
+  return {
+    make: (ports) => new Group(frame, ports),
+    observe: (request, response, ports) => {
+      if (!told) return response;
+      const { method, authority, pathWithQuery } = request;
+      const sink = new ObservedSink(response, { id: ports.id, function: name, version, method, authority, pathWithQuery });
+      observed.set(ports, sink);
+      return sink;
+    },
+  };
+}

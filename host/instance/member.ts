@@ -1,0 +1,202 @@
+/**
+ * One sidecar of a group: its instance, the calls of its life, and what is told of it. Begins with `start`, at the latest
+ * when somebody calls it; ends with `stop`, or by the first trap.
+ */
+import { threadId } from 'node:worker_threads';
+import { Err } from '../base/result.ts';
+import { makeTrap } from '../component/abi/trap.ts';
+import { LIFECYCLE, sidecarLabel } from '../sidecar/composition.ts';
+import type { ExecutionPorts, Peers } from '../wasi/context.ts';
+import { within } from './deadlines.ts';
+import type { Call, Instance } from './instance.ts';
+import type { Ended } from './outcome.ts';
+import type { CompiledSidecar, Part } from './parts.ts';
+import type { SidecarRun } from './runner.ts';
+import { sidecarLog } from './sidecar-log.ts';
+import type { Snapshot } from './snapshot.ts';
+
+let made = 0;
+
+/** What a companion is told of an execution when it begins, as WIT has it. */
+export type ExecutionInfo = { id: string; function: string; version: number; method: string; authority: string; pathWithQuery: string };
+
+/** What it is told when the execution has ended. */
+export type ExecutionSummary = {
+  status: number;
+  bytesOut: bigint;
+  cpuUs: bigint;
+  wallUs: bigint;
+  memoryBytesPeak: bigint;
+  memoryRefused: boolean;
+  code: string | undefined;
+};
+
+export class Member {
+  readonly part: Part;
+  readonly sidecar: CompiledSidecar;
+  readonly label: string;
+  instance: Instance | undefined;
+  /** Why it cannot be used any more. */
+  ended: Ended | undefined;
+  /** Somebody called it in this run. */
+  used = false;
+  /** It failed only because of another one that it had called. */
+  innocent = false;
+  /** It was ready when its group was made, and can be put back to that. */
+  remembered = false;
+  startedMs: number | undefined;
+  readyMs: number | undefined;
+  stoppedMs: number | undefined;
+  private readonly number = ++made;
+  private generation = 0;
+  private readonly peers: Peers;
+  private log: ReturnType<typeof sidecarLog> | undefined;
+  private calls = 0;
+
+  constructor(part: Part, sidecar: CompiledSidecar, peers: Peers) {
+    this.part = part;
+    this.sidecar = sidecar;
+    this.label = sidecarLabel(sidecar);
+    this.peers = peers;
+  }
+
+  get usable(): boolean {
+    return this.instance !== undefined && this.ended === undefined;
+  }
+
+  private portsOf(ports: ExecutionPorts): ExecutionPorts {
+    this.log = sidecarLog(this.label, () => ports.log);
+    const { id, outbound, keyvalue, overlay } = ports;
+    return { id, log: this.log, outbound, keyvalue, ...(overlay ? { overlay } : {}) };
+  }
+
+  /** Makes it ready: initialised, configured, started, and `ready`. False if it failed; `ended` says why. */
+  async start(ports: ExecutionPorts): Promise<boolean> {
+    this.startedMs = performance.now();
+    const own = this.portsOf(ports);
+    const instance = this.part.make(own, this.peers);
+    this.instance = instance;
+    this.ended = await instance.initialise();
+    if (this.ended) return false;
+    this.watchResources(instance);
+    instance.begin(own, performance.now());
+    if (this.part.lives) await this.within(this.sidecar.readyMs, () => this.getReady());
+    if (!this.ended) this.readyMs = performance.now();
+    return !this.ended;
+  }
+
+  /** A destructor that is run for somebody else is metered as its own, and its trap is its own too. */
+  private watchResources(instance: Instance): void {
+    const { owner } = instance;
+    const { destroy } = owner;
+    owner.destroy = (resource, rep) => {
+      try {
+        instance.destroyResource(destroy, resource, rep);
+      } catch (error) {
+        this.fail(instance.endedBy(error));
+      }
+    };
+  }
+
+  private fail(ended: Ended): void {
+    this.ended ??= ended;
+    if (this.instance) this.instance.owner.generation++;
+  }
+
+  private async getReady(): Promise<void> {
+    await this.live('configure', this.sidecar.settings);
+    await this.live('start');
+    if ((await this.live('ready')) === false) throw makeTrap('guest-trap', 'ready answered false');
+  }
+
+  /** A call of its life. An error that it answers with ends it as a trap does. */
+  private async live(name: string, ...parameters: unknown[]): Promise<unknown> {
+    const result = await (this.instance as Instance).enter({ interface: LIFECYCLE, function: name, parameters });
+    if (result instanceof Err) throw makeTrap('guest-trap', `${name} answered with an error: ${String(result.value)}`);
+    return result;
+  }
+
+  private async within(timeMs: number, work: () => Promise<unknown>): Promise<void> {
+    const instance = this.instance as Instance;
+    this.calls++;
+    try {
+      await within(timeMs, work(), () => instance.stop('time-limit', `it took longer than ${timeMs} ms`));
+    } catch (error) {
+      this.fail(instance.endedBy(error));
+    }
+    this.calls--;
+  }
+
+  /** Ends it if it runs; one that does not run stays what it is. */
+  interrupt(code: string, message: string): void {
+    if (this.calls > 0) this.instance?.stop(code, message);
+  }
+
+  /** Remembers the state that it is in; `shared` is that of a twin. */
+  remember(shared: Snapshot | undefined): Snapshot | undefined {
+    const snapshot = this.part.restorable && this.usable ? (this.instance as Instance).remember(shared) : undefined;
+    this.remembered = snapshot !== undefined;
+    return snapshot;
+  }
+
+  begin(ports: ExecutionPorts, now: number): void {
+    this.instance?.begin(this.portsOf(ports), now);
+  }
+
+  /** A call of another part. Rejects with what it threw; then it cannot be used any more. */
+  async call(call: Call): Promise<unknown> {
+    this.used = true;
+    const instance = this.instance as Instance;
+    this.calls++;
+    try {
+      return await instance.enter(call);
+    } catch (error) {
+      this.fail(instance.endedBy(error));
+      throw error;
+    } finally {
+      this.calls--;
+    }
+  }
+
+  async executionStarted(info: ExecutionInfo): Promise<void> {
+    if (this.part.lives && this.usable) await this.within(this.sidecar.graceMs, () => this.live('execution-started', info));
+  }
+
+  async executionEnded(info: ExecutionInfo, summary: ExecutionSummary): Promise<void> {
+    if (this.part.lives && this.usable) await this.within(this.sidecar.graceMs, () => this.live('execution-ended', info, summary));
+  }
+
+  /** Its last call. */
+  async stop(): Promise<void> {
+    if (this.part.lives && this.usable) await this.within(this.sidecar.graceMs, () => this.live('stop'));
+    this.log?.end();
+    this.stoppedMs = performance.now();
+  }
+
+  /** Back to how it was when it had become ready; false if it has to be made anew. */
+  reset(): boolean {
+    this.used = false;
+    this.generation++;
+    this.stoppedMs = undefined;
+    return this.usable && this.remembered && (this.instance as Instance).reset();
+  }
+
+  describe(): SidecarRun {
+    const { sidecar, startedMs, readyMs, stoppedMs, ended } = this;
+    const { name, version, kinds, scope, from, why } = sidecar;
+    const instance = `${threadId}.${this.number}.${this.generation}`;
+    return {
+      name,
+      version,
+      kind: kinds.join('+'),
+      scope,
+      instance,
+      from,
+      why,
+      startedMs,
+      readyMs,
+      stoppedMs,
+      ...(ended && !this.innocent ? { code: ended.code } : {}),
+    };
+  }
+}

@@ -1,0 +1,133 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Captured, ports } from './harness.ts';
+import { ask, runnerOf } from './sidecars.ts';
+
+const captured = (): Captured => ({ stdout: '', records: [] });
+
+test('Group: middlewares pass a request on in the order of the chain, and may answer themselves', async () => {
+  const runner = await runnerOf('hello', [{ fixture: 'pass' }, { fixture: 'guard' }]);
+  const passed = await ask(runner);
+  assert.is(passed.answer.text, 'Hello from nacelle!\n');
+  assert.is(passed.end.failure, undefined);
+  const refused = await ask(runner, { path: '/private/x' });
+  assert.is(refused.answer.status, 403);
+  assert.is(refused.answer.text, 'refused by the guard\n');
+  assert.is(refused.end.startedMs, undefined, 'the function has not run');
+  runner.close();
+});
+
+test('Group: bodies stream through a middleware', async () => {
+  const runner = await runnerOf('echo', [{ fixture: 'pass' }, { fixture: 'pass' }]);
+  for (let i = 0; i < 50; i++) {
+    const body = 'x'.repeat(i * 1000);
+    const { answer, end } = await ask(runner, { body });
+    assert.is(end.failure, undefined, end.failure?.problem.message);
+    assert.is(answer.text, body);
+  }
+  assert.is(runner.instances, 1, 'one group was used for all');
+  runner.close();
+});
+
+test('Group: a function uses resources that a provider defines, fresh in each execution', async () => {
+  const runner = await runnerOf('sidecar/shop', [{ fixture: 'basket' }]);
+  for (let i = 0; i < 20; i++) {
+    const { answer, end } = await ask(runner);
+    assert.is(end.failure, undefined, end.failure?.problem.message);
+    assert.is(answer.text, 'apple\npear\nroll\ndestroyed\n');
+  }
+  assert.is(runner.instances, 1);
+  runner.close();
+});
+
+test('Group: a companion is told of its life in order, and the function begins when it is ready', async () => {
+  const seen = captured();
+  const runner = await runnerOf('hello', [{ fixture: 'companion', settings: [['greeting', 'hi']] }]);
+  for (const path of ['/one', '/two']) {
+    const { end } = await ask(runner, { path }, ports(seen));
+    const [sidecar] = end.sidecars ?? [];
+    const { startedMs = 0, readyMs = 0, stoppedMs = 0, code } = sidecar ?? {};
+    assert.is(code, undefined);
+    assert.ok(startedMs <= readyMs && readyMs <= (end.startedMs ?? 0) && (end.startedMs ?? 0) <= stoppedMs);
+  }
+  const life = (path: string): string[] => [`execution-started ${path}`, `execution-ended ${path}`, 'stop'].map((text) => `info companion@1.0.0 life ${text}`);
+  const start = ['configure hi', 'start', 'ready'].map((text) => `info companion@1.0.0 life ${text}`);
+  assert.equal(seen.records, [...start, ...life('/one'), ...life('/two')]);
+  runner.close();
+});
+
+test('Group: a trap in the function is its own, in a sidecar it is sidecar-failed with its name', async () => {
+  const behindPass = await runnerOf('trap', [{ fixture: 'pass' }]);
+  const { end } = await ask(behindPass, { path: '/unreachable' });
+  assert.is(end.failure?.problem.code, 'guest-trap');
+  assert.is(end.sidecars?.[0]?.code, undefined);
+  const wayward = await runnerOf('hello', [{ fixture: 'wayward' }]);
+  const failed = await ask(wayward, { path: '/trap' });
+  assert.is(failed.end.failure?.problem.code, 'sidecar-failed');
+  assert.match(failed.end.failure?.problem.message ?? '', /wayward@1\.0\.0 failed: guest-trap: unreachable/);
+  assert.is(failed.end.sidecars?.[0]?.code, 'guest-trap');
+  assert.is((await ask(wayward)).answer.text, 'Hello from nacelle!\n', 'the next one is not touched');
+  behindPass.close();
+  wayward.close();
+});
+
+test('Group: each call of a companion that traps, refuses or never ends is bounded and named', async () => {
+  for (const how of ['trap', 'refuse', 'hang', 'spin'])
+    for (const call of ['configure', 'start', 'ready', 'execution-started', 'execution-ended', 'stop']) {
+      if (how === 'refuse' && (call.startsWith('execution') || call === 'stop')) continue;
+      const runner = await runnerOf('hello', [
+        { fixture: 'companion', settings: [[how, call]], graceMs: 50, readyMs: 50, limits: { memoryMib: 16, cpuMs: 60 } },
+      ]);
+      const { answer, end } = await ask(runner);
+      const late = call === 'execution-ended' || call === 'stop';
+      const message = `${how} in ${call}`;
+      if (late) assert.is(answer.text, 'Hello from nacelle!\n', message);
+      else assert.is(end.failure?.problem.code, 'sidecar-failed', message);
+      if (!late) assert.match(end.failure?.problem.message ?? '', /companion@1\.0\.0 failed/, message);
+      if (how === 'refuse' && call !== 'ready') assert.match(end.failure?.problem.message ?? '', /not in the mood/);
+      runner.close();
+    }
+});
+
+test('Group: the function runs without an optional sidecar that does not get ready, and its log says so', async () => {
+  const seen = captured();
+  const runner = await runnerOf('hello', [{ fixture: 'companion', settings: [['trap', 'start']], required: false }, { fixture: 'pass' }]);
+  const { answer, end } = await ask(runner, {}, ports(seen));
+  assert.is(answer.text, 'Hello from nacelle!\n');
+  assert.is(end.failure, undefined);
+  assert.is(end.sidecars?.[0]?.code, 'guest-trap');
+  assert.ok(
+    seen.records.some((line) => line.startsWith('error companion@1.0.0') && line.includes('failed')),
+    seen.records.join('\n'),
+  );
+  runner.close();
+});
+
+test('Group: a middleware that never calls the next one, calls it twice, or takes the body', async () => {
+  const runner = await runnerOf('echo', [{ fixture: 'wayward' }]);
+  const silent = await ask(runner, { path: '/silent' });
+  assert.is(silent.end.response, 'unset');
+  const twice = await ask(runner, { path: '/twice', body: 'abc' });
+  assert.is(twice.end.failure?.problem.code, 'sidecar-failed');
+  const half = await ask(runner, { path: '/half', body: 'abcdef' });
+  assert.is(half.end.failure?.problem.code, 'guest-trap', 'the function expects a body');
+  const after = await ask(runner, { path: '/after', body: 'abc' });
+  assert.is(after.end.failure?.problem.code, 'sidecar-failed');
+  assert.is((await ask(runner, { body: 'abc' })).answer.text, 'abc');
+  runner.close();
+});
+
+test('Group: a stop ends all parts that run', async () => {
+  const runner = await runnerOf('hello', [{ fixture: 'pass' }, { fixture: 'wayward' }, { fixture: 'companion' }]);
+  const seen = captured();
+  const { end } = await ask(runner, { path: '/late' }, ports(seen), 30);
+  assert.is(end.failure?.problem.code, 'time-limit');
+  assert.ok(
+    seen.records.some((line) => line.endsWith('execution-ended time-limit')),
+    'the companion is told why',
+  );
+  assert.ok(end.sidecars?.every(({ stoppedMs }) => stoppedMs !== undefined));
+  runner.close();
+});
+
+test.run();

@@ -1,0 +1,134 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ExecutionRecord } from '../../host/execution/record.ts';
+import { cleanUp, fixture, startTestNode, type TestNode } from './node.ts';
+
+let node: TestNode;
+
+test.before(async () => {
+  node = await startTestNode({ gateways: 1 });
+});
+test.after(cleanUp);
+
+type Problem = { code: string; detail: string };
+
+/** Adds a fixture to the library. */
+const add = async (name: string, component: string, options: Record<string, unknown> = {}, token?: string): Promise<Response> => {
+  const { digest } = (await (await node.api('PUT', '/v1/modules', fixture(component), token)).json()) as { digest: string };
+  return node.api('POST', '/v1/sidecars', { name, module: digest, ...options }, token);
+};
+
+const must = async (promised: Promise<Response>): Promise<Record<string, unknown>> => {
+  const response = await promised;
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  return response.status === 204 ? {} : ((await response.json()) as Record<string, unknown>);
+};
+
+const problemOf = async (promised: Promise<Response>): Promise<Problem> => (await promised).json() as Promise<Problem>;
+
+const deploy = async (name: string, component: string, manifest: Record<string, unknown> = {}): Promise<Response> => {
+  const { digest } = (await (await node.api('PUT', '/v1/modules', fixture(component))).json()) as { digest: string };
+  return node.api('POST', '/v1/functions', { name, module: digest, ...manifest });
+};
+
+/** Asks a function, and gives its answer with the record of the execution. */
+const ask = async (name: string, path = '/', init: RequestInit = {}): Promise<{ status: number; text: string; record: ExecutionRecord }> => {
+  const response = await fetch(`${node.url}/${name}${path}`, init);
+  const text = await response.text();
+  return { status: response.status, text, record: await node.execution(response.headers.get('nacelle-execution')) };
+};
+
+const fleets = [
+  ['resident', { capacity: { fleet: 'resident' } }],
+  ['on-demand', { capacity: { fleet: 'on-demand' } }],
+] as const;
+
+for (const [fleet, manifest] of fleets)
+  test(`sidecars: a pass-through middleware in front of a function, ${fleet}`, async () => {
+    const name = `passed-${fleet}`;
+    if (fleet === 'resident') await must(add('pass', 'sidecar/pass', { version: '1.0.0' }));
+    await must(deploy(name, 'echo', { ...manifest, sidecars: [{ use: 'pass@1' }] }));
+    for (let i = 0; i < 5; i++) {
+      const { text, record } = await ask(name, '/', { method: 'POST', body: `body ${i}` });
+      assert.is(text, `body ${i}`);
+      assert.is(record.fleet, fleet);
+      const [sidecar] = record.sidecars;
+      assert.equal(
+        [sidecar?.name, sidecar?.version, sidecar?.kind, sidecar?.scope, sidecar?.from, sidecar?.why],
+        ['pass', '1.0.0', 'middleware', 'execution', 'image', 'manifest'],
+      );
+      const at = (step: string): number => record.timeline.find((entry) => entry.step === step)?.at ?? Number.NaN;
+      assert.ok(at('sidecars-ready') <= at('guest-started'), JSON.stringify(record.timeline));
+      assert.ok((sidecar?.startedAt ?? 0) <= (sidecar?.readyAt ?? 0) && (sidecar?.readyAt ?? 0) <= (sidecar?.stoppedAt ?? 0));
+    }
+    const detail = await must(node.api('GET', `/v1/functions/${name}`));
+    assert.equal((detail.composition as { chain: string[] }).chain, ['pass@1.0.0', name]);
+  });
+
+test('sidecars: the library lists, shows, and refuses to remove what is in use', async () => {
+  const { items } = (await must(node.api('GET', '/v1/sidecars'))) as { items: { name: string; usedBy: string[] }[] };
+  assert.equal(items.find(({ name }) => name === 'pass')?.usedBy, ['passed-on-demand@1', 'passed-resident@1']);
+  const refused = await problemOf(node.api('DELETE', '/v1/sidecars/pass'));
+  assert.is(refused.code, 'sidecar-in-use');
+  assert.match(refused.detail, /passed-on-demand@1, passed-resident@1/);
+  await must(add('spare', 'sidecar/pass'));
+  await must(node.api('DELETE', '/v1/sidecars/spare?version=1.0.0'));
+  assert.is((await problemOf(node.api('GET', '/v1/sidecars/spare'))).code, 'sidecar-not-found');
+});
+
+test('sidecars: one compatible provider is found by the platform, several are refused by name', async () => {
+  const unmet = await problemOf(deploy('shop', 'sidecar/shop'));
+  assert.is(unmet.code, 'import-unknown');
+  assert.match(unmet.detail, /nacelle:shop\/baskets@1\.0\.0 is not provided by this node, nor by a sidecar/);
+  await must(add('basket', 'sidecar/basket'));
+  await must(deploy('shop', 'sidecar/shop'));
+  const { text, record } = await ask('shop');
+  assert.is(text, 'apple\npear\nroll\ndestroyed\n');
+  assert.equal([record.sidecars[0]?.name, record.sidecars[0]?.why], ['basket', 'determined']);
+  await must(add('basket-too', 'sidecar/basket'));
+  const several = await problemOf(deploy('shop', 'sidecar/shop'));
+  assert.is(several.code, 'sidecar-invalid');
+  assert.match(several.detail, /provided by basket@1\.0\.0 and basket-too@1\.0\.0/);
+  await must(deploy('shop', 'sidecar/shop', { sidecars: [{ use: 'basket-too' }] }));
+  assert.is((await ask('shop')).record.sidecars[0]?.name, 'basket-too');
+});
+
+test('sidecars: a companion logs under its own name and is told what the function used', async () => {
+  await must(add('companion', 'sidecar/companion', { agent: true }));
+  await must(deploy('watched', 'hello', { sidecars: [{ use: 'companion', config: { greeting: 'hi' } }] }));
+  const { record } = await ask('watched', '/path');
+  assert.is(record.state, 'succeeded');
+  const lines = await node.lines('watched', 3, ({ execution }) => execution === record.id);
+  const texts = lines.map(({ text }) => text);
+  assert.ok(
+    texts.some((text) => text === 'companion@1.0.0 life: execution-ended /path'),
+    texts.join('\n'),
+  );
+});
+
+test('sidecars: another tenant sees its own and the public ones, and none else', async () => {
+  await must(node.api('POST', '/v1/tenants', { name: 'other' }));
+  const { token } = (await must(node.api('POST', '/v1/tokens', { scopes: ['deploy:other', 'read:other'] }))) as { token: string };
+  assert.equal(((await must(node.api('GET', '/v1/sidecars', undefined, token))) as { items: unknown[] }).items, []);
+  assert.is((await problemOf(node.api('GET', '/v1/sidecars/pass', undefined, token))).code, 'sidecar-not-found');
+  assert.is((await problemOf(add('mine', 'sidecar/pass', { public: true }, token))).code, 'forbidden');
+  await must(add('shared', 'sidecar/pass', { public: true }));
+  const { items } = (await must(node.api('GET', '/v1/sidecars', undefined, token))) as { items: { name: string }[] };
+  assert.equal(
+    items.map(({ name }) => name),
+    ['shared'],
+  );
+  assert.is((await problemOf(node.api('DELETE', '/v1/sidecars/shared', undefined, token))).code, 'forbidden');
+});
+
+test('sidecars: an admin sets sidecars for all functions of a tenant, at once', async () => {
+  await must(deploy('plain', 'hello'));
+  assert.equal((await ask('plain')).record.sidecars, []);
+  await must(node.api('PUT', '/v1/tenants/default/sidecars', { sidecars: [{ use: 'pass' }] }));
+  const { record } = await ask('plain');
+  assert.equal([record.sidecars[0]?.name, record.sidecars[0]?.why], ['pass', 'tenant']);
+  await must(node.api('PUT', '/v1/tenants/default/sidecars', { sidecars: [] }));
+  assert.equal((await ask('plain')).record.sidecars, []);
+});
+
+test.run();
