@@ -26,6 +26,7 @@ test('parseManifest: sets every default', () => {
     config: {},
     secrets: [],
     capabilities: { http: [], filesystem: { scratch: false }, keyvalue: {} },
+    sidecars: [],
     capacity: { fleet: 'auto', prewarm: 0, idleMs: 60_000, whenExhausted: 'overflow', deferMaxMs: 0 },
   });
 });
@@ -52,7 +53,7 @@ test('parseManifest: lists all problems at once, later features by name among th
     config: { K: 'v' },
     secrets: ['K'],
     capabilities: { http: ['http://x'], messaging: {} },
-    sidecars: [],
+    shared: [],
     typo: true,
   });
   assert.is(problem.code, 'manifest-invalid');
@@ -68,7 +69,7 @@ test('parseManifest: lists all problems at once, later features by name among th
     'capabilities.http[0]',
     'typo',
     '"K" is a key of config',
-    'sidecars',
+    'shared',
     'messaging',
   ]) {
     assert.ok(
@@ -80,7 +81,6 @@ test('parseManifest: lists all problems at once, later features by name among th
 });
 
 for (const [key, manifest] of [
-  ['sidecars', { sidecars: [] }],
   ['source', { source: './src/index.ts' }],
   ['events', { events: [] }],
   ['guarantee', { guarantee: { runs: 1 } }],
