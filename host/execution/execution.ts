@@ -58,6 +58,8 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   startedMs = Number.NaN;
   endedMs = Number.NaN;
   releasedMs = Number.NaN;
+  /** Its number among the executions that its executor runs. */
+  slot = 0;
   state: ExecutionState = 'queued';
   code: ErrorCode | undefined = undefined;
   load: LoadSource = 'thread';

@@ -1,4 +1,5 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import { Slots } from '../base/slots.ts';
 import type { FunctionRunner, RunEnd } from '../instance/runner.ts';
 import type { OutboundHttp } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
@@ -60,8 +61,8 @@ export class FunctionExecutor implements ExecutionHome {
   readonly outbound: OutboundHttp;
   readonly keyvalue: KeyValue | undefined;
   readonly #options: ExecutorOptions;
-  /** Executions with a guest, the oldest first. */
-  readonly #running = new Set<Execution>();
+  /** Executions with a guest. */
+  readonly #running = new Slots<Execution>();
   readonly #loading = new Set<Execution>();
   readonly #queue = new Set<Execution>();
   #runner: FunctionRunner | undefined;
@@ -132,8 +133,7 @@ export class FunctionExecutor implements ExecutionHome {
   }
 
   find(id: string): ExecutionFacts | undefined {
-    for (const set of [this.#running, this.#loading, this.#queue]) for (const execution of set) if (execution.id === id) return execution;
-    return undefined;
+    return this.#all().find((execution) => execution.id === id);
   }
 
   /** Brings the module into this thread before anybody asks for it. */
@@ -173,7 +173,11 @@ export class FunctionExecutor implements ExecutionHome {
   }
 
   stopAll(code: ErrorCode): void {
-    for (const set of [this.#queue, this.#loading, this.#running]) for (const execution of [...set]) execution.stop(code);
+    for (const execution of this.#all()) execution.stop(code);
+  }
+
+  #all(): Execution[] {
+    return [...this.#queue, ...this.#loading, ...Array.from(this.#running, ([, execution]) => execution)];
   }
 
   #enqueue(execution: Execution): void {
@@ -229,7 +233,7 @@ export class FunctionExecutor implements ExecutionHome {
     execution.fleet = this.#fleet;
     execution.load = this.#loadSource;
     if (this.#loading.size === 0) this.#loadSource = 'thread';
-    this.#running.add(execution);
+    execution.slot = this.#running.add(execution);
     this.#options.thread.executions++;
     this.#deadline ??= setTimeout(this.#endOverdue, this.#options.limits.timeMs);
     const run = runner.run(execution.exchange.request, execution.exchange.response, execution);
@@ -238,25 +242,24 @@ export class FunctionExecutor implements ExecutionHome {
     run.ended.then((end) => this.#finish(execution, end));
   }
 
-  /** One timer serves all executions: they have the same limit, so the oldest is the next to be overdue. */
+  /** One timer serves all executions, set for the one that will be overdue first. */
   readonly #endOverdue = (): void => {
     this.#deadline = undefined;
     const { timeMs } = this.#options.limits;
-    for (const execution of this.#running) {
-      const leftMs = execution.begunMs + timeMs - performance.now();
-      if (leftMs > 0) {
-        this.#deadline = setTimeout(this.#endOverdue, Math.ceil(leftMs));
-        return;
-      }
-      execution.stop('time-limit');
+    let leftMs = Number.POSITIVE_INFINITY;
+    for (const [, execution] of this.#running) {
+      const left = execution.begunMs + timeMs - performance.now();
+      if (left > 0) leftMs = Math.min(leftMs, left);
+      else execution.stop('time-limit');
     }
+    if (leftMs < Number.POSITIVE_INFINITY) this.#deadline ??= setTimeout(this.#endOverdue, Math.ceil(leftMs));
   };
 
   #finish(execution: Execution, end: RunEnd): void {
     execution.meter = end.meter;
     execution.sidecars = end.sidecars;
     execution.startedMs = end.startedMs ?? Number.NaN;
-    this.#running.delete(execution);
+    this.#running.delete(execution.slot);
     this.#options.thread.executions--;
     this.#close(execution, outcomeOf(execution, end, this.#options.function, this.#options.limits), end.failure?.backtrace);
     this.#next();

@@ -3,6 +3,7 @@
  * channel; ends with `lost`, when the isolate is gone.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import { Slots } from '../base/slots.ts';
 import { ByteStreamError } from '../base/stream.ts';
 import type { RunEnd, RunMeter } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, LogLevel, ResponseSink } from '../wasi/context.ts';
@@ -44,8 +45,7 @@ export type ReplayableRequest = GuestRequest & { replay?: { chunks: Uint8Array[]
 export class IsolateClient {
   readonly id: number;
   private readonly channel: Channel;
-  private readonly runs = new Map<number, Carried>();
-  private nextRun = 1;
+  private readonly runs = new Slots<Carried>();
   private gone = false;
 
   constructor(id: number, ends: ChannelEnds) {
@@ -59,17 +59,15 @@ export class IsolateClient {
 
   /** @param placed the supervisor placed this run, and is told of its end by its id */
   run(cell: number, hostCallNames: readonly string[], request: ReplayableRequest, response: ResponseSink, ports: ExecutionPorts, placed = false): IsolateRun {
-    const id = this.nextRun++;
     const { promise, resolve } = Promise.withResolvers<IsolateEnd>();
     if (this.gone) {
       resolve({ kind: 'lost', repeatable: true });
       return { ended: promise, stop: () => undefined };
     }
-    const body = request.body === null ? undefined : new LeavingBody(this.channel, id);
     const carried: Carried = {
       response,
       ports,
-      requestBody: body,
+      requestBody: undefined,
       responseBody: undefined,
       responded: Promise.resolve(),
       hostCallNames,
@@ -78,7 +76,9 @@ export class IsolateClient {
       ended: false,
       resolve,
     };
-    this.runs.set(id, carried);
+    const id = this.runs.add(carried);
+    const body = request.body === null ? undefined : new LeavingBody(this.channel, id);
+    carried.requestBody = body;
     const { method, scheme, authority, pathWithQuery, headers } = request;
     this.channel.send(kinds.open, id, (frame) =>
       frame
@@ -92,7 +92,10 @@ export class IsolateClient {
         .headers(headers),
     );
     if (body) this.sendBody(id, request, body, carried);
-    return { ended: promise, stop: (code, message) => this.runs.has(id) && this.channel.send(kinds.stop, id, (frame) => frame.text(code).text(message)) };
+    return {
+      ended: promise,
+      stop: (code, message) => this.runs.get(id) === carried && this.channel.send(kinds.stop, id, (frame) => frame.text(code).text(message)),
+    };
   }
 
   private sendBody(id: number, request: ReplayableRequest, body: LeavingBody, carried: Carried): void {
@@ -108,7 +111,7 @@ export class IsolateClient {
       }
     };
     pump(request.body as NonNullable<GuestRequest['body']>, body, keep).catch((error: unknown) => {
-      if (!this.runs.has(id)) return;
+      if (this.runs.get(id) !== carried) return;
       const { code, message } = error instanceof ByteStreamError ? error : new ByteStreamError('connection-terminated', String(error));
       this.channel.send(kinds.broken, id, (frame) => frame.text(code).text(message));
     });

@@ -69,28 +69,35 @@ export class RingWriter extends RingEnd {
 
 export class RingReader extends RingEnd {
   /**
-   * Hands over all frames that are there, then sleeps. `visit` gets the ring's memory and where the frame is in it; it
-   * must not keep it. Returns true if the writer waited for room and must be woken.
+   * Hands over the next frame; false if there is none. `visit` gets the ring's memory and where the frame is in it; it must
+   * not keep it.
    */
-  drain(visit: (data: Buffer, start: number, end: number) => void): boolean {
-    Atomics.store(this.cells, READER_SLEEPS, 0);
-    for (;;) {
-      const written = Atomics.load(this.cells, WRITTEN);
-      let read = Atomics.load(this.cells, READ);
-      while (read !== written) read = this.visitOne(read, visit);
-      Atomics.store(this.cells, READER_SLEEPS, 1);
-      if (Atomics.load(this.cells, WRITTEN) === read) return Atomics.exchange(this.cells, WRITER_WAITS, 0) === 1;
-      Atomics.store(this.cells, READER_SLEEPS, 0);
+  next(visit: (data: Buffer, start: number, end: number) => void): boolean {
+    let read = Atomics.load(this.cells, READ);
+    if (read === Atomics.load(this.cells, WRITTEN)) return false;
+    let position = (read >>> 0) & (this.capacity - 1);
+    let length = this.data.readUInt32LE(position);
+    if (length === WRAP) {
+      read = (read + this.capacity - position) | 0;
+      position = 0;
+      length = this.data.readUInt32LE(0);
     }
+    const start = position + LENGTH_BYTES;
+    visit(this.data, start, start + length);
+    Atomics.store(this.cells, READ, (read + aligned(length)) | 0);
+    return true;
   }
 
-  private visitOne(read: number, visit: (data: Buffer, start: number, end: number) => void): number {
-    const position = (read >>> 0) & (this.capacity - 1);
-    const length = this.data.readUInt32LE(position);
-    const start = position + LENGTH_BYTES;
-    const next = (read + (length === WRAP ? this.capacity - position : aligned(length))) | 0;
-    if (length !== WRAP) visit(this.data, start, start + length);
-    Atomics.store(this.cells, READ, next);
-    return next;
+  /** From now on the writer wakes this side; false, and it does not, if there is a frame already. */
+  sleep(): boolean {
+    Atomics.store(this.cells, READER_SLEEPS, 1);
+    if (Atomics.load(this.cells, WRITTEN) === Atomics.load(this.cells, READ)) return true;
+    Atomics.store(this.cells, READER_SLEEPS, 0);
+    return false;
+  }
+
+  /** True once after the writer found no room: it must be woken. */
+  writerWaits(): boolean {
+    return Atomics.exchange(this.cells, WRITER_WAITS, 0) === 1;
   }
 }

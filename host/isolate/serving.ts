@@ -1,6 +1,7 @@
 /**
  * Runs in an isolate on behalf of one gateway thread. Begins with the channel; ends with `close`, which stops what runs.
  */
+import { Slots } from '../base/slots.ts';
 import { ByteStreamError } from '../base/stream.ts';
 import type { Run, RunEnd, SidecarRun } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
@@ -29,7 +30,7 @@ export class Serving {
   private readonly start: StartRun;
   private readonly outbound: OutboundHttp;
   private readonly keyvalue: KeyValue | undefined;
-  private readonly runs = new Map<number, Served>();
+  private readonly runs = new Slots<Served>();
 
   constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp, keyvalue?: KeyValue) {
     this.start = start;
@@ -57,7 +58,7 @@ export class Serving {
     const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
     const overlay = flags & openFlags.overlay ? new Overlay() : undefined;
     const served: Served = { overlay, run: undefined, request: body, response: undefined, frames: undefined };
-    this.runs.set(id, served);
+    this.runs.put(id, served);
     served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution, overlay));
     if (served.run) served.run.ended.then((end) => this.end(id, end));
     else this.end(id, undefined);
@@ -115,7 +116,7 @@ export class Serving {
 
   /** The gateway is gone: nobody waits for what runs here. */
   close(): void {
-    for (const { run, response, request } of this.runs.values()) {
+    for (const [, { run, response, request }] of this.runs) {
       run?.stop('client-gone', 'the gateway thread is gone');
       response?.break(new ByteStreamError('connection-terminated', 'the gateway thread is gone'));
       request?.cancel();
