@@ -26,7 +26,7 @@ import type { StoredRunFromGateway } from './stored-run-protocol.ts';
 import { StoredRuns } from './stored-runs.ts';
 
 export type FleetOptions = {
-  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions'>;
+  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'cache'>;
   table: Table;
   compile: CompileModule;
   /** Ports of this machine that guests reach only if their grant names them. */
@@ -40,6 +40,13 @@ export type FleetView = PlacementSnapshot & { fleets: { resident: string[]; onDe
 
 /** How long requests that were under way when a version was replaced may still ask for a place. */
 const replacedMs = 15_000;
+/** An isolate that nobody uses keeps its modules about as long as the cache does, so that the expiry of an entry means that it is prepared again. */
+const forgettingIn = ({ isolates, cache }: FleetOptions['config']): NodeConfig['isolates'] => ({
+  ...isolates,
+  idleMs: Math.min(isolates.idleMs, cache.ttlMs),
+  instanceIdleMs: Math.min(isolates.instanceIdleMs, cache.ttlMs),
+});
+
 /** How long a move to isolates waits for one that holds the function ready. */
 const readyMs = 2000;
 /** How many times in a window usage is looked at. */
@@ -75,7 +82,7 @@ export class Fleet {
     this.#decisions = new DecisionLog(new StoredLog({ table, prefix: '~node/decision/', ttlMs, bytesMax: bytesMax / 2, onError }));
     this.#executions = new StoredLog({ table, prefix: '~node/execution/', ttlMs, bytesMax: bytesMax / 2, onError });
     this.#driver = new FleetDriver({
-      placement: createPlacement(config.isolates),
+      placement: createPlacement(forgettingIn(config)),
       compile,
       makeSettings: () => ({ reservedPorts, ...(keyvalue && { keyvalue: keyvalue() }) }),
       log,

@@ -217,6 +217,8 @@ test('help: without words is wrong usage, on request is not', async () => {
   assert.is((await cli.run([])).code, 2);
   assert.is((await cli.run(['--help'])).code, 0);
   assert.match((await cli.run(['deploy', '--help'])).out, '--route');
+  assert.is((await cli.run(['help', 'tokens', 'add'])).out, (await cli.run(['tokens', 'add', '--help'])).out);
+  assert.is((await cli.run(['help', 'shwo'])).code, 2);
   assert.match((await cli.run(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
 });
 

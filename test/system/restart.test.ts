@@ -36,19 +36,25 @@ test('restart: kill -9 in the middle of deployments leaves nothing half-written'
   await again.end();
 });
 
-test('cache: an entry that was not used for ttlMs expires, is counted, and the next call prepares again', async () => {
+test('cache: an entry that was not used for ttlMs expires, is counted, and the next call prepares again, in both fleets', async () => {
   const node = await startTestNode({ args: ['--cache-ttl-ms', '1000'], gateways: 1 });
-  await node.deploy('hello', 'hello', { capacity: { fleet: 'resident' } });
-  await (await fetch(`${node.url}/hello/`)).text();
-  const expired = await until(async () => {
-    const { cache } = (await (await node.api('GET', '/v1/node')).json()) as { cache: { expired: number; entries: number } };
-    return cache.expired > 0 && cache.entries === 0 ? cache.expired : undefined;
-  }, 'an expired entry');
-  assert.ok(expired >= 1);
+  const loadOf = async (name: string): Promise<string> => {
+    const response = await fetch(`${node.url}/${name}/`, { headers: { connection: 'close' } });
+    assert.is(response.status, 200);
+    return (await node.execution(response.headers.get('nacelle-execution'))).load;
+  };
+  await node.deploy('resident', 'hello', { capacity: { fleet: 'resident' } });
+  await node.deploy('isolated', 'echo', { capacity: { fleet: 'on-demand' } });
+  for (const name of ['resident', 'isolated']) await loadOf(name);
+  await until(async () => {
+    const { cache, isolates } = (await (await node.api('GET', '/v1/node')).json()) as {
+      cache: { expired: number; entries: number };
+      isolates: { holds: string[] }[];
+    };
+    return (cache.expired >= 2 && cache.entries === 0 && isolates.every(({ holds }) => holds.length === 0)) || undefined;
+  }, 'expired entries, and isolates that hold nothing');
   await sleep(1500);
-  const response = await fetch(`${node.url}/hello/`, { headers: { connection: 'close' } });
-  assert.is(response.status, 200);
-  assert.is((await node.execution(response.headers.get('nacelle-execution'))).load, 'prepared');
+  for (const name of ['resident', 'isolated']) assert.is(await loadOf(name), 'prepared', name);
   await node.end();
 });
 

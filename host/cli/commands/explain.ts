@@ -41,7 +41,7 @@ function explained(record: ExecutionRecord): string {
       ['result', result ? `status ${result.status}, ${result.bytes} bytes` : '-'],
       ['cpu', `${meter.cpuUs} µs`],
       ['wall clock', `${meter.wallUs} µs`],
-      ['memory', `${meter.memoryBytesPeak} bytes at most, ${meter.memoryRefused} requests for more refused`],
+      ['memory', `${meter.memoryBytesPeak} bytes at most${meter.memoryRefused ? ', a request for more was refused' : ''}`],
       ['bodies', `${meter.bytesIn} bytes in, ${meter.bytesOut} bytes out`],
     ]),
     '',

@@ -54,14 +54,14 @@ export const serve: Command = {
     saveCode();
     const node = await startNode(config, { examples: options.flag('examples') });
     const { httpUrl, controlUrl } = node;
-    print(terminal, { httpUrl, controlUrl, data: config.data }, () => banner(httpUrl, controlUrl, options.flag('examples')));
+    print(terminal, { httpUrl, controlUrl, data: config.data }, () => banner(httpUrl, controlUrl, config.data, options.flag('examples')));
     await ended(signal);
     await node.close();
   },
 };
 
-function banner(httpUrl: string, controlUrl: string, examples: boolean): string {
-  const lines = [`functions  ${httpUrl}`, `control    ${controlUrl}`];
+function banner(httpUrl: string, controlUrl: string, data: string, examples: boolean): string {
+  const lines = [`functions  ${httpUrl}`, `control    ${controlUrl}`, `data       ${data} (the admin's token is in admin.token)`];
   if (examples) lines.push('', 'Try:', `  curl ${httpUrl}/hello/`);
   return lines.join('\n');
 }
