@@ -159,6 +159,7 @@ const openDeployments = async (
     onRouteTable,
     fleetOf: (version) => fleet.fleetOf(version),
     forget: (tenant, name) => {
+      void fleet.guarantees.forget(tenant, name);
       if (name !== null) logs.remove(tenant, name);
       else {
         logs.removeTenant(tenant);
@@ -174,6 +175,9 @@ const makeFleet = (ground: Ground, controlPort: number): Fleet =>
   new Fleet({
     config: ground.config,
     table: ground.store.table,
+    blobs: ground.store.blobs,
+    writer: ground.buckets,
+    findOwner: (tenant) => findTenant(ground.store.table, tenant),
     compile: (digest) => ground.artifacts.compile(digest),
     reservedPorts: [controlPort],
     keyvalue: () => openBuckets(ground),
@@ -229,7 +233,7 @@ const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deploymen
   logs: ground.logs,
   buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
   executions: {
-    find: async (id) => (await fleet.deferrals.find(id))?.record ?? (await gateways.find(id)) ?? fleet.execution(id),
+    find: async (id) => (await fleet.guarantees.find(id)) ?? (await fleet.deferrals.find(id))?.record ?? (await gateways.find(id)) ?? fleet.execution(id),
     deferred: (id) => fleet.deferrals.find(id),
   },
   sidecarInstances: () => [],
@@ -291,6 +295,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const gateways = makeGateways(ground, fleet, control.address.port);
   await gateways.start();
   undo.push(() => gateways.stop(graceMs));
+  undo.push(() => fleet.guarantees.stop());
   const pin = pinLive(ground);
   const deployments = await openDeployments(ground, fleet, async (table) => {
     pin(table);
@@ -306,6 +311,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const http = { ...config.http };
   const app = createControlApp(controlDeps(ground, gateways, fleet, deployments, http));
   await gateways.loaded(loadedBeforeMs);
+  await fleet.guarantees.open();
   await fleet.deferrals.open();
   http.port = await gateways.listen();
   control.serve(app.fetch);

@@ -6,7 +6,6 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { Change, KeyValue } from '../wasi/keyvalue-port.ts';
-import type { Overlay } from '../wasi/overlay.ts';
 import { type CommitChange, createKeyValue } from './keyvalue.ts';
 
 /** What a thread is started with; the port is to be transferred. `data` is the data directory. */
@@ -34,12 +33,10 @@ export const openKeyValueAccess = (data: string, commit: CommitChange): KeyValue
 
 type Waiting = { resolve: (sum: bigint | undefined) => void; reject: (problem: Problem) => void };
 
-/** The thread's end: the store is opened at the first use. */
-export const connectKeyValue = ({ data, port }: KeyValueAccess, openReader: (data: string) => StoreReader): KeyValue & { close(): Promise<void> } => {
+/** Hands changes over the channel, and their answers to whoever waits. */
+const committingBy = (port: MessagePort): CommitChange => {
   const waiting = new Map<number, Waiting>();
   let requests = 0;
-  let reader: StoreReader | undefined;
-  let keyvalue: KeyValue | undefined;
   port.on('message', (answer: FromWriter) => {
     const { resolve, reject } = waiting.get(answer.request) as Waiting;
     waiting.delete(answer.request);
@@ -47,29 +44,42 @@ export const connectKeyValue = ({ data, port }: KeyValueAccess, openReader: (dat
     else resolve(answer.sum);
   });
   port.unref();
-  const commit: CommitChange = (bucket, change) =>
+  return (bucket, change) =>
     new Promise((resolve, reject) => {
       const request = ++requests;
       waiting.set(request, { resolve, reject });
       port.postMessage({ request, bucket, change } satisfies ToWriter);
     });
-  const opened = (): KeyValue => {
-    reader ??= openReader(data);
-    keyvalue ??= createKeyValue(reader.table, commit);
-    return keyvalue;
-  };
-  const within = (overlay: Overlay): KeyValue => {
-    let inner: KeyValue | undefined;
-    const overlaid = (): KeyValue => {
-      inner ??= opened().within(overlay);
-      return inner;
-    };
-    return { open: (bucket) => overlaid().open(bucket), within, refresh: () => overlaid().refresh() };
+};
+
+/** Key-value that is made at the first use, since it opens the store. */
+const lazily = (make: () => KeyValue): KeyValue => {
+  let made: KeyValue | undefined;
+  const get = (): KeyValue => {
+    made ??= make();
+    return made;
   };
   return {
-    open: (bucket, onChange) => opened().open(bucket, onChange),
-    within,
-    refresh: () => opened().refresh(),
+    open: (bucket, onChange) => get().open(bucket, onChange),
+    within: (overlay) => lazily(() => get().within(overlay)),
+    refresh: () => get().refresh(),
+  };
+};
+
+/** The thread's end: the store is opened at the first use. */
+export const connectKeyValue = (
+  { data, port }: KeyValueAccess,
+  openReader: (data: string) => StoreReader,
+): KeyValue & { store(): StoreReader; close(): Promise<void> } => {
+  const commit = committingBy(port);
+  let reader: StoreReader | undefined;
+  const store = (): StoreReader => {
+    reader ??= openReader(data);
+    return reader;
+  };
+  return {
+    ...lazily(() => createKeyValue(store().table, commit)),
+    store,
     close: async () => {
       port.close();
       await reader?.close();

@@ -88,6 +88,15 @@ export const configSchema = section({
     bytesMax: whole(MIB, 1024 * 1024 * MIB, 256 * MIB, 'Size of all decisions that are kept, in bytes.'),
     sampleEvery: whole(1, 1_000_000_000, 100, 'Of executions that found an idle instance at once and went well, every how manyth is kept.'),
   }).prefault({}),
+  guarantees: section({
+    ttlMs: whole(1000, 365 * DAY_MS, DAY_MS, 'How long the execution of a key is remembered after its end, with its response, in milliseconds.'),
+    bytesMax: whole(
+      MIB,
+      1024 * 1024 * MIB,
+      1024 * MIB,
+      'Size of all that is remembered of keys, in bytes. Then new keys are refused; none is forgotten early.',
+    ),
+  }).prefault({}),
   cache: section({
     ttlMs: whole(1, 365 * DAY_MS, 3_600_000, 'How long a prepared module is kept after its last use, in milliseconds.'),
     bytesMax: whole(MIB, 1024 * 1024 * MIB, 1024 * MIB, 'Size of the cache of prepared modules, in bytes.'),

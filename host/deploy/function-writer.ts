@@ -10,6 +10,7 @@ import { parseManifest } from './manifest.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, TenantSidecarsRecord, VersionRecord } from './model.ts';
 import { type Modules, requireGrants, requireHandler } from './module.ts';
+import { requireReversible } from './overlay.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
 import { scanAll, scanValues } from './scan.ts';
 
@@ -155,6 +156,7 @@ export class FunctionWriter {
     const module = await this.reader.requireModule(tenant, digest);
     requireHandler(module.value);
     requireGrants(module.value, manifest);
+    requireReversible(module.value, manifest);
     const known = await table.get<FunctionRecord>(functionKey(tenant, name));
     const base = known?.value ?? (await this.newFunction(tenant, name));
     const composition = await this.composer.compose(tenant, manifest, digest);

@@ -172,6 +172,20 @@ export const sidecarsSchema = z
   .prefault([]);
 
 export type SidecarUse = z.output<typeof sidecar>;
+const guarantee = z
+  .strictObject(
+    {
+      runs: whole(1, 1000, 1).describe('How many executions with one key take effect. Further requests get the response of the last.'),
+      retries: whole(0, 100, 3).describe('How often an execution is begun again after it failed; nothing of a failed one is kept.'),
+      leaseMs: whole(1000, 3_600_000, 30_000).describe('An execution whose thread is not heard of for so long is begun again, in milliseconds.'),
+      outbound: z
+        .enum(['refuse', 'allow'], { error: 'must be "refuse" or "allow"' })
+        .default('refuse')
+        .describe('Whether the function may send requests, which cannot be taken back. "allow": the guarantee excludes them.'),
+    },
+    { error: 'must be an object' },
+  )
+  .optional();
 
 const digestError = 'must be the digest of an uploaded module, "sha256:" and 64 hexadecimal digits';
 
@@ -206,6 +220,7 @@ export const manifestSchema = z.strictObject(
     secrets: list(variable, 64, 'names').describe('Names of secrets that wasi:config gives too; their values are put with "nacelle secrets put".'),
     capabilities,
     sidecars: sidecarsSchema.describe('Components that are linked with the function: in front of it, beside it, or underneath.'),
+    guarantee: guarantee.describe('Executions whose request has an "idempotency-key" take effect exactly so often. Absent: the key just reaches the guest.'),
     capacity,
   },
   { error: 'must be an object' },

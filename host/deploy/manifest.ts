@@ -9,7 +9,6 @@ const laterKeys: readonly (readonly string[])[] = [
   ['source'],
   ['shared'],
   ['session'],
-  ['guarantee'],
   ['events'],
   ['onFailure'],
   ['onResult'],

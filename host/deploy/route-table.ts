@@ -49,7 +49,12 @@ export type DeployedVersion = {
   deferMaxMs: number;
   /** Its sidecars, if it has any. */
   composition?: Composition;
+  /** What is promised to requests with a key; absent: nothing. */
+  guarantee?: Guarantee | undefined;
 };
+
+/** `runs` executions with one key take effect. */
+export type Guarantee = { runs: number; retries: number; leaseMs: number };
 
 export type Route = {
   /** Lower-case host name without port, or null for any host. `*.example.com` covers one label or more. */

@@ -58,6 +58,7 @@ const describe = async (
   whenExhausted: manifest.capacity.whenExhausted,
   deferMaxMs: manifest.capacity.deferMaxMs,
   ...(composition ? { composition } : {}),
+  guarantee: manifest.guarantee,
 });
 
 /**

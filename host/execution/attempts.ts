@@ -1,13 +1,20 @@
 /** A stored request run in an overlay until one of its attempts is committed, or no more are allowed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, Problem } from '../base/errors.ts';
-import type { Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { ExecutionRecord } from './record.ts';
 import type { RunStored, StoredEnd, StoredRequest, StoredResponse, StoredRunOptions } from './stored-run.ts';
 
 /** How one attempt ended: `code` is null for the one that was committed. Times are milliseconds since 1970. */
-export type Attempt = { attempt: number; startedAt: number; endedAt: number; code: ErrorCode | null; message?: string };
+export type Attempt = {
+  attempt: number;
+  startedAt: number;
+  endedAt: number;
+  code: ErrorCode | null;
+  message?: string;
+  /** The node ended under it: no fault of the function. */
+  nodeEnded?: true;
+};
 
 export type Succeeded = { record: ExecutionRecord; response: StoredResponse; attempts: Attempt[]; committedAt: number };
 
@@ -16,12 +23,13 @@ export type AttemptsOptions = {
   /** The version to run, looked up for each attempt: it may have been replaced. */
   version: () => { key: string } | { refused: ErrorCode };
   run: RunStored;
-  commit: (commit: Effects & { writes: readonly Write[] }) => Promise<{ revision: number }>;
+  /** Makes the effects of the attempt that succeeded, and whatever else is to be true with them, in one commit. */
+  commit: (effects: Effects, success: Succeeded) => Promise<unknown>;
+  /** Told of each attempt that failed, before the next begins. */
+  onFailed?: (attempts: readonly Attempt[]) => Promise<void>;
   /** Attempts after the first that failed. Conflicts with other executions have a bound of their own. */
   retries: number;
   runOptions?: StoredRunOptions;
-  /** What is written in the commit of the attempt that succeeds. */
-  writes: (success: Succeeded) => Write[] | Promise<Write[]>;
   /** Attempts of before, as when the node was ended meanwhile. */
   before?: readonly Attempt[];
 };
@@ -29,6 +37,8 @@ export type AttemptsOptions = {
 /** `problem` is that of the last attempt. */
 export type AttemptsEnd = { success: Succeeded } | { success: undefined; problem: Problem; record: ExecutionRecord | null; attempts: Attempt[] };
 
+/** Attempts that the node ended under: a request that ends nodes is not run for ever. */
+const nodeEndsMax = 10;
 /** Attempts that end with a conflict: under contention somebody commits each time, so they come to an end. */
 const conflictsMax = 100;
 /** Attempts that are told; of more the first ones are left out. */
@@ -37,43 +47,50 @@ const backoffMs = { first: 10, most: 1000 };
 const conflictWaitMsMax = 20;
 
 /** After these another attempt cannot end otherwise. */
-const final: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['store-full', 'function-not-found', 'tenant-suspended', 'not-found', 'body-too-large']);
+const hopeless: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['store-full', 'function-not-found', 'tenant-suspended', 'not-found', 'body-too-large']);
 
 type Tally = { failures: number; conflicts: number };
 
 /** How long to wait before the next attempt; undefined: there is none. */
 const waitMs = ({ failures, conflicts }: Tally, code: ErrorCode, retries: number): number | undefined => {
-  if (final.has(code)) return undefined;
+  if (hopeless.has(code)) return undefined;
   if (code !== 'conflict') return failures > retries ? undefined : Math.min(backoffMs.first * 2 ** (failures - 1), backoffMs.most);
   return conflicts > conflictsMax ? undefined : Math.random() * Math.min(conflicts, conflictWaitMsMax);
 };
 
-const steady = (): number => Math.round(performance.timeOrigin + performance.now());
+/** Milliseconds since 1970 by a clock that nobody sets: what is timed by it bears jumps of the system's. */
+export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now());
 
 /** Never rejects. */
 export const runUntilCommitted = async (options: AttemptsOptions): Promise<AttemptsEnd> => {
   const { retries, before = [] } = options;
   const attempts: Attempt[] = [...before];
-  const tally: Tally = { failures: before.filter(({ code }) => code !== 'conflict').length, conflicts: 0 };
+  const nodeEnds = before.filter(({ nodeEnded }) => nodeEnded).length;
+  const tally: Tally = { failures: before.filter(({ code, nodeEnded }) => code !== 'conflict' && !nodeEnded).length, conflicts: 0 };
   let record: ExecutionRecord | null = null;
+  if (nodeEnds > nodeEndsMax) {
+    const problem = new Problem('isolate-lost', `the node ended under ${nodeEnds} attempts at the execution`);
+    return { success: undefined, problem, record, attempts };
+  }
   for (let attempt = (before.at(-1)?.attempt ?? 0) + 1; ; attempt++) {
-    const startedAt = steady();
+    const startedAt = steadyNow();
     const ended = await runOnce(options, attempt, attempts, startedAt);
     if ('success' in ended) return ended;
     const { problem } = ended;
     record = ended.record ?? record;
-    attempts.push({ attempt, startedAt, endedAt: steady(), code: problem.code, message: problem.message });
+    attempts.push({ attempt, startedAt, endedAt: steadyNow(), code: problem.code, message: problem.message });
     if (attempts.length > toldMax) attempts.splice(0, attempts.length - toldMax);
     if (problem.code === 'conflict') tally.conflicts++;
     else tally.failures++;
     const wait = waitMs(tally, problem.code, retries);
     if (wait === undefined) return { success: undefined, problem, record, attempts };
+    if (problem.code !== 'conflict') await options.onFailed?.(attempts);
     if (wait >= 1) await sleep(wait);
   }
 };
 
 const runOnce = async (
-  { request, version, run, commit, runOptions, writes }: AttemptsOptions,
+  { request, version, run, commit, runOptions }: AttemptsOptions,
   attempt: number,
   before: readonly Attempt[],
   startedAt: number,
@@ -84,9 +101,9 @@ const runOnce = async (
   if (end.problem) return { problem: new Problem(end.problem.code, end.problem.message), record: end.record };
   const { record, response, effects } = end;
   try {
-    const committedAt = steady();
+    const committedAt = steadyNow();
     const success: Succeeded = { record, response, attempts: [...before, { attempt, startedAt, endedAt: committedAt, code: null }], committedAt };
-    await commit({ reads: effects?.reads ?? [], effects: effects?.effects ?? [], writes: await writes(success) });
+    await commit(effects ?? { reads: [], effects: [] }, success);
     return { success };
   } catch (error) {
     return { problem: asCommitProblem(error), record };

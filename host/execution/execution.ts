@@ -1,4 +1,5 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
+import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
@@ -74,6 +75,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   readonly #home: ExecutionHome;
   #log: FunctionLog | undefined = undefined;
   #overlaid: KeyValue | undefined = undefined;
+  #keyed: OutboundHttp | undefined = undefined;
 
   constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number, overlay?: Overlay) {
     this.id = id;
@@ -90,7 +92,9 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   }
 
   get outbound(): OutboundHttp {
-    return this.#home.outbound;
+    if (!this.overlay) return this.#home.outbound;
+    this.#keyed ??= keyedOutbound(this.#home.outbound, this.id);
+    return this.#keyed;
   }
 
   get keyvalue(): KeyValue | undefined {

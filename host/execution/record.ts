@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../base/errors.ts';
-import type { HostCalls, RunDecision, RunMeter, RunPlace, SidecarRun } from '../instance/runner.ts';
+import { type HostCalls, noMeter, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
+import type { Attempt } from './attempts.ts';
 
 /** Where the module of an execution came from. */
 export type LoadSource = 'thread' | 'cache' | 'prepared';
@@ -18,7 +19,7 @@ export type Meter = {
 };
 
 /** Steps of an execution in the order in which they happen. */
-const steps = ['arrived', 'deferred', 'admitted', 'placed', 'sidecars-ready', 'guest-started', 'response-started', 'ended', 'released'] as const;
+const steps = ['arrived', 'deferred', 'admitted', 'placed', 'sidecars-ready', 'guest-started', 'response-started', 'ended', 'committed', 'released'] as const;
 
 /** A choice that concerned the execution, in microseconds since its arrival. */
 export type ExecutionDecision = { at: number; kind: string; choice: string; inputs: RunDecision['inputs']; passedOver: RunDecision['passedOver'] };
@@ -48,6 +49,14 @@ export type ExecutionRecord = {
   sidecars: ExecutionSidecar[];
   meter: Meter;
   result?: { status: number; bytes: number };
+  /** Only of executions in an overlay, from here on. `key`: by which the request asked for its guarantee. */
+  key?: string;
+  /** How many executions with this key take effect. */
+  runs?: number;
+  /** How each attempt ended; `code` is null for the one that was committed. Times are milliseconds since 1970. */
+  attempts?: Attempt[];
+  /** Requests that got this execution's response, or were told that it is under way. */
+  duplicates?: number;
 };
 
 /**
@@ -118,6 +127,7 @@ const sidecarsReady = ({ sidecars, arrivedMs, startedMs }: ExecutionFacts): Exec
   const ready = (sidecars ?? []).flatMap(({ readyMs }) => (readyMs !== undefined && !(readyMs > startedMs) ? [readyMs] : []));
   return ready.length === 0 ? [] : [{ at: Math.round((Math.max(...ready) - arrivedMs) * 1000), step: 'sidecars-ready' }];
 };
+const { hostCalls: _, ...noUse } = noMeter;
 
 /** Tells an execution as the control API does. */
 export const describeExecution = (tenant: string, name: string, facts: ExecutionFacts): ExecutionRecord => ({
@@ -152,4 +162,27 @@ export const describeExecution = (tenant: string, name: string, facts: Execution
     bytesOut: facts.bytesOut,
   },
   ...(facts.status > 0 ? { result: { status: facts.status, bytes: facts.bytesOut } } : {}),
+});
+
+/** The record of an execution that is not known to have run. */
+export const bareRecord = (
+  { id, tenant, function: name, version = 0, arrivedAt }: { id: string; tenant: string; function: string; version?: number; arrivedAt: number },
+  state: ExecutionState,
+  code?: ErrorCode,
+): ExecutionRecord => ({
+  id,
+  tenant,
+  function: name,
+  version,
+  trigger: 'http',
+  state,
+  ...(code ? { code } : {}),
+  arrivedAt: new Date(arrivedAt).toISOString(),
+  fleet: 'on-demand',
+  rung: null,
+  load: 'thread',
+  timeline: [{ at: 0, step: 'arrived' }],
+  decisions: [],
+  sidecars: [],
+  meter: { ...noUse, hostCalls: {}, bytesIn: 0, bytesOut: 0 },
 });

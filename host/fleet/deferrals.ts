@@ -4,7 +4,7 @@
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import type { ExecutionRecord } from '../execution/record.ts';
+import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import { type RunStored, reviveRequest } from '../execution/stored-run.ts';
 import type { DeferralConfig } from '../placement/deferral.ts';
 import { DeferralPlanner, type LoadProfile } from '../placement/deferral.ts';
@@ -39,8 +39,6 @@ const retryMs = 1000;
 const resultBytesMax = 512 * 1024;
 const profileMs = 60_000;
 
-const noMeter: ExecutionRecord['meter'] = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 };
-
 const sinceArrivalUs = ({ request, decision }: Kept): number => Math.round((decision.at - request.arrivedAt) * 1000);
 
 /** Adds to a record that it was deferred, and why. */
@@ -50,28 +48,6 @@ const explained = (kept: Kept, record: ExecutionRecord): ExecutionRecord => {
   const timeline = [...record.timeline, { at, step: 'deferred' as const }].sort((a, b) => a.at - b.at);
   return { ...record, timeline, decisions: [{ at, kind, choice, inputs, passedOver }, ...record.decisions] };
 };
-
-const bareRecord = (
-  { request: { id, tenant, function: name, version, arrivedAt } }: Kept,
-  state: ExecutionRecord['state'],
-  code?: ErrorCode,
-): ExecutionRecord => ({
-  id,
-  tenant,
-  function: name,
-  version,
-  trigger: 'http',
-  state,
-  ...(code ? { code } : {}),
-  arrivedAt: new Date(arrivedAt).toISOString(),
-  fleet: 'on-demand',
-  rung: null,
-  load: 'thread',
-  timeline: [{ at: 0, step: 'arrived' }],
-  decisions: [],
-  sidecars: [],
-  meter: noMeter,
-});
 
 export class Deferrals {
   readonly #options: DeferralsOptions;
@@ -132,7 +108,7 @@ export class Deferrals {
     const ended = await this.#options.results.get(id);
     if (ended) return { record: ended.record, result: ended.result };
     const kept = this.#kept.get(id);
-    return kept && { record: explained(kept, bareRecord(kept, kept.state === 'running' ? 'running' : 'deferred')), result: undefined };
+    return kept && { record: explained(kept, bareRecord(kept.request, kept.state === 'running' ? 'running' : 'deferred')), result: undefined };
   }
 
   async #defer(request: DeferredRequest, post: (message: DeferralToGateway) => void): Promise<void> {
@@ -192,7 +168,7 @@ export class Deferrals {
   }
 
   #fail(kept: Kept, code: ErrorCode, message: string): Promise<void> {
-    return this.#end(kept, bareRecord(kept, 'failed', code), { code, message });
+    return this.#end(kept, bareRecord(kept.request, 'failed', code), { code, message });
   }
 
   async #end(kept: Kept, record: ExecutionRecord, result: DeferredResult): Promise<void> {

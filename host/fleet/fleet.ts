@@ -4,13 +4,16 @@
  */
 
 import type { ErrorCode } from '../base/errors.ts';
+import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
+import type { FindOwner } from '../capability/keyvalue-draft.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import { createPlacement } from '../placement/core.ts';
 import { type FleetMove, Fleets } from '../placement/fleets.ts';
 import type { PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
+import type { Blobs } from '../store/blobs.ts';
 import type { Table } from '../store/table.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import { Approvals } from './approvals.ts';
@@ -18,6 +21,8 @@ import { DecisionLog, type DecisionQuery } from './decision-log.ts';
 import type { DeferralFromGateway } from './deferral-protocol.ts';
 import { Deferrals, type DeferredEnd } from './deferrals.ts';
 import { FleetDriver } from './driver.ts';
+import type { GuaranteeFromGateway } from './guarantee-protocol.ts';
+import { Guarantees } from './guarantees.ts';
 import type { CompileModule } from './isolate-threads.ts';
 import type { FleetFromGateway, PostToGateway, VersionUse } from './protocol.ts';
 import { Reservations } from './reservations.ts';
@@ -26,8 +31,12 @@ import type { StoredRunFromGateway } from './stored-run-protocol.ts';
 import { StoredRuns } from './stored-runs.ts';
 
 export type FleetOptions = {
-  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'cache'>;
+  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'guarantees' | 'cache'>;
   table: Table;
+  blobs: Blobs;
+  /** Commits what executions in an overlay do. */
+  writer: EffectWriter;
+  findOwner: FindOwner;
   compile: CompileModule;
   /** Ports of this machine that guests reach only if their grant names them. */
   reservedPorts: number[];
@@ -61,6 +70,7 @@ export class Fleet {
   readonly #executions: StoredLog<ExecutionRecord & { at: number }>;
   readonly reservations: Reservations;
   readonly deferrals: Deferrals;
+  readonly guarantees: Guarantees;
   /** Runs requests without a client. */
   readonly runs: StoredRuns;
   readonly approvals: Approvals;
@@ -73,7 +83,7 @@ export class Fleet {
   #reviewer: NodeJS.Timeout | undefined;
   #moving = false;
 
-  constructor({ config, table, compile, reservedPorts, keyvalue, log }: FleetOptions) {
+  constructor({ config, table, blobs, writer, findOwner, compile, reservedPorts, keyvalue, log }: FleetOptions) {
     this.#config = config;
     this.#fleets = new Fleets(config.fleets);
     this.approvals = new Approvals(table);
@@ -92,6 +102,16 @@ export class Fleet {
     });
     this.#results = new StoredLog({ table, prefix: '~node/result/', ttlMs, bytesMax: bytesMax / 2, onError });
     this.runs = new StoredRuns({ gateway: (wanted) => this.#nextGateway(wanted) });
+    this.guarantees = new Guarantees({
+      table,
+      blobs,
+      writer,
+      findOwner,
+      run: (run, options) => this.runs.run(run, options),
+      versionOf: (tenant, name, wanted) => this.#versionToRun(tenant, name, wanted),
+      config: config.guarantees,
+      onError: (error) => log.error({ error: String(error) }, 'cannot look after executions by key'),
+    });
     this.deferrals = new Deferrals({
       config: config.deferral,
       table,
@@ -123,6 +143,7 @@ export class Fleet {
 
   async close(): Promise<void> {
     clearInterval(this.#reviewer);
+    await this.guarantees.close();
     this.runs.close();
     await this.deferrals.close();
     await this.#driver.close();
@@ -142,10 +163,16 @@ export class Fleet {
     this.runs.leave(gateway);
   }
 
-  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway): void {
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway): void {
     switch (message.kind) {
       case 'defer':
         this.deferrals.take(message, (answer) => this.#gateways.get(gateway)?.(answer));
+        break;
+      case 'guard':
+        void this.guarantees.guard(message, gateway).then((answer) => this.#gateways.get(gateway)?.({ kind: 'guarded', ask: message.ask, answer }));
+        break;
+      case 'replayed':
+        this.guarantees.replayed(message.executions);
         break;
       case 'stored-ended':
       case 'stored-alive':
@@ -223,6 +250,12 @@ export class Fleet {
     if (this.#suspended.has(tenant)) return { refused: 'tenant-suspended' };
     const version = this.#table?.functions.find((deployed) => deployed.tenant === tenant && deployed.function === name);
     return version ? { version } : { refused: 'function-not-found' };
+  }
+
+  #versionToRun(tenant: string, name: string, wanted: string | undefined): { key: string } | { refused: ErrorCode } {
+    const found = this.#liveVersion(tenant, name);
+    if ('refused' in found) return found;
+    return { key: wanted !== undefined && this.#known.has(wanted) ? wanted : found.version.key };
   }
 
   /** The threads take turns, unless one is wanted. */

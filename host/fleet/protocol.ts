@@ -5,13 +5,14 @@ import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunDecision, RunPlace } from '../instance/runner.ts';
 import type { ChannelEnds } from '../isolate/channel.ts';
 import type { DeferralToGateway } from './deferral-protocol.ts';
+import type { GuaranteeToGateway } from './guarantee-protocol.ts';
 import type { StoredRunToGateway } from './stored-run-protocol.ts';
 
 /** A version that an isolate holds ready; `cell` counts its idle instances. `reserved`: set aside for its tenant, and used before others. */
 export type Holds = { isolate: number; key: string; cell: number; hostCallNames: readonly string[]; reserved: boolean };
 
 /** How messages go to one gateway thread. */
-export type PostToGateway = (message: FleetToGateway | DeferralToGateway | StoredRunToGateway, transfer?: MessagePort[]) => void;
+export type PostToGateway = (message: FleetToGateway | DeferralToGateway | StoredRunToGateway | GuaranteeToGateway, transfer?: MessagePort[]) => void;
 
 /** From the supervisor to a gateway thread. */
 export type FleetToGateway =

@@ -8,7 +8,9 @@ import type { FunctionExecutor } from '../execution/executor.ts';
 import type { GuestRequest, HeaderList } from '../wasi/context.ts';
 import { type Deferring, keptBodyBytesMax } from './deferring.ts';
 import { HttpExchange } from './exchange.ts';
+import type { Guarding } from './guarding.ts';
 import { guestHeaders } from './headers.ts';
+import { hasKey } from './idempotency-key.ts';
 import { RouteMatcher } from './matcher.ts';
 import { hasBody, sendProblem } from './problem.ts';
 import { RequestBody } from './request-body.ts';
@@ -17,7 +19,7 @@ import { hostOf, pathOf, type RequestTarget, readTarget, stripPrefix } from './t
 const mib = 1024 * 1024;
 
 /** A route as a thread serves it. */
-type Served = { route: Route; pick: () => Candidate; deferMaxMs: number };
+type Served = { route: Route; pick: () => Candidate; deferMaxMs: number; guarded: boolean };
 type Candidate = { executor: FunctionExecutor; version: DeployedVersion; name: string; bodyBytesMax: number; bodyMib: number };
 
 /** A request as its guest sees it; headers are made when the guest asks. */
@@ -86,9 +88,13 @@ const bodyOf = (incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: n
 /**
  * Builds the application of a route table.
  * @param executorOf the executor of a version, by `DeployedVersion.key`
- * @param deferring takes requests that may wait; without it none may
+ * @param takers `deferring` takes requests that may wait, `guarding` those that have a key; without them none may, or has
  */
-export const createGatewayApp = (table: RouteTable, executorOf: (key: string) => FunctionExecutor | undefined, deferring?: Deferring): GatewayApp => {
+export const createGatewayApp = (
+  table: RouteTable,
+  executorOf: (key: string) => FunctionExecutor | undefined,
+  { deferring, guarding }: { deferring?: Deferring; guarding?: Guarding } = {},
+): GatewayApp => {
   const matcher = new RouteMatcher<Served>();
   const versions = new Map(table.functions.map((version) => [version.key, version]));
   for (const route of table.routes) {
@@ -99,7 +105,12 @@ export const createGatewayApp = (table: RouteTable, executorOf: (key: string) =>
         : [];
     });
     if (targets.length > 0)
-      matcher.add(route, { route, pick: weightedPick(targets), deferMaxMs: Math.max(...targets.map(({ candidate }) => candidate.version.deferMaxMs)) });
+      matcher.add(route, {
+        route,
+        pick: weightedPick(targets),
+        deferMaxMs: Math.max(...targets.map(({ candidate }) => candidate.version.deferMaxMs)),
+        guarded: targets.some(({ candidate }) => candidate.version.guarantee !== undefined),
+      });
   }
   const others = otherRequests();
   return (incoming, outgoing, expectsContinue) => {
@@ -110,6 +121,7 @@ export const createGatewayApp = (table: RouteTable, executorOf: (key: string) =>
       sendProblem(incoming, outgoing, new Problem('request-invalid', 'cannot route the request: its target must be a path or an absolute URL, with one host'));
     else if (!served) others(incoming, outgoing);
     else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
+    else if (served.guarded && guarding && hasKey(incoming.headers)) guard(guarding, served, target, incoming, outgoing, expectsContinue);
     else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served, target, incoming, outgoing, expectsContinue, arrivedMs);
     else defer(deferring, served, target, incoming, outgoing, expectsContinue);
   };
@@ -134,6 +146,26 @@ const serve = (
     return;
   }
   const execution = executor.execute(exchange, arrivedMs);
+};
+
+/** Takes a request whose execution is to take effect once, or as often as its function promises. */
+const guard = (
+  guarding: Guarding,
+  served: Served,
+  target: RequestTarget,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  expectsContinue: boolean,
+): void => {
+  const { version, name, bodyBytesMax, bodyMib } = served.pick();
+  const tooLarge = (): void =>
+    sendProblem(incoming, outgoing, new Problem('body-too-large', `cannot take the body for "${name}": at most ${bodyMib} MiB (limits.bodyMib)`));
+  if (Number(incoming.headers['content-length'] ?? 0) > bodyBytesMax) {
+    tooLarge();
+    return;
+  }
+  const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, tooLarge);
+  void guarding.guard(version, new HttpGuestRequest(incoming, target, served.route.stripPrefix, body), incoming, outgoing);
 };
 
 /** Keeps a request for a quiet time. */

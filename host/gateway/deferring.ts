@@ -1,12 +1,12 @@
 /** The gateway thread's side of executions that wait for a quiet time: takes their requests. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Problem } from '../base/errors.ts';
-import type { ByteSource } from '../base/stream.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { ExecutionIds } from '../execution/id.ts';
 import type { DeferralFromGateway, DeferralToGateway, DeferredRequest } from '../fleet/deferral-protocol.ts';
 import type { GuestRequest } from '../wasi/context.ts';
 import { sendProblem } from './problem.ts';
+import { readAll } from './read-all.ts';
 
 /** Largest body of a request that is kept. */
 export const keptBodyBytesMax = 512 * 1024;
@@ -14,16 +14,6 @@ export const keptBodyBytesMax = 512 * 1024;
 export type DeferringOptions = {
   post: (message: DeferralFromGateway) => void;
   ids: ExecutionIds;
-};
-
-const readAll = async (body: ByteSource): Promise<string> => {
-  const chunks: Uint8Array[] = [];
-  for (;;) {
-    const chunk = body.read(65_536);
-    if (chunk === null) return Buffer.concat(chunks).toString('base64');
-    if (chunk.length === 0) await body.readable();
-    else chunks.push(chunk);
-  }
 };
 
 const prefersAsync = (prefer: string | string[] | undefined): boolean => /(^|,)\s*respond-async\s*($|[,;])/i.test(String(prefer ?? ''));
@@ -58,7 +48,7 @@ export class Deferring {
       const arrivedAt = Date.now();
       const id = this.#options.ids.next(arrivedAt);
       const { method, authority, pathWithQuery, headers } = request;
-      const body = request.body ? await readAll(request.body) : null;
+      const body = request.body ? Buffer.from(await readAll(request.body)).toString('base64') : null;
       const { tenant, function: name } = version;
       const lines = headers.map(([key, value]): [string, string] => [key, Buffer.from(value).toString('latin1')]);
       await this.#keep({ id, tenant, function: name, version: version.version, arrivedAt, startBy, method, authority, pathWithQuery, headers: lines, body });

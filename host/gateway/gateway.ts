@@ -4,6 +4,7 @@ import { moduleExtension } from '../base/module-extension.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
+import type { GuaranteeFromGateway } from '../fleet/guarantee-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway } from '../fleet/stored-run-protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
@@ -18,7 +19,7 @@ export type GatewayEvents = {
   artifacts: Artifacts;
   onLogs: (records: LogRecord[], dropped: number) => void;
   /** What it says of isolates. */
-  onFleet: (message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway) => void;
+  onFleet: (message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway) => void;
   /** The thread is gone without having been asked to. */
   onDeath: (reason: string) => void;
 };

@@ -5,6 +5,7 @@ import type { RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
+import type { GuaranteeFromGateway } from '../fleet/guarantee-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway } from '../fleet/stored-run-protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
@@ -31,7 +32,7 @@ export type GatewaysOptions = {
 export type FleetLink = {
   join(gateway: number, post: PostToGateway): void;
   leave(gateway: number): void;
-  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway): void;
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway): void;
 };
 
 /** Suspended stacks that one process bears, with room to spare: it aborts near 14,000. */

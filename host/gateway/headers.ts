@@ -1,3 +1,5 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { Problem } from '../base/errors.ts';
 import type { HeaderList } from '../wasi/context.ts';
 
 /** Fields that belong to one connection, not to the message (RFC 9110, section 7.6.1); `host` is the request's authority. */
@@ -94,6 +96,24 @@ export const responseHead = (headers: HeaderList): ResponseHead => {
     else length = Number(value);
   }
   return { lines, length, bytes };
+};
+
+/** The same, of a response that is sent later: all that would keep it from being sent is found now. @throws Problem */
+export const checkedHead = (status: number, headers: HeaderList): ResponseHead => {
+  try {
+    const head = responseHead(headers);
+    if (head.bytes > responseHeaderBytesMax)
+      throw new Problem('header-too-large', `cannot send the headers of the response: at most ${responseHeaderBytesMax} bytes, got ${head.bytes}`);
+    if (status < 200 || status > 999) throw new Problem('guest-error', `cannot answer with status ${status}: it must be from 200 to 999`);
+    for (let i = 0; i < head.lines.length; i += 2) {
+      validateHeaderName(head.lines[i] as string);
+      validateHeaderValue(head.lines[i] as string, head.lines[i + 1] as string);
+    }
+    return head;
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw new Problem('guest-error', `cannot send the headers of the response: ${(error as Error).message}`);
+  }
 };
 
 /** Trailers as `addTrailers` takes them. */

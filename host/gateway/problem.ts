@@ -17,7 +17,7 @@ export const errorBody = (problem: Problem, accept: string | undefined): ErrorBo
 /** Whether a request announces a body. */
 export const hasBody = ({ headers }: IncomingMessage): boolean => headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 
-const isRetryable = (problem: Problem): boolean => problem.status === 503;
+const isRetryable = (problem: Problem): boolean => problem.status === 503 || problem.retryAfterMs !== undefined;
 
 /** Answers a request with a problem. `lines` are further headers, names and values in turn. */
 export const sendProblem = (incoming: IncomingMessage, outgoing: ServerResponse, problem: Problem, lines: string[] = []): void => {

@@ -3,6 +3,7 @@ import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway, DeferralToGateway } from '../fleet/deferral-protocol.ts';
+import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarantee-protocol.ts';
 import type { FleetFromGateway, FleetToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from '../fleet/stored-run-protocol.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
@@ -42,6 +43,7 @@ export type ToGateway =
   | FleetToGateway
   | DeferralToGateway
   | StoredRunToGateway
+  | GuaranteeToGateway
   /** Route by this table from now on; answered by `routing`. */
   | { kind: 'routes'; table: RouteTable }
   /** Port 0: any free one. Answered by `listening` or `not-listening`. */
@@ -68,6 +70,7 @@ export type FromGateway =
   | FleetFromGateway
   | DeferralFromGateway
   | StoredRunFromGateway
+  | GuaranteeFromGateway
   | { kind: 'routing'; version: number }
   /** The modules of the last table are in the thread, as far as they could be loaded. */
   | { kind: 'loaded' }

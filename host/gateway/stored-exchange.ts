@@ -3,6 +3,7 @@ import { type ByteSink, type ByteSource, ByteStreamError } from '../base/stream.
 import type { Exchange, Execution } from '../execution/execution.ts';
 import type { StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
 import type { GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
+import { checkedHead } from './headers.ts';
 
 const writeBytesMax = 1024 * 1024;
 /** Largest body of a response that is held. */
@@ -53,6 +54,7 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   readonly #onEnd: (execution: Execution, problem: Problem | undefined) => void;
   readonly #chunks: Uint8Array[] = [];
   #headers: HeaderList = [];
+  #length: number | undefined;
   #execution: Execution | undefined;
 
   constructor({ request, attempt, responseBytesMax = responseBytesDefault }: StoredRun, onEnd: (execution: Execution, problem: Problem | undefined) => void) {
@@ -74,6 +76,11 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
     this.status = status;
     this.#headers = headers;
     this.responseStartedMs = performance.now();
+    try {
+      this.#length = checkedHead(status, headers).length;
+    } catch (error) {
+      this.refused ??= error as Problem;
+    }
     return this;
   }
 
@@ -97,6 +104,9 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   async flushed(): Promise<void> {}
 
   finish(): void {
+    const bodyless = this.request.method === 'HEAD' || this.status === 204 || this.status === 304;
+    if (!bodyless && (this.#length ?? this.bytesOut) !== this.bytesOut)
+      this.refused ??= new Problem('guest-no-response', `the guest announced a body of ${this.#length} bytes and sent ${this.bytesOut}`);
     this.complete = true;
   }
 

@@ -17,6 +17,7 @@ import { Metrics, statusClass } from '../telemetry/metrics.ts';
 import { createGatewayApp, type GatewayApp } from './app.ts';
 import { Deferring } from './deferring.ts';
 import { Functions } from './functions.ts';
+import { Guarding } from './guarding.ts';
 import { createHttp1Listener } from './listener.ts';
 import { ModuleLoader } from './module-loader.ts';
 import type { FromGateway, GatewaySettings, ToGateway } from './protocol.ts';
@@ -82,6 +83,7 @@ const functions = new Functions({
 });
 
 const deferring = new Deferring({ post, ids });
+const guarding = keyvalue && new Guarding({ post, ids, store: () => keyvalue.store() });
 const stored = new StoredRunning({ post, executorOf: (key) => functions.serving(key) });
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);
@@ -97,7 +99,7 @@ const preload = async (executors: FunctionExecutor[]): Promise<void> => {
 
 const route = (table: RouteTable): void => {
   const fresh = functions.begin(table);
-  app = createGatewayApp(table, (key) => functions.executorOf(key), deferring);
+  app = createGatewayApp(table, (key) => functions.executorOf(key), { deferring, ...(guarding && { guarding }) });
   functions.end(table);
   post({ kind: 'routing', version: table.version });
   void preload(fresh).then(() => post({ kind: 'loaded' }));
@@ -136,6 +138,7 @@ const stop = async (graceMs: number): Promise<void> => {
   clearTimeout(force);
   clearInterval(sweeper);
   clearInterval(usage);
+  guarding?.close();
   tellUse();
   functions.stopAll();
   outbound.close();
@@ -176,6 +179,9 @@ const take = (message: ToGateway): void => {
       break;
     case 'deferred':
       deferring.take(message);
+      break;
+    case 'guarded':
+      guarding?.take(message);
       break;
     case 'run-stored':
     case 'stop-stored':

@@ -3,6 +3,7 @@
  */
 import { Slots } from '../base/slots.ts';
 import { ByteStreamError } from '../base/stream.ts';
+import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import type { Run, RunEnd, SidecarRun } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
@@ -92,6 +93,7 @@ export class Serving {
   private portsOf(id: number, execution: string, overlay: Overlay | undefined): ExecutionPorts {
     const { channel, outbound, keyvalue } = this;
     const effect = (): void => channel.send(kinds.effect, id);
+    const sending = overlay ? keyedOutbound(outbound, execution) : outbound;
     return {
       id: execution,
       log: {
@@ -101,7 +103,7 @@ export class Serving {
       outbound: {
         send: (request) => {
           effect();
-          return outbound.send(request);
+          return sending.send(request);
         },
       },
       keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),

@@ -83,7 +83,6 @@ test('parseManifest: lists all problems at once, later features by name among th
 for (const [key, manifest] of [
   ['source', { source: './src/index.ts' }],
   ['events', { events: [] }],
-  ['guarantee', { guarantee: { runs: 1 } }],
   ['capabilities.messaging', { capabilities: { messaging: { default: 'x' } } }],
 ] as const) {
   test(`parseManifest: ${key} is not-implemented, by name`, () => {

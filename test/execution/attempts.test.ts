@@ -21,12 +21,10 @@ const attempt = async (ends: StoredEnd[], options: Partial<AttemptsOptions> = {}
       runs.push(run);
       return ends[Math.min(runs.length, ends.length) - 1] as StoredEnd;
     },
-    commit: async ({ writes }) => {
-      commits.push(writes);
-      return { revision: 1 };
+    commit: async (effects) => {
+      commits.push(effects);
     },
     retries: 3,
-    writes: () => [{ key: 'done', put: true }],
     ...options,
   });
   return { end, runs, commits };
@@ -46,7 +44,7 @@ test('runUntilCommitted: begins again after a failure, and says at which attempt
     ],
   );
   assert.equal(codes(end), ['guest-trap', 'isolate-lost', null]);
-  assert.equal(commits, [[{ key: 'done', put: true }]]);
+  assert.equal(commits, [{ reads: [], effects: [] }]);
 });
 
 test('runUntilCommitted: gives up after its retries, and commits nothing', async () => {
@@ -61,7 +59,6 @@ test('runUntilCommitted: conflicts do not count as failures', async () => {
   let commits = 0;
   const commit = async () => {
     if (++commits <= 10) throw new Problem('conflict', 'changed');
-    return { revision: 1 };
   };
   const { end } = await attempt([answered], { retries: 0, commit });
   assert.is(end.success?.attempts.length, 11);

@@ -1,0 +1,19 @@
+import { Problem } from '../base/errors.ts';
+import type { Manifest } from './manifest-schema.ts';
+import type { ModuleRecord } from './model.ts';
+
+/** Whether executions of the function may run in an overlay, where what they do can be taken back until they are committed. */
+const runsInOverlay = ({ guarantee }: Manifest): boolean => guarantee !== undefined;
+
+const handler = 'wasi:http/outgoing-handler';
+
+/** A request that was sent cannot be taken back. @throws Problem `guarantee-irreversible` */
+export const requireReversible = ({ imports }: Pick<ModuleRecord, 'imports'>, manifest: Manifest): void => {
+  const { http } = manifest.capabilities;
+  if (!runsInOverlay(manifest) || http.length === 0 || manifest.guarantee?.outbound === 'allow') return;
+  const imported = imports.find((name) => name.startsWith(handler));
+  throw new Problem(
+    'guarantee-irreversible',
+    `cannot deploy "${manifest.name}": its executions can be undone, but requests by ${imported ?? handler} cannot, and capabilities.http allows ${http.join(', ')}`,
+  );
+};

@@ -1,0 +1,62 @@
+/**
+ * Guarantees: executions by key. A key belongs to a tenant, a function and a caller; so many executions with it take
+ * effect as the function's manifest says, and then it stands for the response of the last.
+ */
+import { createHash } from 'node:crypto';
+import type { ErrorCode } from '../base/errors.ts';
+import type { HeaderLines, StoredRequest } from './stored-run.ts';
+
+/** A body that is kept: by itself in base64, or in Blobs by its digest. */
+export type KeptBody = { base64: string } | { digest: string; bytes: number };
+
+export type KeptResponse = { status: number; headers: HeaderLines; body: KeptBody };
+
+/** What the Table has of a key. */
+export type GuaranteeRecord = {
+  /** Of the request; another one with the same key is refused. */
+  fingerprint: string;
+  /** Executions that took effect. */
+  succeeded: number;
+  /** Executions under way. */
+  active: string[];
+  /** The last that took effect, and how long it took in milliseconds. */
+  last: { execution: string; tookMs: number; response: KeptResponse } | null;
+  /** When something was last executed with it, in milliseconds since 1970. */
+  at: number;
+};
+
+const sha256 = (...parts: (string | Uint8Array)[]): string => {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+};
+
+/** Keys of a function in the Table. */
+export const guaranteePrefix = (tenant: string, name: string): string => `${tenant}/guarantee/${name}/`;
+
+/** Where the record of a key is. Neither the key nor what the caller authorizes itself with can be read from it. */
+export const guaranteeKey = (tenant: string, name: string, authorization: string, key: string): string =>
+  `${guaranteePrefix(tenant, name)}${sha256(String(authorization.length), ':', authorization, key)}`;
+
+export const fingerprintOf = ({ method, pathWithQuery, body }: Pick<StoredRequest, 'method' | 'pathWithQuery' | 'body'>): string =>
+  sha256(`${method} ${pathWithQuery}\n`, body ?? '');
+
+/** What a gateway thread asks the supervisor to see to. */
+export type GuardedRequest = {
+  request: StoredRequest;
+  /** `GuaranteeRecord` is there; null: no key was given, and the request is executed in any case. */
+  guarantee: { at: string; key: string; runs: number; fingerprint: string } | null;
+  retries: number;
+  leaseMs: number;
+  /** `DeployedVersion.key` of the version that the request was routed to. */
+  version?: string | undefined;
+  /** How long to wait for an execution under way instead of being refused. */
+  waitMs: number;
+};
+
+export type GuardedAnswer =
+  | { kind: 'response'; execution: string; tookMs: number; replayed: boolean; response: KeptResponse }
+  /** `execution`: of which the refusal speaks. */
+  | { kind: 'refused'; code: ErrorCode; message: string; execution: string | null; retryAfterMs?: number }
+  /** What was waited for has failed: ask again. */
+  | { kind: 'again' };

@@ -1,0 +1,67 @@
+import type { GuaranteeRecord, GuardedAnswer } from '../execution/guarantee.ts';
+import type { Table } from '../store/table.ts';
+
+/** Who waits for an execution under way: told its end, or at the latest when `timer` fires. */
+export type Waiter = { runs: number; answer: (answer: GuardedAnswer) => void; timer: NodeJS.Timeout };
+
+/**
+ * One key while something is done with it. What is done to its record is done one after the other. Begins with the first
+ * use; ends when no use, no execution and no waiter is left.
+ */
+export class GuaranteeKey {
+  readonly at: string;
+  /** As the Table has it; `revision` 0: not there. */
+  record: GuaranteeRecord | undefined;
+  revision = 0;
+  /** Its function was removed: nothing of it is committed any more. */
+  forgotten = false;
+  readonly waiters = new Set<Waiter>();
+  #uses = 0;
+  #last: Promise<unknown>;
+
+  constructor(at: string, table: Pick<Table, 'get'>) {
+    this.at = at;
+    this.#last = this.#load(table);
+  }
+
+  async #load(table: Pick<Table, 'get'>): Promise<void> {
+    const entry = await table.get<GuaranteeRecord>(this.at);
+    this.record = entry?.value;
+    this.revision = entry?.revision ?? 0;
+  }
+
+  get idle(): boolean {
+    return this.#uses === 0 && this.waiters.size === 0 && (this.record?.active.length ?? 0) === 0;
+  }
+
+  /** Runs `work` when all before it is done. */
+  async serial<T>(work: () => Promise<T>): Promise<T> {
+    this.#uses++;
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    try {
+      return await done;
+    } finally {
+      this.#uses--;
+    }
+  }
+
+  set(record: GuaranteeRecord, revision: number): void {
+    this.record = record;
+    this.revision = revision;
+  }
+
+  /** Tells those who wait: the response if there is one for them now, or else that they may ask again. */
+  tellWaiters(): void {
+    const { record } = this;
+    for (const waiter of this.waiters) {
+      clearTimeout(waiter.timer);
+      this.waiters.delete(waiter);
+      waiter.answer((record && replayOf(record, waiter.runs)) ?? { kind: 'again' });
+    }
+  }
+}
+
+/** The answer that a key stands for when enough executions have taken effect. */
+export const replayOf = ({ succeeded, last }: GuaranteeRecord, runs: number): Extract<GuardedAnswer, { kind: 'response' }> | undefined =>
+  last && succeeded >= runs ? { kind: 'response', replayed: true, ...last } : undefined;

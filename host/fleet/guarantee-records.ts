@@ -1,0 +1,45 @@
+/** Records of executions by key, as the Table has them. */
+import type { Attempt } from '../execution/attempts.ts';
+import type { GuaranteeRecord, GuardedRequest, KeptBody } from '../execution/guarantee.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { StoredRequest } from '../execution/stored-run.ts';
+import type { Json, Write } from '../store/table.ts';
+
+/** An execution under way: what is needed to run it again without its client. */
+export type StartedRecord = {
+  request: Omit<StoredRequest, 'body'> & { body: KeptBody | null };
+  guarantee: NonNullable<GuardedRequest['guarantee']>;
+  retries: number;
+  leaseMs: number;
+  /** The life of the node in which it runs. */
+  boot: string;
+  attempts: readonly Attempt[];
+};
+
+/** An execution that has ended; `guarantee`: where the record of its key is. Ids begin with their time, so they stand in its order. */
+export type EndedRecord = { at: number; guarantee: string | null; bytes: number; record: ExecutionRecord; body?: KeptBody | undefined };
+
+export const startedPrefix = '~node/started/';
+export const endedPrefix = '~node/guaranteed/';
+export const startedKey = (execution: string): string => startedPrefix + execution;
+export const endedKey = (execution: string): string => endedPrefix + execution;
+
+/** `expectRevision`: as in `Write`. */
+export const putRecord = (key: string, value: StartedRecord | EndedRecord | GuaranteeRecord, expectRevision?: number): Write => ({
+  key,
+  put: value as unknown as Json,
+  expectRevision,
+});
+
+/** About how much is kept of an ended execution, in bytes. */
+export const keptBytes = (response: { headers: readonly [string, string][]; body: Uint8Array } | null): number => {
+  const headers = response?.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0) ?? 0;
+  return 2048 + headers + (response?.body.length ?? 0);
+};
+
+/** With the step of its commit, at a time since 1970. */
+export const withCommit = (record: ExecutionRecord, committedAt: number): ExecutionRecord => {
+  const at = Math.round((committedAt - Date.parse(record.arrivedAt)) * 1000);
+  const last = record.timeline.at(-1)?.at ?? 0;
+  return { ...record, timeline: [...record.timeline, { at: Math.max(at, last), step: 'committed' }] };
+};

@@ -1,0 +1,471 @@
+/**
+ * Executions by key: reserves them before they are placed, has them run in an overlay until one attempt is committed, and
+ * answers whoever asks with the same key. Begins with `open`, which takes up what an earlier life of the node left; ends
+ * with `close`. All keys of the node are looked after here, in one thread.
+ */
+import { randomUUID } from 'node:crypto';
+import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { EffectWriter } from '../capability/effect-writer.ts';
+import type { FindOwner } from '../capability/keyvalue-draft.ts';
+import { type Attempt, type AttemptsEnd, runUntilCommitted, type Succeeded, steadyNow } from '../execution/attempts.ts';
+import { type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteePrefix } from '../execution/guarantee.ts';
+import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
+import type { RunStored, StoredRequest } from '../execution/stored-run.ts';
+import type { Blobs } from '../store/blobs.ts';
+import type { Entry, Table, Write } from '../store/table.ts';
+import type { Effects } from '../wasi/overlay.ts';
+import { GuaranteeBodies } from './guarantee-bodies.ts';
+import { GuaranteeKey, replayOf } from './guarantee-key.ts';
+import {
+  type EndedRecord,
+  endedKey,
+  endedPrefix,
+  keptBytes,
+  putRecord,
+  type StartedRecord,
+  startedKey,
+  startedPrefix,
+  withCommit,
+} from './guarantee-records.ts';
+
+export type GuaranteesOptions = {
+  table: Table;
+  blobs: Blobs;
+  writer: Pick<EffectWriter, 'commit'>;
+  findOwner: FindOwner;
+  run: RunStored;
+  /** The live version of a function: the wanted one if it is live, or any. */
+  versionOf: (tenant: string, name: string, wanted?: string) => { key: string } | { refused: ErrorCode };
+  config: { ttlMs: number; bytesMax: number };
+  onError: (error: unknown) => void;
+  /** Milliseconds since 1970, by a clock that nobody sets. */
+  now?: () => number;
+};
+
+type Run = {
+  readonly request: StoredRequest;
+  readonly body: StartedRecord['request']['body'];
+  /** Undefined if no key was given. */
+  readonly key: GuaranteeKey | undefined;
+  readonly guarantee: GuardedRequest['guarantee'];
+  readonly retries: number;
+  readonly leaseMs: number;
+  readonly version: string | undefined;
+  readonly gateway: number | undefined;
+  attempts: readonly Attempt[];
+  /** Of its record while it is under way. */
+  revision: number;
+  duplicates: number;
+};
+
+/** Executions by key under way, and bytes of their requests. */
+const runsMax = 4096;
+const requestBytesMax = 256 * 1024 * 1024;
+/** Executions of before that are taken up at once. */
+const resumedAtOnce = 16;
+const retryAfterMs = 1000;
+const duplicatesFlushMs = 500;
+const sweepMsMax = 60_000;
+const pageMax = 200;
+
+/** Problems of a last attempt that say more than that no attempt succeeded. */
+const told: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'capacity-exhausted',
+  'unavailable',
+  'store-full',
+  'function-not-found',
+  'tenant-suspended',
+  'body-too-large',
+]);
+
+const refused = (code: ErrorCode, message: string, execution: string | null = null): GuardedAnswer => ({ kind: 'refused', code, message, execution });
+
+export class Guarantees {
+  readonly #options: GuaranteesOptions;
+  readonly #bodies: GuaranteeBodies;
+  readonly #now: () => number;
+  readonly #boot = randomUUID();
+  readonly #keys = new Map<string, GuaranteeKey>();
+  readonly #runs = new Map<string, Run>();
+  readonly #duplicates = new Map<string, number>();
+  #requestBytes = 0;
+  #keptBytes = 0;
+  #flusher: NodeJS.Timeout | undefined;
+  #sweeper: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: GuaranteesOptions) {
+    this.#options = options;
+    this.#bodies = new GuaranteeBodies(options.table, options.blobs);
+    this.#now = options.now ?? steadyNow;
+  }
+
+  /** Takes up what was under way; to be called when gateway threads can run it. */
+  async open(): Promise<void> {
+    const started: Entry<StartedRecord>[] = [];
+    for await (const entry of this.#scan<StartedRecord>(startedPrefix)) started.push(entry);
+    const resume = async (): Promise<void> => {
+      for (let entry = started.shift(); entry && !this.#closed; entry = started.shift()) await this.#resume(entry).catch(this.#options.onError);
+    };
+    // Their keys are taken before anybody can ask for them; the executions themselves nobody waits for here.
+    for (let i = 0; i < resumedAtOnce; i++) void resume();
+    void this.#measure().catch(this.#options.onError);
+    this.#flusher = setInterval(() => void this.#flushDuplicates().catch(this.#options.onError), duplicatesFlushMs).unref();
+    const everyMs = Math.max(100, Math.min(sweepMsMax, this.#options.config.ttlMs / 4));
+    this.#sweeper = setInterval(() => void this.sweep().catch(this.#options.onError), everyMs).unref();
+  }
+
+  /** From now on nothing is begun, and no failure is written down: what is under way is taken up by the next life of the node. */
+  stop(): void {
+    this.#closed = true;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#flusher);
+    clearInterval(this.#sweeper);
+    for (const key of this.#keys.values()) key.tellWaiters();
+    await this.#flushDuplicates();
+  }
+
+  /** Sees to a request: answers at once, or when its execution, or the one that it waits for, has ended. */
+  async guard(asked: GuardedRequest, gateway: number | undefined): Promise<GuardedAnswer> {
+    try {
+      return asked.guarantee ? await this.#guardKey(asked, asked.guarantee, gateway) : await this.#execute(await this.#begin(asked, undefined, gateway));
+    } catch (error) {
+      const { code, message } = error instanceof Problem ? error : new Problem('internal', `cannot execute: ${String(error)}`);
+      return refused(code, message);
+    }
+  }
+
+  /** Counts responses that gateway threads have given by themselves. */
+  replayed(executions: readonly [id: string, times: number][]): void {
+    for (const [id, times] of executions) this.#count(id, times);
+  }
+
+  async find(id: string): Promise<ExecutionRecord | undefined> {
+    const run = this.#runs.get(id);
+    if (run) return { ...bareRecord(run.request, 'running'), ...described(run, run.attempts) };
+    const ended = await this.#options.table.get<EndedRecord>(endedKey(id));
+    if (!ended) return undefined;
+    const { record } = ended.value;
+    return record.duplicates === undefined ? record : { ...record, duplicates: record.duplicates + (this.#duplicates.get(id) ?? 0) };
+  }
+
+  /** Forgets the keys of a function that was removed, or of all functions of a tenant. */
+  async forget(tenant: string, name: string | null): Promise<void> {
+    const prefix = name === null ? `${tenant}/guarantee/` : guaranteePrefix(tenant, name);
+    for (const key of this.#keys.values()) if (key.at.startsWith(prefix)) key.forgotten = true;
+    const { table } = this.#options;
+    for await (const { key, revision } of this.#scan(prefix))
+      await table.commit([{ key, delete: true, expectRevision: revision }]).catch(this.#options.onError);
+  }
+
+  async #guardKey(asked: GuardedRequest, guarantee: NonNullable<GuardedRequest['guarantee']>, gateway: number | undefined): Promise<GuardedAnswer> {
+    const key = this.#key(guarantee.at);
+    try {
+      const next = await key.serial(async (): Promise<Run | GuardedAnswer | 'wait'> => {
+        const { record } = key;
+        if (!record) return this.#begin(asked, key, gateway);
+        if (record.fingerprint !== guarantee.fingerprint)
+          return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
+        const replay = replayOf(record, guarantee.runs);
+        const [active] = record.active;
+        if (replay) this.#count(replay.execution, 1);
+        if (replay) return replay;
+        if (active === undefined || record.succeeded + record.active.length < guarantee.runs) return this.#begin(asked, key, gateway);
+        this.#count(active, 1);
+        return asked.waitMs > 0 ? 'wait' : inProgress(active);
+      });
+      if (next === 'wait') return await this.#wait(key, guarantee.runs, asked.waitMs);
+      return 'kind' in next ? next : await this.#execute(next);
+    } finally {
+      this.#drop(key);
+    }
+  }
+
+  #wait(key: GuaranteeKey, runs: number, waitMs: number): Promise<GuardedAnswer> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        key.waiters.delete(waiter);
+        resolve(inProgress(key.record?.active[0] ?? null));
+      }, waitMs).unref();
+      const waiter = { runs, answer: resolve, timer };
+      key.waiters.add(waiter);
+    });
+  }
+
+  /** Writes an execution down before it is placed. */
+  async #begin(asked: GuardedRequest, key: GuaranteeKey | undefined, gateway: number | undefined): Promise<Run> {
+    const { request, guarantee, retries, leaseMs, version } = asked;
+    if (this.#closed) throw new Problem('unavailable', 'cannot execute: the node is stopping');
+    const bytes = request.body?.length ?? 0;
+    if (this.#runs.size >= runsMax || (this.#requestBytes > 0 && this.#requestBytes + bytes > requestBytesMax))
+      throw new Problem('capacity-exhausted', `cannot take the request: at most ${runsMax} are under way, with bodies of at most ${requestBytesMax} bytes`);
+    if (key && this.#keptBytes >= this.#options.config.bytesMax)
+      throw new Problem('store-full', `cannot remember another key: at most ${this.#options.config.bytesMax} bytes (guarantees.bytesMax)`);
+    this.#requestBytes += bytes;
+    const run: Run = { request, body: null, key, guarantee, retries, leaseMs, version, gateway, attempts: [], revision: 0, duplicates: 0 };
+    try {
+      const begun = key && guarantee ? await this.#reserve(run, key, guarantee) : run;
+      this.#runs.set(request.id, begun);
+      return begun;
+    } catch (error) {
+      this.#requestBytes -= bytes;
+      throw error;
+    }
+  }
+
+  async #reserve(run: Run, key: GuaranteeKey, guarantee: NonNullable<GuardedRequest['guarantee']>): Promise<Run> {
+    const { request } = run;
+    const body = request.body && (await this.#bodies.keep(request.body, `${request.id}.request`));
+    const reserved: Run = { ...run, body };
+    const before = key.record ?? { fingerprint: guarantee.fingerprint, succeeded: 0, active: [], last: null, at: 0 };
+    const record: GuaranteeRecord = { ...before, active: [...before.active, request.id], at: this.#now() };
+    const writes = [putRecord(key.at, record, key.revision), putRecord(startedKey(request.id), this.#startedRecord(reserved, guarantee), 0)];
+    const { revision } = await this.#commit(request.tenant, { reads: [], effects: [] }, writes);
+    key.set(record, revision);
+    reserved.revision = revision;
+    return reserved;
+  }
+
+  #startedRecord({ request, body, retries, leaseMs, attempts }: Run, guarantee: NonNullable<GuardedRequest['guarantee']>): StartedRecord {
+    return { request: { ...request, body }, guarantee, retries, leaseMs, boot: this.#boot, attempts };
+  }
+
+  /** A commit that depends on the tenant being there. */
+  async #commit(tenant: string, effects: Effects, writes: readonly Write[]): Promise<{ revision: number }> {
+    const owner = await this.#options.findOwner(tenant);
+    if (!owner) throw new Problem('not-found', `there is no tenant "${tenant}"`);
+    return this.#options.writer.commit({ ...effects, writes: [{ key: owner.key, check: true, expectRevision: owner.revision }, ...writes] });
+  }
+
+  /** Runs until an attempt is committed, or none is left. */
+  async #execute(run: Run): Promise<GuardedAnswer> {
+    const { request, key, retries, leaseMs, gateway } = run;
+    let answer: GuardedAnswer | undefined;
+    try {
+      const end = await runUntilCommitted({
+        request,
+        version: () => this.#options.versionOf(request.tenant, request.function, run.version),
+        run: this.#options.run,
+        retries,
+        runOptions: { gateway, leaseMs },
+        before: run.attempts,
+        commit: async (effects, success) => {
+          answer = await (key ? key.serial(() => this.#succeed(run, effects, success)) : this.#succeed(run, effects, success));
+        },
+        onFailed: (attempts) => this.#note(run, attempts),
+      });
+      if (!end.success) answer = await (key ? key.serial(() => this.#fail(run, end)) : this.#fail(run, end));
+    } finally {
+      this.#runs.delete(request.id);
+      this.#requestBytes -= request.body?.length ?? 0;
+      key?.tellWaiters();
+    }
+    return answer ?? refused('internal', 'the execution ended without an answer');
+  }
+
+  /** Commits all that an attempt did, with the record that says so. */
+  async #succeed(run: Run, effects: Effects, success: Succeeded): Promise<GuardedAnswer> {
+    const { request, key } = run;
+    const { response, attempts, committedAt } = success;
+    if (key?.forgotten) throw new Problem('function-not-found', `the function "${request.function}" was removed`);
+    const owner = `${request.id}.response`;
+    const body = await this.#bodies.keep(response.body, owner);
+    const kept = { status: response.status, headers: response.headers, body };
+    const tookMs = Math.max(0, committedAt - request.arrivedAt);
+    const record = { ...withCommit(success.record, committedAt), ...described(run, attempts) };
+    const bytes = keptBytes(response);
+    const last = { execution: request.id, tookMs, response: kept };
+    try {
+      const ended: EndedRecord = { at: this.#now(), guarantee: key?.at ?? null, bytes, record, body: 'digest' in body ? body : undefined };
+      await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }));
+    } catch (error) {
+      const drops = this.#bodies.drops(body, owner);
+      if (drops.length > 0) await this.#options.table.commit(drops).catch(() => undefined);
+      throw error;
+    }
+    return { kind: 'response', replayed: false, ...last };
+  }
+
+  async #fail(run: Run, { problem, record, attempts }: Extract<AttemptsEnd, { success: undefined }>): Promise<GuardedAnswer> {
+    const { request, key } = run;
+    const final = told.has(problem.code)
+      ? problem
+      : new Problem(
+          'execution-failed',
+          `"${request.function}" failed ${attempts.length} times, and nothing of it was kept; at last ${problem.code}: ${problem.message}`,
+        );
+    const failed: ExecutionRecord = {
+      ...(record ?? bareRecord(request, 'failed')),
+      state: 'failed',
+      code: final.code,
+      ...described(run, attempts),
+    };
+    if (!key?.forgotten && !(this.#closed && key)) {
+      const ended: EndedRecord = { at: this.#now(), guarantee: key?.at ?? null, bytes: keptBytes(null), record: failed };
+      await this.#end(run, { reads: [], effects: [] }, ended, (before) => before);
+    }
+    return refused(final.code, final.message, request.id);
+  }
+
+  /** The last commit of an execution. `lease-lost` if its record is no longer as this thread has written it. */
+  async #end({ request, body, key, revision }: Run, effects: Effects, ended: EndedRecord, change: (record: GuaranteeRecord) => GuaranteeRecord): Promise<void> {
+    const writes: Write[] = [putRecord(endedKey(request.id), ended)];
+    let next: GuaranteeRecord | undefined;
+    if (key?.record) {
+      const changed = change(key.record);
+      next = { ...changed, active: changed.active.filter((id) => id !== request.id), at: this.#now() };
+      writes.push(putRecord(key.at, next, key.revision), { key: startedKey(request.id), delete: true, expectRevision: revision });
+      writes.push(...this.#bodies.drops(body, `${request.id}.request`));
+    }
+    const committed = await this.#commit(request.tenant, effects, writes);
+    if (next) key?.set(next, committed.revision);
+    this.#keptBytes += ended.bytes;
+  }
+
+  /** Writes down that an attempt failed, so that a later life of the node goes on counting. */
+  async #note(run: Run, attempts: readonly Attempt[]): Promise<void> {
+    run.attempts = attempts;
+    if (!run.guarantee || run.key?.forgotten) return;
+    try {
+      const record = this.#startedRecord(run, run.guarantee);
+      const { revision } = await this.#options.writer.commit({
+        reads: [],
+        effects: [],
+        writes: [putRecord(startedKey(run.request.id), record, run.revision)],
+      });
+      run.revision = revision;
+    } catch (error) {
+      this.#options.onError(error);
+    }
+  }
+
+  /** Takes up an execution that the node ended under. */
+  async #resume({ value, revision }: Entry<StartedRecord>): Promise<void> {
+    const { request, guarantee, retries, leaseMs } = value;
+    const now = this.#now();
+    const attempt = (value.attempts.at(-1)?.attempt ?? 0) + 1;
+    const ended: Attempt = { attempt, startedAt: now, endedAt: now, code: 'isolate-lost', message: 'the node ended under it', nodeEnded: true };
+    const key = this.#key(guarantee.at);
+    const body = request.body && (await this.#bodies.read(request.body));
+    const attempts = [...value.attempts, ended];
+    const run: Run = {
+      request: { ...request, body },
+      body: request.body,
+      key,
+      guarantee,
+      retries,
+      leaseMs,
+      version: undefined,
+      gateway: undefined,
+      attempts,
+      revision,
+      duplicates: 0,
+    };
+    this.#runs.set(request.id, run);
+    this.#requestBytes += body?.length ?? 0;
+    await key.serial(() => this.#note(run, attempts));
+    await this.#execute(run);
+    this.#drop(key);
+  }
+
+  #key(at: string): GuaranteeKey {
+    const known = this.#keys.get(at);
+    if (known) return known;
+    this.#options.table.refresh();
+    const key = new GuaranteeKey(at, this.#options.table);
+    this.#keys.set(at, key);
+    return key;
+  }
+
+  #drop(key: GuaranteeKey): void {
+    if (key.idle && this.#keys.get(key.at) === key) this.#keys.delete(key.at);
+  }
+
+  #count(id: string, times: number): void {
+    const run = this.#runs.get(id);
+    if (run) run.duplicates += times;
+    else this.#duplicates.set(id, (this.#duplicates.get(id) ?? 0) + times);
+  }
+
+  async #flushDuplicates(): Promise<void> {
+    const { table, writer } = this.#options;
+    const counted = [...this.#duplicates];
+    for (let from = 0; from < counted.length; from += pageMax) {
+      const part = counted.slice(from, from + pageMax);
+      await Promise.all(
+        part.map(async ([id, times]) => {
+          const entry = await table.get<EndedRecord>(endedKey(id));
+          const left = (this.#duplicates.get(id) ?? 0) - times;
+          if (left > 0) this.#duplicates.set(id, left);
+          else this.#duplicates.delete(id);
+          if (!entry) return;
+          const { record } = entry.value;
+          const counting: EndedRecord = { ...entry.value, record: { ...record, duplicates: (record.duplicates ?? 0) + times } };
+          await writer.commit({ reads: [], effects: [], writes: [putRecord(entry.key, counting, entry.revision)] });
+        }),
+      );
+    }
+  }
+
+  /** Removes what ended longer ago than it is to be remembered. */
+  async sweep(): Promise<void> {
+    const before = this.#now() - this.#options.config.ttlMs;
+    for await (const { key, value } of this.#scan<EndedRecord>(endedPrefix)) {
+      if (Date.parse(value.record.arrivedAt) > before || this.#closed) return;
+      if (value.at > before) continue;
+      await this.#forgetKey(value.guarantee, before);
+      const drops = this.#bodies.drops(value.body, `${value.record.id}.response`);
+      await this.#options.table.commit([{ key, delete: true }, ...drops]);
+      this.#keptBytes -= value.bytes;
+    }
+  }
+
+  async #forgetKey(at: string | null, before: number): Promise<void> {
+    if (at === null) return;
+    const key = this.#key(at);
+    await key.serial(async () => {
+      if (!key.record || key.record.active.length > 0 || key.record.at > before) return;
+      await this.#options.table.commit([{ key: at, delete: true }]);
+      key.record = undefined;
+      key.revision = 0;
+    });
+    this.#drop(key);
+  }
+
+  async #measure(): Promise<void> {
+    for await (const { value } of this.#scan<EndedRecord>(endedPrefix)) this.#keptBytes += value.bytes;
+    await this.#bodies.sweep(async (owner) => {
+      const id = owner.slice(0, owner.indexOf('.'));
+      if (this.#runs.has(id)) return true;
+      const { table } = this.#options;
+      return ((await table.get(startedKey(id))) ?? (await table.get(endedKey(id)))) !== undefined;
+    });
+  }
+
+  async *#scan<T>(prefix: string): AsyncGenerator<Entry<T>, void, void> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.#options.table.scan<T>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
+      yield* page.entries;
+      cursor = page.next;
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (cursor !== undefined);
+  }
+}
+
+const inProgress = (execution: string | null): GuardedAnswer => ({
+  kind: 'refused',
+  code: 'execution-conflict',
+  message: 'cannot execute: a request with this key is being executed',
+  execution,
+  retryAfterMs,
+});
+
+const described = ({ guarantee, duplicates }: Run, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts' | 'duplicates'> => ({
+  ...(guarantee && { key: guarantee.key, runs: guarantee.runs }),
+  attempts: [...attempts],
+  duplicates,
+});

@@ -1,0 +1,142 @@
+/**
+ * The gateway thread's side of executions by key: repeats responses that are there, and asks the supervisor to see to
+ * everything else. A request begins with its arrival; it ends when it is answered or its client is gone.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Problem } from '../base/errors.ts';
+import type { DeployedVersion } from '../deploy/route-table.ts';
+import { fingerprintOf, type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteeKey } from '../execution/guarantee.ts';
+import type { ExecutionIds } from '../execution/id.ts';
+import type { StoredRequest } from '../execution/stored-run.ts';
+import { replayOf } from '../fleet/guarantee-key.ts';
+import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarantee-protocol.ts';
+import type { StoreReader } from '../store/store.ts';
+import type { Entry } from '../store/table.ts';
+import type { GuestRequest } from '../wasi/context.ts';
+import { keyOf, waitMsOf } from './idempotency-key.ts';
+import { sendKept } from './kept-response.ts';
+import { sendProblem } from './problem.ts';
+import { readAll } from './read-all.ts';
+
+export type GuardingOptions = {
+  post: (message: GuaranteeFromGateway) => void;
+  ids: ExecutionIds;
+  /** This thread's view of the store. */
+  store: () => StoreReader;
+};
+
+type Asked = GuardedRequest & { guarantee: NonNullable<GuardedRequest['guarantee']> };
+
+/** Bodies of requests that wait here. */
+const heldBytesMax = 128 * 1024 * 1024;
+const replayedFlushMs = 250;
+
+export class Guarding {
+  readonly #options: GuardingOptions;
+  readonly #waiting = new Map<number, (answer: GuardedAnswer) => void>();
+  readonly #replayed = new Map<string, number>();
+  #asks = 0;
+  #heldBytes = 0;
+  #flusher: NodeJS.Timeout | undefined;
+
+  constructor(options: GuardingOptions) {
+    this.#options = options;
+  }
+
+  take({ ask, answer }: GuaranteeToGateway): void {
+    const waiting = this.#waiting.get(ask);
+    this.#waiting.delete(ask);
+    waiting?.(answer);
+  }
+
+  /** Answers a request that has a key. Never rejects. */
+  async guard(version: DeployedVersion, request: GuestRequest, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    let held = 0;
+    try {
+      const key = keyOf(incoming.headers);
+      const body = request.body ? await readAll(request.body) : null;
+      if (this.#heldBytes > 0 && this.#heldBytes + (body?.length ?? 0) > heldBytesMax)
+        throw new Problem('capacity-exhausted', `cannot take the body: at most ${heldBytesMax} bytes of requests with a key are held at once`);
+      held = body?.length ?? 0;
+      this.#heldBytes += held;
+      const answer = await this.#answer(this.#asked(version, request, body, key, incoming));
+      if (answer.kind === 'response') await sendKept(incoming, outgoing, answer, () => this.#options.store().blobs);
+      else this.#refuse(incoming, outgoing, answer);
+    } catch (error) {
+      sendProblem(incoming, outgoing, error instanceof Problem ? error : new Problem('request-invalid', `cannot take the request: ${String(error)}`));
+    } finally {
+      this.#heldBytes -= held;
+    }
+  }
+
+  #asked(version: DeployedVersion, request: GuestRequest, body: Uint8Array | null, key: string, { headers }: IncomingMessage): Asked {
+    const { runs = 1, retries = 0, leaseMs = 0 } = version.guarantee ?? {};
+    const { tenant, function: name } = version;
+    const arrivedAt = performance.timeOrigin + performance.now();
+    const lines = request.headers.map(([header, value]): [string, string] => [header, Buffer.from(value).toString('latin1')]);
+    const { method, authority, pathWithQuery } = request;
+    const stored: StoredRequest = { id: '', tenant, function: name, arrivedAt, method, authority, pathWithQuery, headers: lines, body };
+    const at = guaranteeKey(tenant, name, headers.authorization ?? '', key);
+    return {
+      request: stored,
+      guarantee: { at, key, runs, fingerprint: fingerprintOf(stored) },
+      retries,
+      leaseMs,
+      version: version.key,
+      waitMs: waitMsOf(headers),
+    };
+  }
+
+  async #answer(asked: Asked): Promise<Exclude<GuardedAnswer, { kind: 'again' }>> {
+    const untilMs = performance.now() + asked.waitMs;
+    for (;;) {
+      const replay = this.#find(asked.guarantee);
+      if (replay) return replay;
+      const { request } = asked;
+      const again = { ...asked, waitMs: Math.max(0, untilMs - performance.now()), request: { ...request, id: this.#options.ids.next(request.arrivedAt) } };
+      const answer = await this.#ask(again);
+      if (answer.kind !== 'again') return answer;
+    }
+  }
+
+  /** What this thread sees of the key: enough if its response is there. */
+  #find({ at, runs, fingerprint }: Asked['guarantee']): (GuardedAnswer & { kind: 'response' }) | undefined {
+    const { table } = this.#options.store();
+    table.refresh();
+    const record = (table.get<GuaranteeRecord>(at) as Entry<GuaranteeRecord> | undefined)?.value;
+    if (!record) return undefined;
+    if (record.fingerprint !== fingerprint)
+      throw new Problem('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
+    const replay = replayOf(record, runs);
+    if (replay) this.#count(replay.execution);
+    return replay;
+  }
+
+  #ask(asked: GuardedRequest): Promise<GuardedAnswer> {
+    const ask = ++this.#asks;
+    return new Promise((resolve) => {
+      this.#waiting.set(ask, resolve);
+      this.#options.post({ kind: 'guard', ask, ...asked });
+    });
+  }
+
+  #refuse(incoming: IncomingMessage, outgoing: ServerResponse, { code, message, execution, retryAfterMs }: Extract<GuardedAnswer, { kind: 'refused' }>): void {
+    sendProblem(incoming, outgoing, new Problem(code, message, undefined, retryAfterMs), execution === null ? [] : ['nacelle-execution', execution]);
+  }
+
+  #count(execution: string): void {
+    this.#replayed.set(execution, (this.#replayed.get(execution) ?? 0) + 1);
+    this.#flusher ??= setTimeout(this.#flush, replayedFlushMs).unref();
+  }
+
+  readonly #flush = (): void => {
+    this.#flusher = undefined;
+    if (this.#replayed.size > 0) this.#options.post({ kind: 'replayed', executions: [...this.#replayed] });
+    this.#replayed.clear();
+  };
+
+  close(): void {
+    clearTimeout(this.#flusher);
+    this.#flush();
+  }
+}

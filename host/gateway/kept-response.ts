@@ -1,0 +1,27 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { GuardedAnswer } from '../execution/guarantee.ts';
+import type { BlobsReader } from '../store/store.ts';
+import { responseHead } from './headers.ts';
+
+/** Answers with a response that was kept: the original one, or a repetition of it. */
+export const sendKept = async (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  { execution, tookMs, replayed, response }: Extract<GuardedAnswer, { kind: 'response' }>,
+  blobs: () => BlobsReader,
+): Promise<void> => {
+  if (outgoing.destroyed || outgoing.headersSent) return;
+  const { status, body } = response;
+  const { lines, length } = responseHead(response.headers.map(([name, value]) => [name, Buffer.from(value, 'latin1')]));
+  const bytes = 'base64' in body ? Buffer.from(body.base64, 'base64') : undefined;
+  const size = bytes?.length ?? ('bytes' in body ? body.bytes : 0);
+  const bodyless = incoming.method === 'HEAD' || status === 204 || status === 304;
+  if (status !== 204 && (!bodyless || length !== undefined || size > 0)) lines.push('content-length', String(length ?? size));
+  lines.push('nacelle-execution', execution, 'server-timing', `run;dur=${Math.round(tookMs * 1000) / 1000}`);
+  if (replayed) lines.push('idempotent-replayed', 'true');
+  outgoing.writeHead(status, lines);
+  if (bodyless || size === 0) outgoing.end();
+  else if (bytes) outgoing.end(bytes);
+  else if ('digest' in body) await pipeline(blobs().stream(body.digest), outgoing).catch(() => outgoing.destroy());
+};
