@@ -71,7 +71,16 @@ static inline text setting(const pair *settings, size_t count, text key) {
 #define ON_CONFIGURE(settings, count) EXPORT(LIFECYCLE "#configure") outcome *on_configure(const pair *settings, size_t count)
 #define ON_START() EXPORT(LIFECYCLE "#start") outcome *on_start(void)
 #define ON_READY() EXPORT(LIFECYCLE "#ready") int32_t on_ready(void)
-#define ON_EXECUTION_STARTED(...) EXPORT(LIFECYCLE "#execution-started") void on_execution_started(__VA_ARGS__)
+#define ON_EXECUTION_STARTED(name)                                                                                                          \
+  static void execution_has_started(execution name);                                                                                       \
+  EXPORT(LIFECYCLE "#execution-started")                                                                                                    \
+  void on_execution_started(const char *id, size_t id_length, const char *function, size_t function_length, uint32_t version,               \
+                            const char *method, size_t method_length, const char *authority, size_t authority_length, const char *path,     \
+                            size_t path_length) {                                                                                           \
+    execution_has_started((execution){{id, id_length}, {function, function_length}, version, {method, method_length},                       \
+                                      {authority, authority_length}, {path, path_length}});                                                 \
+  }                                                                                                                                         \
+  static void execution_has_started(execution name)
 #define ON_EXECUTION_ENDED(what) EXPORT(LIFECYCLE "#execution-ended") void on_execution_ended(const ended *what)
 #define ON_STATE_CHANGING(event) EXPORT(LIFECYCLE "#state-changing") outcome *on_state_changing(int32_t event)
 #define ON_STOP() EXPORT(LIFECYCLE "#stop") void on_stop(void)

@@ -17,6 +17,7 @@ export const sidecars: Readonly<Record<string, { exports: string[]; imports?: st
   'c/sidecar/pass': { exports: [HANDLER] },
   'c/sidecar/wayward': { exports: [HANDLER] },
   'c/sidecar/companion': { exports: [LIFECYCLE] },
+  'c/sidecar/quiet': { exports: [LIFECYCLE] },
   'c/composed/guard': { exports: [HANDLER] },
   'c/composed/basket': { exports: [BASKETS], wit: 'c/composed/shop.wit' },
   'c/composed/shop': { exports: [HANDLER], imports: [BASKETS], wit: 'c/composed/shop.wit' },

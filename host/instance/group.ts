@@ -33,7 +33,10 @@ const failedBy = (member: Member, ended: Ended): Ended => ({
 export class Group implements Unit<Snapshot>, Peers {
   idleSince = 0;
   private readonly frame: GroupFrame;
+  /** By part; the function is none. */
   private readonly members: (Member | undefined)[];
+  /** In the order in which they start. */
+  private readonly ordered: readonly Member[];
   private readonly main: Instance;
   private ports: ExecutionPorts;
   private mainStartedMs: number | undefined;
@@ -45,6 +48,7 @@ export class Group implements Unit<Snapshot>, Peers {
     this.frame = frame;
     this.ports = ports;
     this.members = frame.parts.map((part) => part.sidecar && new Member(part, part.sidecar, this));
+    this.ordered = frame.composition.order.map((index) => this.members[index] as Member);
     this.main = (frame.parts[0] as Part).make(ports, this);
   }
 
@@ -52,22 +56,18 @@ export class Group implements Unit<Snapshot>, Peers {
     return this.members.reduce((pages, member) => pages + (member?.instance?.memoryPages ?? 0), this.main.memoryPages);
   }
 
-  private *inOrder(): Iterable<Member> {
-    for (const index of this.frame.composition.order) yield this.members[index] as Member;
-  }
-
   private startsAtOnce({ part, sidecar }: Member): boolean {
     return sidecar.when === 'always' || this.frame.used.has(part);
   }
 
   async initialise(): Promise<Ended | undefined> {
-    for (const member of this.inOrder()) {
+    for (const member of this.ordered) {
       if (!this.startsAtOnce(member)) continue;
       const ended = await this.start(member);
       if (ended) return ended;
     }
     const ended = this.stopped ?? (await this.main.initialise());
-    if (!ended) for (const member of this.inOrder()) this.rememberMember(member);
+    if (!ended) for (const member of this.ordered) this.rememberMember(member);
     return ended;
   }
 
@@ -97,7 +97,8 @@ export class Group implements Unit<Snapshot>, Peers {
     const now = performance.now();
     this.begin(ports, now);
     const told = this.frame.describe(ports);
-    for (const member of this.inOrder()) {
+    for (const member of this.ordered) {
+      if (!member.listens) continue;
       await member.executionStarted(told.info);
       if (member.ended && member.sidecar.required) this.culprit ??= failedBy(member, member.ended);
     }
@@ -128,8 +129,6 @@ export class Group implements Unit<Snapshot>, Peers {
     { info, summary }: ReturnType<GroupFrame['describe']>,
     used: { cpuUs: number; wallUs: number; memoryBytesPeak: number; memoryRefused: boolean; code: string | undefined },
   ): Promise<void> {
-    const members = [...this.inOrder()].filter((member) => member.instance);
-    members.reverse();
     const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, code } = used;
     const whole = (): ExecutionSummary => ({
       ...summary(),
@@ -139,16 +138,19 @@ export class Group implements Unit<Snapshot>, Peers {
       memoryRefused,
       code,
     });
-    for (const member of members) {
-      const before = member.ended;
-      await member.executionEnded(info, whole());
-      await member.stop();
-      if (member.ended && !before) this.ports.log.record('error', member.label, failedBy(member, member.ended).message);
+    for (let index = this.ordered.length - 1; index >= 0; index--) {
+      const member = this.ordered[index] as Member;
+      if (member.listens) {
+        await member.executionEnded(info, whole());
+        if (member.listens) await member.stop();
+        if (member.ended) this.ports.log.record('error', member.label, failedBy(member, member.ended).message);
+      }
+      if (member.instance) member.stopped();
     }
   }
 
   private describe(): UnitEnd['sidecars'] {
-    return [...this.inOrder()].filter((member) => member.instance).map((member) => member.describe());
+    return this.ordered.filter((member) => member.instance).map((member) => member.describe());
   }
 
   /** Called by an instance for what it imports of another. */
@@ -175,7 +177,7 @@ export class Group implements Unit<Snapshot>, Peers {
     if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
     this.mainStartedMs ??= performance.now();
     try {
-      return await this.main.enter(call);
+      return await this.main.enter(this.main.exported(call.interface, call.function), call.parameters);
     } catch (error) {
       this.culprit ??= this.main.endedBy(error);
       throw error;
@@ -210,7 +212,7 @@ export class Group implements Unit<Snapshot>, Peers {
   /** What the next execution starts at once is what this one used. */
   private noteUse(): boolean {
     let same = true;
-    for (const member of this.inOrder()) {
+    for (const member of this.ordered) {
       if (member.sidecar.when !== 'used') continue;
       if (member.used) this.frame.used.add(member.part);
       else this.frame.used.delete(member.part);
@@ -222,7 +224,7 @@ export class Group implements Unit<Snapshot>, Peers {
   private resetMembers(): boolean {
     this.stopping = undefined;
     let kept = this.noteUse();
-    for (const member of this.inOrder()) if (member.instance && !member.reset()) kept = false;
+    for (const member of this.ordered) if (member.instance && !member.reset()) kept = false;
     return kept;
   }
 

@@ -27,6 +27,9 @@ export type InstanceLimits = { memoryPages: number; cpuMs: number };
 
 export type Call = { interface: string; function: string; parameters: readonly unknown[] };
 
+/** A function that a component exports. */
+export type Exported = (...parameters: unknown[]) => Promise<unknown>;
+
 type Reject = (trap: Error) => void;
 
 export class Instance implements Guard, Unit<Snapshot> {
@@ -125,17 +128,27 @@ export class Instance implements Guard, Unit<Snapshot> {
     return (this.linked as Linked).owner;
   }
 
+  /** An exported function, for `enter`. */
+  exported(name: string, exported: string): Exported {
+    const callee = (this.linked as Linked).find(name, exported);
+    if (!callee) throw makeTrap('guest-trap', `the component does not export ${name} ${exported}`);
+    return callee;
+  }
+
   /** Calls an export on behalf of an execution that it takes part in since `begin`. Rejects with what it threw; then it must be dropped. */
-  async enter({ interface: name, function: exported, parameters }: Call): Promise<unknown> {
-    this.beginSlice();
+  async enter(callee: Exported, parameters: readonly unknown[]): Promise<unknown> {
+    this.beginCall();
     try {
-      if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
-      const callee = (this.linked as Linked).find(name, exported);
-      if (!callee) throw makeTrap('guest-trap', `the component does not export ${name} ${exported}`);
       return await callee(...parameters);
     } finally {
       this.endSlice();
     }
+  }
+
+  /** For who calls an export without `enter`; `endSlice` must follow. */
+  beginCall(): void {
+    this.beginSlice();
+    if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
   }
 
   /** Why a call that `enter` rejected with `error` ended. */
@@ -247,7 +260,7 @@ export class Instance implements Guard, Unit<Snapshot> {
     this.sliceStart = performance.now();
   }
 
-  private endSlice(): void {
+  endSlice(): void {
     this.cpuMs += performance.now() - this.sliceStart;
   }
 

@@ -4,11 +4,10 @@
  */
 import { threadId } from 'node:worker_threads';
 import { Err } from '../base/result.ts';
-import { makeTrap } from '../component/abi/trap.ts';
 import { LIFECYCLE, sidecarLabel } from '../sidecar/composition.ts';
 import type { ExecutionPorts, Peers } from '../wasi/context.ts';
-import { within } from './deadlines.ts';
-import type { Call, Instance } from './instance.ts';
+import { closeDeadline, openDeadline } from './deadlines.ts';
+import type { Call, Exported, Instance } from './instance.ts';
 import type { Ended } from './outcome.ts';
 import type { CompiledSidecar, Part } from './parts.ts';
 import type { SidecarRun } from './runner.ts';
@@ -31,6 +30,8 @@ export type ExecutionSummary = {
   code: string | undefined;
 };
 
+type LifeCall = 'configure' | 'start' | 'ready' | 'execution-started' | 'execution-ended' | 'state-changing' | 'stop';
+
 export class Member {
   readonly part: Part;
   readonly sidecar: CompiledSidecar;
@@ -49,6 +50,7 @@ export class Member {
   stoppedMs: number | undefined;
   private readonly number = ++made;
   private generation = 0;
+  private readonly life: Partial<Record<LifeCall, Exported>> = {};
   private readonly peers: Peers;
   private log: ReturnType<typeof sidecarLog> | undefined;
   private calls = 0;
@@ -80,7 +82,7 @@ export class Member {
     if (this.ended) return false;
     this.watchResources(instance);
     instance.begin(own, performance.now());
-    if (this.part.lives) await this.within(this.sidecar.readyMs, () => this.getReady());
+    if (this.part.lives) await this.getReady();
     if (!this.ended) this.readyMs = performance.now();
     return !this.ended;
   }
@@ -104,27 +106,31 @@ export class Member {
   }
 
   private async getReady(): Promise<void> {
-    await this.live('configure', this.sidecar.settings);
-    await this.live('start');
-    if ((await this.live('ready')) === false) throw makeTrap('guest-trap', 'ready answered false');
+    const { readyMs, settings } = this.sidecar;
+    await this.tell('configure', readyMs, settings);
+    if (!this.ended) await this.tell('start', readyMs);
+    if (!this.ended && (await this.tell('ready', readyMs)) === false) this.fail({ code: 'guest-trap', message: 'ready answered false', stack: undefined });
   }
 
-  /** A call of its life. An error that it answers with ends it as a trap does. */
-  private async live(name: string, ...parameters: unknown[]): Promise<unknown> {
-    const result = await (this.instance as Instance).enter({ interface: LIFECYCLE, function: name, parameters });
-    if (result instanceof Err) throw makeTrap('guest-trap', `${name} answered with an error: ${String(result.value)}`);
-    return result;
-  }
-
-  private async within(timeMs: number, work: () => Promise<unknown>): Promise<void> {
+  /** A call of its life, which takes at most `timeMs`. An error that it answers with ends it as a trap does. */
+  private async tell(name: LifeCall, timeMs: number, ...parameters: unknown[]): Promise<unknown> {
     const instance = this.instance as Instance;
+    const deadline = openDeadline(instance, timeMs);
     this.calls++;
     try {
-      await within(timeMs, work(), () => instance.stop('time-limit', `it took longer than ${timeMs} ms`));
+      this.life[name] ??= instance.exported(LIFECYCLE, name);
+      instance.beginCall();
+      const result = await this.life[name](...parameters);
+      if (result instanceof Err) this.fail({ code: 'guest-trap', message: `${name} answered with an error: ${String(result.value)}`, stack: undefined });
+      return result;
     } catch (error) {
       this.fail(instance.endedBy(error));
+      return undefined;
+    } finally {
+      instance.endSlice();
+      this.calls--;
+      closeDeadline(deadline);
     }
-    this.calls--;
   }
 
   /** Ends it if it runs; one that does not run stays what it is. */
@@ -149,7 +155,7 @@ export class Member {
     const instance = this.instance as Instance;
     this.calls++;
     try {
-      return await instance.enter(call);
+      return await instance.enter(instance.exported(call.interface, call.function), call.parameters);
     } catch (error) {
       this.fail(instance.endedBy(error));
       throw error;
@@ -158,17 +164,26 @@ export class Member {
     }
   }
 
-  async executionStarted(info: ExecutionInfo): Promise<void> {
-    if (this.part.lives && this.usable) await this.within(this.sidecar.graceMs, () => this.live('execution-started', info));
+  /** Whether it is to be told of its life now. */
+  get listens(): boolean {
+    return this.part.lives && this.instance !== undefined && this.ended === undefined;
   }
 
-  async executionEnded(info: ExecutionInfo, summary: ExecutionSummary): Promise<void> {
-    if (this.part.lives && this.usable) await this.within(this.sidecar.graceMs, () => this.live('execution-ended', info, summary));
+  executionStarted(info: ExecutionInfo): Promise<unknown> {
+    return this.tell('execution-started', this.sidecar.graceMs, info);
   }
 
-  /** Its last call. */
-  async stop(): Promise<void> {
-    if (this.part.lives && this.usable) await this.within(this.sidecar.graceMs, () => this.live('stop'));
+  executionEnded(info: ExecutionInfo, summary: ExecutionSummary): Promise<unknown> {
+    return this.tell('execution-ended', this.sidecar.graceMs, info, summary);
+  }
+
+  /** Its last call, if it listens. */
+  stop(): Promise<unknown> {
+    return this.tell('stop', this.sidecar.graceMs);
+  }
+
+  /** The end of its part in an execution. */
+  stopped(): void {
     this.log?.end();
     this.stoppedMs = performance.now();
   }

@@ -35,11 +35,8 @@ ON_CONFIGURE(settings, count) {
 }
 ON_START() { return act(TEXT("start"), TEXT("")); }
 ON_READY() { return !act(TEXT("ready"), TEXT(""))->is_err; }
-EXPORT(LIFECYCLE "#execution-started")
-void on_execution_started(const char *id, size_t id_length, const char *function, size_t function_length, uint32_t version, const char *method, size_t method_length,
-                          const char *authority, size_t authority_length, const char *path, size_t path_length) {
-  (void)id, (void)id_length, (void)function, (void)function_length, (void)version, (void)method, (void)method_length, (void)authority, (void)authority_length;
-  act(TEXT("execution-started"), (text){path, path_length});
+ON_EXECUTION_STARTED(what) {
+  act(TEXT("execution-started"), what.path);
   arena_used = 0;
 }
 ON_EXECUTION_ENDED(what) {
