@@ -13,7 +13,13 @@ const variants: [name: string, sidecars: Named[]][] = [
 
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-const runners = await Promise.all(variants.map(async ([name, sidecars]) => ({ name, runner: await runnerOf('hello', sidecars, sidecars.length > 0 ? {} : { composition: undefined }), times: [] as number[] })));
+const runners = await Promise.all(
+  variants.map(async ([name, sidecars]) => ({
+    name,
+    runner: await runnerOf('hello', sidecars, sidecars.length > 0 ? {} : { composition: undefined }),
+    times: [] as number[],
+  })),
+);
 for (let round = 0; round < rounds + 3; round++)
   for (const { runner, times } of runners) {
     const before = process.cpuUsage();
@@ -23,4 +29,5 @@ for (let round = 0; round < rounds + 3; round++)
   }
 const [base] = runners;
 const plain = median(base?.times ?? []);
-for (const { name, times } of runners) console.log(`${name.padEnd(32)} ${median(times).toFixed(1)} µs an execution, ${(median(times) - plain).toFixed(1)} more than without`);
+for (const { name, times } of runners)
+  console.log(`${name.padEnd(32)} ${median(times).toFixed(1)} µs an execution, ${(median(times) - plain).toFixed(1)} more than without`);

@@ -20,6 +20,7 @@ import { createDeployments, type Deployments } from './deploy/deployments.ts';
 import { deployExamples } from './deploy/examples.ts';
 import { findTenant } from './deploy/ground.ts';
 import type { ModuleSummary } from './deploy/model.ts';
+import { RecordedStore } from './deploy/recorded-store.ts';
 import { defaultRoutes } from './deploy/route.ts';
 import type { RouteTable } from './deploy/route-table.ts';
 import { Fleet } from './fleet/fleet.ts';
@@ -82,6 +83,7 @@ type Ground = {
   artifacts: Artifacts;
   buckets: EffectWriter;
   sweeper: KeyValueSweeper;
+  recorded: RecordedStore;
 };
 
 const openGround = async (config: NodeConfig): Promise<Ground> => {
@@ -102,8 +104,11 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
     change: (bucket, change) => buckets.change(bucket, change),
     onError: (error) => log.error({ error: String(error) }, 'cannot remove values whose time is over'),
   });
+  const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
+  await recorded.open();
   return {
     config,
+    recorded,
     files: new DataFiles(config.data),
     log,
     metrics,
@@ -117,7 +122,8 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   };
 };
 
-const closeGround = async ({ preparer, cache, store, buckets, sweeper }: Ground): Promise<void> => {
+const closeGround = async ({ preparer, cache, store, buckets, sweeper, recorded }: Ground): Promise<void> => {
+  await recorded.close();
   await sweeper.close();
   await buckets.idle();
   await preparer.close();
@@ -144,7 +150,7 @@ const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
 };
 
 const openDeployments = async (
-  { config, files, logs, store, artifacts }: Ground,
+  { config, files, logs, store, artifacts, recorded }: Ground,
   fleet: Fleet,
   onRouteTable: (table: RouteTable) => Promise<void>,
 ): Promise<Deployments> =>
@@ -160,6 +166,7 @@ const openDeployments = async (
     fleetOf: (version) => fleet.fleetOf(version),
     forget: (tenant, name) => {
       void fleet.guarantees.forget(tenant, name);
+      recorded.forget(tenant, name);
       if (name !== null) logs.remove(tenant, name);
       else {
         logs.removeTenant(tenant);
@@ -181,6 +188,7 @@ const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     compile: (digest) => ground.artifacts.compile(digest),
     reservedPorts: [controlPort],
     keyvalue: () => openBuckets(ground),
+    recorded: ground.recorded.channel,
     log: ground.log,
   });
 
@@ -195,6 +203,7 @@ const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number): Gatewa
       logLimits: logBatchLimits,
       reservedPorts: [controlPort],
       cells: fleet.cells,
+      recorded: ground.recorded.channel,
       useMs: Math.min(Math.max(config.fleets.windowMs / usesAWindow, 20), 1000),
       sampleEvery: config.decisions.sampleEvery,
     },

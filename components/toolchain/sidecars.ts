@@ -16,6 +16,8 @@ const root = new URL('../', import.meta.url);
 export const sidecars: Readonly<Record<string, { exports: string[]; imports?: string[]; wit?: string }>> = {
   'c/sidecar/pass': { exports: [HANDLER] },
   'c/sidecar/wayward': { exports: [HANDLER] },
+  'c/sidecar/censor': { exports: [HANDLER] },
+  'c/sidecar/counter': { exports: [HANDLER] },
   'c/sidecar/companion': { exports: [LIFECYCLE] },
   'c/sidecar/quiet': { exports: [LIFECYCLE] },
   'c/composed/guard': { exports: [HANDLER] },

@@ -44,3 +44,7 @@ export const sidecarPrefix = (owner: string | null): string => (owner === null ?
 
 /** Sidecars that an admin gave to all functions of a tenant. */
 export const tenantSidecarsKey = (tenant: string): string => `${tenant}/sidecars-of-all`;
+
+/** What a sidecar recorded for later executions of a function. `rest`: `function/sidecar`. */
+export const recordedEntryKey = (tenant: string, rest: string): string => `${recordedPrefix(tenant)}${rest}`;
+export const recordedPrefix = (tenant: string): string => `${tenant}/recorded/`;

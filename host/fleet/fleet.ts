@@ -42,6 +42,8 @@ export type FleetOptions = {
   reservedPorts: number[];
   /** Opens a way to buckets for one more isolate. */
   keyvalue?: (() => KeyValueAccess) | undefined;
+  /** The channel of what sidecars record. */
+  recorded?: string;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -83,7 +85,7 @@ export class Fleet {
   #reviewer: NodeJS.Timeout | undefined;
   #moving = false;
 
-  constructor({ config, table, blobs, writer, findOwner, compile, reservedPorts, keyvalue, log }: FleetOptions) {
+  constructor({ config, table, blobs, writer, findOwner, compile, reservedPorts, keyvalue, recorded, log }: FleetOptions) {
     this.#config = config;
     this.#fleets = new Fleets(config.fleets);
     this.approvals = new Approvals(table);
@@ -94,7 +96,7 @@ export class Fleet {
     this.#driver = new FleetDriver({
       placement: createPlacement(forgettingIn(config)),
       compile,
-      makeSettings: () => ({ reservedPorts, ...(keyvalue && { keyvalue: keyvalue() }) }),
+      makeSettings: () => ({ reservedPorts, ...(recorded === undefined ? {} : { recorded }), ...(keyvalue && { keyvalue: keyvalue() }) }),
       log,
       onDecision: (decision) => this.#decisions.add(decision),
       onUse: (versions) => this.#count(versions),

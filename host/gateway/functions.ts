@@ -10,6 +10,7 @@ import type { IsolateDirectory } from '../fleet/directory.ts';
 import { IsolateRunner } from '../fleet/isolate-runner.ts';
 import type { VersionUse } from '../fleet/protocol.ts';
 import { createPoolRunner } from '../instance/pool-runner.ts';
+import type { RecordedSettings } from '../sidecar/recorded.ts';
 import { ExecutionLog } from '../telemetry/execution-log.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
@@ -28,6 +29,8 @@ export type FunctionsOptions = {
   sampleEvery: number;
   outbound: OutboundClient;
   keyvalue?: KeyValue | undefined;
+  /** What sidecars recorded; opened when a function has some. */
+  recorded: () => RecordedSettings | undefined;
   load: ThreadLoad;
   pushLog: (record: LogRecord) => void;
   onEnd: (execution: Execution) => void;
@@ -161,7 +164,7 @@ export class Functions {
   }
 
   #makeExecutor(version: DeployedVersion, ring: ExecutionRing, use: Use): FunctionExecutor {
-    const { ids, loader, isolates, outbound, keyvalue, load: thread, pushLog, onEnd } = this.#options;
+    const { ids, loader, isolates, outbound, keyvalue, load: thread, pushLog, onEnd, recorded } = this.#options;
     const { tenant, function: name, limits, instance: mode, fleet } = version;
     const ended = (execution: Execution): void => {
       this.#ended(version, use, execution);
@@ -173,7 +176,16 @@ export class Functions {
       if (version.keyvalue && version.keyvalue.length > 0) keyvalue?.refresh();
       const composition = await loadComposition(version, (digest) => loader.load(digest));
       return {
-        runner: createPoolRunner({ function: name, version: version.version, artifact, grant: grantOf(version), limits, mode, composition }),
+        runner: createPoolRunner({
+          tenant,
+          function: name,
+          version: version.version,
+          artifact,
+          grant: grantOf(version),
+          limits,
+          mode,
+          ...(composition ? { composition, recorded: recorded() } : {}),
+        }),
         load: from,
       };
     };

@@ -34,6 +34,8 @@ export type GatewaySettings = {
   useMs: number;
   /** Of executions that found an idle instance at once and went well, every how manyth is kept. */
   sampleEvery: number;
+  /** The channel of what sidecars record. */
+  recorded?: string;
   /** The way to buckets. */
   keyvalue?: KeyValueAccess;
 };

@@ -11,6 +11,7 @@ import type { Execution } from '../execution/execution.ts';
 import type { FunctionExecutor, ThreadLoad } from '../execution/executor.ts';
 import { ExecutionIds } from '../execution/id.ts';
 import { IsolateDirectory } from '../fleet/directory.ts';
+import { RecordedCopy } from '../sidecar/recorded.ts';
 import { openStoreReader } from '../store/lmdb/store.ts';
 import { LogBatch } from '../telemetry/log-batch.ts';
 import { Metrics, statusClass } from '../telemetry/metrics.ts';
@@ -67,6 +68,8 @@ const countExecution = (execution: Execution): void => {
 const ids = new ExecutionIds(settings.id);
 const isolates = new IsolateDirectory(settings.cells, post);
 
+let recorded: RecordedCopy | undefined;
+
 const functions = new Functions({
   isolates,
   sampleEvery: settings.sampleEvery,
@@ -74,6 +77,10 @@ const functions = new Functions({
   loader,
   outbound,
   keyvalue,
+  recorded: () => {
+    if (settings.recorded !== undefined) recorded ??= new RecordedCopy(settings.recorded);
+    return recorded;
+  },
   load: thread,
   pushLog: (record) => {
     metrics.logLines.add(record.stream);
@@ -143,6 +150,7 @@ const stop = async (graceMs: number): Promise<void> => {
   functions.stopAll();
   outbound.close();
   await keyvalue?.close();
+  recorded?.close();
   logs.close();
   post({ kind: 'stopped' });
   port.close();

@@ -4,9 +4,12 @@
  */
 import { makeTrap } from '../component/abi/trap.ts';
 import type { Composition, Link } from '../sidecar/composition.ts';
-import type { ExecutionPorts, Peers } from '../wasi/context.ts';
+import type { Recorded, RecordedSettings } from '../sidecar/recorded.ts';
+import type { ExecutionPorts, GuestRequest, OutboundExchange, Peers, ResponseSink } from '../wasi/context.ts';
+import { makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
 import type { Call, Instance } from './instance.ts';
-import { type ExecutionInfo, type ExecutionSummary, Member } from './member.ts';
+import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome } from './member.ts';
+import { exchangeWith } from './next.ts';
 import type { Ended } from './outcome.ts';
 import type { Part } from './parts.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -20,6 +23,9 @@ export type GroupFrame = {
   used: Set<Part>;
   /** What sidecars return to, by part: kept once for all groups. */
   snapshots: (Snapshot | undefined)[];
+  /** What sidecars recorded for later executions; `keyOf` is where that of one stands. */
+  recorded: RecordedSettings;
+  keyOf(part: Part): string;
   /** What companions are told; asked once for each execution. */
   describe(ports: ExecutionPorts): { info: ExecutionInfo; summary(): Pick<ExecutionSummary, 'status' | 'bytesOut'> };
 };
@@ -30,7 +36,7 @@ const failedBy = (member: Member, ended: Ended): Ended => ({
   stack: ended.stack,
 });
 
-export class Group implements Unit<Snapshot>, Peers {
+export class Group implements Unit<Snapshot>, MemberHome {
   idleSince = 0;
   private readonly frame: GroupFrame;
   /** By part; the function is none. */
@@ -38,8 +44,16 @@ export class Group implements Unit<Snapshot>, Peers {
   /** In the order in which they start. */
   private readonly ordered: readonly Member[];
   private readonly main: Instance;
+  private readonly peersOfMain: Peers = {
+    call: (link, name, parameters) => this.call(link, name, parameters),
+    next: () => undefined,
+    settings: () => [],
+    record: () => undefined,
+  };
   private ports: ExecutionPorts;
   private mainStartedMs: number | undefined;
+  /** Calls of next ones that are under way, or have been made, by middleware. */
+  private readonly sent = new Map<Member, { ended: Promise<void>; exchange: OutboundExchange }>();
   private stopping: { code: string; message: string } | undefined;
   /** The first one that ended badly: what others throw is its consequence. */
   private culprit: Ended | undefined;
@@ -49,7 +63,7 @@ export class Group implements Unit<Snapshot>, Peers {
     this.ports = ports;
     this.members = frame.parts.map((part) => part.sidecar && new Member(part, part.sidecar, this));
     this.ordered = frame.composition.order.map((index) => this.members[index] as Member);
-    this.main = (frame.parts[0] as Part).make(ports, this);
+    this.main = (frame.parts[0] as Part).make(ports, this.peersOfMain);
   }
 
   get memoryPages(): number {
@@ -95,6 +109,7 @@ export class Group implements Unit<Snapshot>, Peers {
 
   async run(ports: ExecutionPorts, { function: name, parameters }: Call): Promise<UnitEnd> {
     const now = performance.now();
+    if (this.ordered.some((member) => member.outdated)) await this.renew(ports);
     this.begin(ports, now);
     const told = this.frame.describe(ports);
     for (const member of this.ordered) {
@@ -110,16 +125,34 @@ export class Group implements Unit<Snapshot>, Peers {
         this.culprit ??= this.main.endedBy(error);
       }
     }
+    for (const { ended, exchange } of this.sent.values()) {
+      exchange.cancel();
+      await ended;
+    }
     const meter = this.main.meter(performance.now() - now);
     const ended = this.stopped ?? this.culprit;
     await this.end(told, { ...meter, code: ended?.code });
     return { result, ended, meter, startedMs: this.mainStartedMs, sidecars: this.describe() };
   }
 
+  /** Sidecars whose configuration has been recorded anew are made anew, or at least read it anew. */
+  private async renew(ports: ExecutionPorts): Promise<void> {
+    this.ports = ports;
+    for (const member of this.ordered) {
+      if (!member.outdated || !member.instance) continue;
+      if (!member.part.lives) member.renewSettings();
+      else {
+        member.discard();
+        this.culprit ??= await this.start(member);
+        if (!this.culprit) this.rememberMember(member);
+      }
+    }
+  }
+
   private begin(ports: ExecutionPorts, now: number): void {
     this.ports = ports;
+    this.sent.clear();
     this.mainStartedMs = undefined;
-    this.culprit = undefined;
     this.main.begin(ports, now);
     for (const member of this.members) member?.begin(ports, now);
   }
@@ -146,7 +179,18 @@ export class Group implements Unit<Snapshot>, Peers {
         if (member.ended) this.ports.log.record('error', member.label, failedBy(member, member.ended).message);
       }
       if (member.instance) member.stopped();
+      this.noteRecording(member);
     }
+  }
+
+  private noteRecording(member: Member): void {
+    const settings = member.takeRecording();
+    if (!settings) return;
+    this.frame.recorded.set(this.frame.keyOf(member.part), { settings, from: this.ports.id });
+  }
+
+  recorded({ part }: Member): Recorded | undefined {
+    return this.frame.recorded.get(this.frame.keyOf(part));
   }
 
   private describe(): UnitEnd['sidecars'] {
@@ -161,6 +205,24 @@ export class Group implements Unit<Snapshot>, Peers {
     const member = await this.startedMember(to);
     if (!member) throw makeTrap('sidecar-failed', `${this.members[to]?.label} is not running`);
     return this.callMember(member, { interface: exported, function: name, parameters });
+  }
+
+  /** A request of a middleware's own making to the next part of the chain: that one runs beside it. */
+  next(member: Member, request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined {
+    const { chain } = this.frame.composition;
+    const at = chain.indexOf(member.part.index);
+    if (at < 0 || this.sent.has(member)) return undefined;
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const exchange = exchangeWith(request, hasBody, (arrived, response) => this.runNext(chain[at + 1] ?? 0, arrived, response).finally(resolve));
+    this.sent.set(member, { ended, exchange });
+    return exchange;
+  }
+
+  private async runNext(to: number, request: GuestRequest, response: ResponseSink): Promise<void> {
+    const outparam = makeResponseOutparam(response, request.method);
+    await this.callHandler(to, 'handle', [makeIncomingRequest(request), outparam]);
+    const state = settle(outparam);
+    if (state === 'open' || state === 'aborted') throw new Error('the next part did not finish its response');
   }
 
   /** The handler of a part, or of the next one in the chain if it is not there. */
@@ -187,7 +249,7 @@ export class Group implements Unit<Snapshot>, Peers {
   private async callMember(member: Member, call: Call): Promise<unknown> {
     if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
     try {
-      return await member.call(call);
+      return await member.serve(call);
     } catch (error) {
       if (this.culprit || this.stopping) member.innocent = true;
       this.culprit ??= member.ended && failedBy(member, member.ended);
@@ -223,6 +285,7 @@ export class Group implements Unit<Snapshot>, Peers {
 
   private resetMembers(): boolean {
     this.stopping = undefined;
+    this.culprit = undefined;
     let kept = this.noteUse();
     for (const member of this.ordered) if (member.instance && !member.reset()) kept = false;
     return kept;

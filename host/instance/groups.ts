@@ -1,5 +1,6 @@
 /** The groups of one function in a thread: what they share, and what companions are told of an execution. */
 import type { ByteSink } from '../base/stream.ts';
+import { type Recorded, type RecordedSettings, recordedKey } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
 import { Group, type GroupFrame } from './group.ts';
 import type { ExecutionInfo } from './member.ts';
@@ -57,11 +58,18 @@ export type Groups = {
   observe(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): ResponseSink;
 };
 
+/** Of one runner alone. */
+const forItself = (): RecordedSettings => {
+  const known = new Map<string, Recorded>();
+  return { get: (key) => known.get(key), set: (key, recorded) => void (recorded ? known.set(key, recorded) : known.delete(key)) };
+};
+
 /** @throws if a part cannot be linked */
 export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunnerOptions, 'composition'>>): Groups {
-  const { function: name, version = 0, composition } = options;
+  const { tenant = '', function: name, version = 0, composition } = options;
   if (!composition) throw new Error('a group needs a composition');
   const parts = makeParts(options, composition);
+  const keys = parts.map(({ sidecar }) => recordedKey(tenant, name, sidecar?.name ?? ''));
   const told = parts.some((part) => part.lives);
   const observed = new WeakMap<ExecutionPorts, ObservedSink>();
   const frame: GroupFrame = {
@@ -69,6 +77,8 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
     composition,
     used: new Set(),
     snapshots: [],
+    recorded: options.recorded ?? forItself(),
+    keyOf: (part) => keys[part.index] as string,
     describe: (ports) => {
       const sink = observed.get(ports);
       const info = sink?.info ?? { id: ports.id, function: name, version, method: '', authority: '', pathWithQuery: '' };

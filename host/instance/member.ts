@@ -5,7 +5,8 @@
 import { threadId } from 'node:worker_threads';
 import { Err } from '../base/result.ts';
 import { LIFECYCLE, sidecarLabel } from '../sidecar/composition.ts';
-import type { ExecutionPorts, Peers } from '../wasi/context.ts';
+import type { Recorded } from '../sidecar/recorded.ts';
+import type { ExecutionPorts, GuestRequest, OutboundExchange, Peers } from '../wasi/context.ts';
 import { closeDeadline, openDeadline } from './deadlines.ts';
 import type { Call, Exported, Instance } from './instance.ts';
 import type { Ended } from './outcome.ts';
@@ -32,7 +33,16 @@ export type ExecutionSummary = {
 
 type LifeCall = 'configure' | 'start' | 'ready' | 'execution-started' | 'execution-ended' | 'state-changing' | 'stop';
 
-export class Member {
+/** What a member asks of its group. */
+export type MemberHome = {
+  call: Peers['call'];
+  next(member: Member, request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined;
+  recorded(member: Member): Recorded | undefined;
+};
+
+const RECORDED_CHARACTERS_MAX = 16_384;
+
+export class Member implements Peers {
   readonly part: Part;
   readonly sidecar: CompiledSidecar;
   readonly label: string;
@@ -51,15 +61,20 @@ export class Member {
   private readonly number = ++made;
   private generation = 0;
   private readonly life: Partial<Record<LifeCall, Exported>> = {};
-  private readonly peers: Peers;
+  private readonly home: MemberHome;
+  /** What was recorded before this execution. */
+  private recordedBefore: Recorded | undefined;
+  /** What is recorded in this execution. */
+  private recording: Record<string, string> | undefined;
   private log: ReturnType<typeof sidecarLog> | undefined;
   private calls = 0;
 
-  constructor(part: Part, sidecar: CompiledSidecar, peers: Peers) {
+  constructor(part: Part, sidecar: CompiledSidecar, home: MemberHome) {
     this.part = part;
     this.sidecar = sidecar;
     this.label = sidecarLabel(sidecar);
-    this.peers = peers;
+    this.home = home;
+    this.recordedBefore = home.recorded(this);
   }
 
   get usable(): boolean {
@@ -72,11 +87,51 @@ export class Member {
     return { id, log: this.log, outbound, keyvalue, ...(overlay ? { overlay } : {}) };
   }
 
+  call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown> {
+    return this.home.call(link, name, parameters);
+  }
+
+  next(request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined {
+    return this.home.next(this, request, hasBody);
+  }
+
+  settings(): [string, string][] {
+    const recorded = this.recordedBefore?.settings;
+    return recorded ? Object.entries({ ...Object.fromEntries(this.sidecar.settings), ...recorded }) : this.sidecar.settings;
+  }
+
+  record(key: string, value: string | undefined): void {
+    const { [key]: _, ...others } = this.recording ?? this.recordedBefore?.settings ?? {};
+    const recording = value === undefined ? others : { ...others, [key]: value };
+    const characters = Object.entries(recording).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
+    if (key === '__proto__' || characters > RECORDED_CHARACTERS_MAX)
+      throw new Error(`cannot record ${JSON.stringify(key.slice(0, 80))}: a sidecar keeps at most ${RECORDED_CHARACTERS_MAX} characters`);
+    this.recording = recording;
+  }
+
+  /** What this execution recorded, if it did. */
+  takeRecording(): Readonly<Record<string, string>> | undefined {
+    const { recording } = this;
+    this.recording = undefined;
+    return recording;
+  }
+
+  /** What it was configured with is no longer what was recorded last. */
+  get outdated(): boolean {
+    return this.home.recorded(this) !== this.recordedBefore;
+  }
+
+  /** Takes what was recorded last, where nothing was configured with it. */
+  renewSettings(): void {
+    this.recordedBefore = this.home.recorded(this);
+  }
+
   /** Makes it ready: initialised, configured, started, and `ready`. False if it failed; `ended` says why. */
   async start(ports: ExecutionPorts): Promise<boolean> {
     this.startedMs = performance.now();
+    this.renewSettings();
     const own = this.portsOf(ports);
-    const instance = this.part.make(own, this.peers);
+    const instance = this.part.make(own, this);
     this.instance = instance;
     this.ended = await instance.initialise();
     if (this.ended) return false;
@@ -106,8 +161,8 @@ export class Member {
   }
 
   private async getReady(): Promise<void> {
-    const { readyMs, settings } = this.sidecar;
-    await this.tell('configure', readyMs, settings);
+    const { readyMs } = this.sidecar;
+    await this.tell('configure', readyMs, this.settings());
     if (!this.ended) await this.tell('start', readyMs);
     if (!this.ended && (await this.tell('ready', readyMs)) === false) this.fail({ code: 'guest-trap', message: 'ready answered false', stack: undefined });
   }
@@ -149,8 +204,16 @@ export class Member {
     this.instance?.begin(this.portsOf(ports), now);
   }
 
+  /** Ends this instance; `start` makes another. */
+  discard(): void {
+    this.instance?.destroy();
+    this.instance = undefined;
+    this.ended = undefined;
+    for (const name of Object.keys(this.life)) delete this.life[name as LifeCall];
+  }
+
   /** A call of another part. Rejects with what it threw; then it cannot be used any more. */
-  async call(call: Call): Promise<unknown> {
+  async serve(call: Call): Promise<unknown> {
     this.used = true;
     const instance = this.instance as Instance;
     this.calls++;
@@ -200,18 +263,8 @@ export class Member {
     const { sidecar, startedMs, readyMs, stoppedMs, ended } = this;
     const { name, version, kinds, scope, from, why } = sidecar;
     const instance = `${threadId}.${this.number}.${this.generation}`;
-    return {
-      name,
-      version,
-      kind: kinds.join('+'),
-      scope,
-      instance,
-      from,
-      why,
-      startedMs,
-      readyMs,
-      stoppedMs,
-      ...(ended && !this.innocent ? { code: ended.code } : {}),
-    };
+    const failed = ended && !this.innocent ? { code: ended.code } : {};
+    const configured = this.recordedBefore ? { configurationFrom: this.recordedBefore.from } : {};
+    return { name, version, kind: kinds.join('+'), scope, instance, from, why, startedMs, readyMs, stoppedMs, ...configured, ...failed };
   }
 }

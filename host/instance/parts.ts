@@ -5,6 +5,7 @@ import type { Plan } from '../component/plan.ts';
 import { type ComposedSidecar, type Composition, HANDLER, LIFECYCLE } from '../sidecar/composition.ts';
 import type { ExecutionPorts, Grant, Peers, WasiContext } from '../wasi/context.ts';
 import { hostInterfaces } from '../wasi/p2/index.ts';
+import { sidecarInterfaces } from '../wasi/p2/sidecar.ts';
 import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts';
 import { Instance, type InstanceLimits } from './instance.ts';
 
@@ -51,7 +52,7 @@ type Ingredients = { artifact: CompiledArtifact; grant: Grant; limits: { memoryM
 
 function makePart(composition: CompiledComposition, index: number, { artifact, grant, limits }: Ingredients): Part {
   const { plan, modules, restorable } = artifact;
-  const linked = linkedInterfaces(composition, index, plan);
+  const linked = [...linkedInterfaces(composition, index, plan), ...(index > 0 ? sidecarInterfaces : [])];
   const interfaces = linked.length === 0 ? hostInterfaces : new Map([...hostInterfaces, ...linked.map((table) => [table.name, table] as const)]);
   const linker = new Linker<WasiContext>(plan, modules, interfaces);
   const instanceLimits: InstanceLimits = { memoryPages: limits.memoryMib * pagesPerMib, cpuMs: limits.cpuMs };

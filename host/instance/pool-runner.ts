@@ -1,5 +1,6 @@
 import { Problem } from '../base/errors.ts';
 import type { Plan } from '../component/plan.ts';
+import type { RecordedSettings } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, Grant, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
 import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts';
@@ -15,7 +16,10 @@ export type PoolRunnerOptions = {
   grant: Grant;
   limits: { memoryMib: number; cpuMs: number; concurrency: number };
   mode: 'pristine' | 'reuse';
+  tenant?: string;
   version?: number;
+  /** What sidecars recorded for later executions; default: of this runner alone. */
+  recorded?: RecordedSettings | undefined;
   /** Sidecars that it is linked with. */
   composition?: CompiledComposition | undefined;
 };

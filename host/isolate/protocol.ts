@@ -12,6 +12,8 @@ export type IsolateSettings = {
   cells: SharedArrayBuffer;
   /** Ports of this machine that guests reach only if their grant names them. */
   reservedPorts: number[];
+  /** The channel of what sidecars record. */
+  recorded?: string;
   /** The way to buckets. */
   keyvalue?: KeyValueAccess;
 };

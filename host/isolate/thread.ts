@@ -9,6 +9,7 @@ import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
 import type { Run } from '../instance/runner.ts';
+import { RecordedCopy } from '../sidecar/recorded.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { Activity } from './activity.ts';
@@ -30,6 +31,13 @@ const openReader = (data: string): StoreReader => {
   return (load(`../store/lmdb/store${moduleExtension}`) as typeof import('../store/lmdb/store.ts')).openStoreReader(data);
 };
 const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openReader);
+
+let recorded: RecordedCopy | undefined;
+const openRecorded = (): { recorded?: RecordedCopy } => {
+  if (settings.recorded === undefined) return {};
+  recorded ??= new RecordedCopy(settings.recorded);
+  return { recorded };
+};
 
 type Held = { runner: PoolRunner; running: number; released: boolean };
 
@@ -53,6 +61,7 @@ const endIfDrained = (): void => {
   for (const { runner } of holdings.values()) runner.close();
   for (const serving of gateways.values()) serving.close();
   outbound.close();
+  recorded?.close();
   void Promise.resolve(keyvalue?.close()).then(() => {
     activity.tell();
     post({ kind: 'drained' });
@@ -92,7 +101,8 @@ const hold = (holding: Holding): void => {
   try {
     if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
     if (grant.outboundHosts.length > 0) outbound.prepare();
-    const runner = createPoolRunner(holding);
+    const linked = holding.composition ? { tenant: tenant ?? '', ...openRecorded() } : {};
+    const runner = createPoolRunner({ ...holding, ...linked });
     holdings.set(cell, { runner, running: 0, released: false });
     post({ kind: 'held', cell, hostCallNames: runner.hostCallNames });
   } catch (error) {

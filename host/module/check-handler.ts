@@ -6,6 +6,7 @@ import { TypeMatch } from './match-types.ts';
 import { hostText, planText } from './type-text.ts';
 
 const HANDLER = 'wasi:http/incoming-handler';
+const LIFECYCLE = 'nacelle:sidecar/lifecycle';
 const NAMES_MAX = 20;
 
 function exportedNames(plan: Plan): string {
@@ -30,4 +31,23 @@ export function checkHandler(plan: Plan, host: HostSignatures): void {
   if (!wanted || (handle && new TypeMatch(plan, host).sameFunc(handle.type, wanted))) return;
   const found = handle ? `it has ${planText(plan).func(handle.type)}` : 'it has none';
   throw new Problem('module-invalid', `cannot run the component: ${exported.interface} must have handle: ${hostText(host).func(wanted)}, ${found}`);
+}
+
+/**
+ * Checks that a component which exports `nacelle:sidecar/lifecycle` has all of its functions, with their types.
+ *
+ * @throws Problem `module-invalid`, which says what is wrong with which
+ */
+export function checkLifecycle(plan: Plan, host: HostSignatures): void {
+  const exported = plan.exports.find(({ interface: name }) => withoutVersion(name) === LIFECYCLE);
+  if (!exported) return;
+  const version = host.versions.get(LIFECYCLE) ?? '';
+  const problems = versionOf(exported.interface) === version ? [] : [`this node has ${LIFECYCLE}@${version}`];
+  const match = new TypeMatch(plan, host);
+  for (const [name, wanted] of host.interfaces.get(LIFECYCLE) ?? []) {
+    const func = exported.functions.find((candidate) => candidate.name === name);
+    if (!func) problems.push(`it has no ${name}`);
+    else if (!match.sameFunc(func.type, wanted)) problems.push(`${name} must be ${hostText(host).func(wanted)}, it is ${planText(plan).func(func.type)}`);
+  }
+  if (problems.length > 0) throw new Problem('module-invalid', `cannot run the component: it exports ${exported.interface}: ${problems.join('; ')}`, problems);
 }

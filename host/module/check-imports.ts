@@ -39,9 +39,13 @@ class ImportCheck {
   }
 
   interface({ interface: name, functions }: Plan['imports'][number]): void {
-    if (functions.length === 0 || (this.open && isOpen(name, this.host, this.implemented))) return;
+    if (functions.length === 0) return;
     const bare = hostNameOf(name, this.host.interfaces);
     const known = this.host.interfaces.get(bare);
+    if (this.open && isOpen(name, this.host, this.implemented)) {
+      if (known) for (const func of functions) this.function(name, func, known, [...known.keys()]);
+      return;
+    }
     const implemented = this.implemented.get(bare);
     if (name === '') {
       for (const func of functions) this.report(() => `the function ${shown(func.name)} is imported without an interface, which this node does not provide`);

@@ -3,7 +3,7 @@ import { Problem } from '../base/errors.ts';
 import { readComponent } from '../component/elaborate.ts';
 import type { Plan } from '../component/plan.ts';
 import { type Artifact, PROFILE } from './artifact.ts';
-import { checkHandler } from './check-handler.ts';
+import { checkHandler, checkLifecycle } from './check-handler.ts';
 import { checkImports, type Implemented, openImports } from './check-imports.ts';
 import type { CoreReport } from './core/report.ts';
 import { type RewriteOptions, rewriteCore } from './core/rewrite.ts';
@@ -66,6 +66,7 @@ export function prepare(bytes: Uint8Array, implemented?: Implemented): Artifact 
   const provided = implemented ?? new Map([...host.interfaces].map(([name, functions]) => [name, [...functions.keys()]]));
   checkImports(whole, host, provided, true);
   checkHandler(whole, host);
+  checkLifecycle(whole, host);
   const { plan, cores } = distinctModules(whole, bytes);
   const marked = cores.map((core, index) => rewrite(core, index));
   const reasons = reasonsOf(marked.map(({ report }) => report));

@@ -84,8 +84,17 @@ export type ExecutionPorts = {
   countHostCall?(name: string): void;
 };
 
-/** Other components that an instance is linked with. Rejects with a genuine trap. */
-export type Peers = { call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown> };
+/** What an instance that is linked with others has of them. */
+export type Peers = {
+  /** Calls what a linked interface names. Rejects with a genuine trap. */
+  call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown>;
+  /** Sends a request to the next part of the chain; undefined if there is none, or if it was called before. */
+  next(request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined;
+  /** The settings of this execution. */
+  settings(): [name: string, value: string][];
+  /** Sets one for later executions; undefined takes back what was recorded. */
+  record(key: string, value: string | undefined): void;
+};
 
 /**
  * The first argument of every host function: one object per instance, kept over resets; `execution` changes.

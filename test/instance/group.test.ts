@@ -130,4 +130,49 @@ test('Group: a stop ends all parts that run', async () => {
   runner.close();
 });
 
+test('Group: a middleware changes a response as it streams, over nacelle:sidecar/next', async () => {
+  const runner = await runnerOf('hello', [{ fixture: 'censor' }, { fixture: 'pass' }]);
+  const { answer, end } = await ask(runner);
+  assert.is(end.failure, undefined, end.failure?.problem.message);
+  assert.is(answer.text, 'Hello from nacelle!\n');
+  runner.close();
+  const big = await runnerOf('big', [{ fixture: 'censor' }]);
+  const plain = await runnerOf('big', [], { composition: undefined });
+  for (const path of ['/', '/?bytes=300000']) {
+    const expected = (await ask(plain, { path })).answer.text.replaceAll('x', '-');
+    const censored = await ask(big, { path });
+    assert.is(censored.end.failure, undefined, censored.end.failure?.problem.message);
+    assert.ok(censored.answer.text === expected, `${censored.answer.text.length} and ${expected.length} characters`);
+  }
+  big.close();
+  plain.close();
+});
+
+test('Group: a next one may be sent to once, is ended when nobody wants its response, and its trap is its own', async () => {
+  const runner = await runnerOf('hello', [{ fixture: 'censor' }]);
+  assert.is((await ask(runner, { path: '/again' })).answer.text, 'refused\n');
+  const gone = await ask(runner, { path: '/gone' });
+  assert.is(gone.answer.text, 'not wanted\n');
+  runner.close();
+  const trapping = await runnerOf('trap', [{ fixture: 'censor' }]);
+  const { answer, end } = await ask(trapping, { path: '/unreachable' });
+  assert.is(answer.text, 'no response\n');
+  assert.is(end.failure?.problem.code, 'guest-trap');
+  trapping.close();
+});
+
+test('Group: what a sidecar records is what the next execution gets, with the execution that it is from', async () => {
+  const runner = await runnerOf('hello', [{ fixture: 'counter', settings: [['count', '5']] }]);
+  const said: string[] = [];
+  const from: (string | undefined)[] = [];
+  for (let i = 0; i < 4; i++) {
+    const { answer, end } = await ask(runner, {}, { ...ports(), id: `e${i}` });
+    said.push(answer.text);
+    from.push(end.sidecars?.[0]?.configurationFrom);
+  }
+  assert.equal(said, ['5', '6', '7', '8']);
+  assert.equal(from, [undefined, 'e0', 'e1', 'e2']);
+  runner.close();
+});
+
 test.run();

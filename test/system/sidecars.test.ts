@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
-import { cleanUp, fixture, startTestNode, type TestNode } from './node.ts';
+import { cleanUp, fixture, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 
@@ -129,6 +129,21 @@ test('sidecars: an admin sets sidecars for all functions of a tenant, at once', 
   assert.equal([record.sidecars[0]?.name, record.sidecars[0]?.why], ['pass', 'tenant']);
   await must(node.api('PUT', '/v1/tenants/default/sidecars', { sidecars: [] }));
   assert.equal((await ask('plain')).record.sidecars, []);
+});
+
+test('sidecars: what one execution records the next one gets, in whichever thread', async () => {
+  await must(add('counter', 'sidecar/counter', { agent: true }));
+  for (const [fleet, manifest] of fleets) {
+    const name = `counted-${fleet}`;
+    await must(deploy(name, 'hello', { ...manifest, sidecars: [{ use: 'counter', config: { count: '0' } }] }));
+    for (let i = 0; i < 3; i++) {
+      const { text, record } = await ask(name);
+      assert.is(text, String(i));
+      assert.is(record.sidecars[0]?.configurationFrom === undefined, i === 0);
+    }
+    await must(deploy(name, 'hello', { ...manifest, sidecars: [{ use: 'counter', config: { count: '100' } }] }));
+    await until(async () => ((await ask(name)).text === '100' ? undefined : true), 'what was recorded in another isolate');
+  }
 });
 
 test.run();
