@@ -24,14 +24,13 @@ export function lowerParams(signature: Signature, scope: Scope, params: readonly
 /** The parameters that a guest passes to an import. */
 export function liftParams(signature: Signature, scope: Scope, values: readonly unknown[]): unknown[] {
   const params = signature.params;
-  scope.beginLift();
+  const flat = scope.beginLift(values);
   if (signature.paramsInMemory) {
     const { size, align, offsets } = signature.paramsInMemory;
     const pointer = (values[0] as number) >>> 0;
     scope.check(pointer, size, align);
     return params.map((param, i) => param.load(scope, pointer + (offsets[i] as number)));
   }
-  const flat = { values, at: 0 };
   const lifted = new Array<unknown>(params.length);
   for (let i = 0; i < params.length; i++) lifted[i] = (params[i] as Codec).lift(scope, flat);
   return lifted;
@@ -47,6 +46,7 @@ export function lowerResult(signature: Signature, scope: Scope, values: readonly
     codec.store(scope, result, pointer);
     return undefined;
   }
+  if (codec.lowerOne) return codec.lowerOne(scope, result);
   const out: unknown[] = [];
   codec.lower(scope, result, out);
   return out[0];
@@ -56,35 +56,85 @@ export function lowerResult(signature: Signature, scope: Scope, values: readonly
 export function liftResult(signature: Signature, scope: Scope, core: unknown): unknown {
   const codec = signature.result;
   if (!codec) return undefined;
-  scope.beginLift();
-  if (!signature.resultInMemory) return codec.lift(scope, { values: [core], at: 0 });
+  const flat = scope.beginLift([core]);
+  if (!signature.resultInMemory) return codec.lift(scope, flat);
   const pointer = (core as number) >>> 0;
   scope.check(pointer, codec.size, codec.align);
   return codec.load(scope, pointer);
 }
 
-/** A lifted function ready to be called: its core function and post-return may suspend. */
-export type Callee = { signature: Signature; scope: Scope; core: CoreFunction; postReturn: CoreFunction | null };
+/** The core function of a lifted function, and its post-return; both may suspend. */
+export type Callee = { signature: Signature; scope: Scope; core: PromisingFunction; postReturn: PromisingFunction | null };
+type PromisingFunction = (...values: unknown[]) => Promise<unknown>;
+
+/** A lifted function ready to be called, one call at a time. After a throw or a rejection its instance must not be used again. */
+export type Lifted = (params: readonly unknown[]) => Promise<unknown>;
 
 /** `WebAssembly.promising` of a core function. */
-export const promising = (core: CoreFunction): ((...values: unknown[]) => Promise<unknown>) => WebAssembly.promising(core as never) as never;
+export const promising = (core: CoreFunction): PromisingFunction => WebAssembly.promising(core as never) as never;
 
-/** Calls into a component instance, one call at a time. After a throw the instance must not be used again. */
-export async function callLifted(callee: Callee, params: readonly unknown[]): Promise<unknown> {
-  const { signature, scope } = callee;
+export function lifted({ signature, scope, core, postReturn }: Callee): Lifted {
   const { state } = scope;
-  if (state.entered) throw new AbiError('cannot enter a component instance that is already running a call');
-  state.entered = true;
-  state.borrowsOpen = 0;
-  const core = await callee.core(...lowerParams(signature, scope, params));
-  const result = liftResult(signature, scope, core);
-  if (state.borrowsOpen > 0) throw new AbiError(`the call returned without dropping ${state.borrowsOpen} borrowed handles`);
-  if (callee.postReturn) {
-    state.mayLeave = false;
-    if (signature.result) await callee.postReturn(core);
-    else await callee.postReturn();
+  const leave = (result: unknown): unknown => {
     state.mayLeave = true;
+    state.entered = false;
+    return result;
+  };
+  const returned = (value: unknown): unknown => {
+    const result = liftResult(signature, scope, value);
+    if (state.borrowsOpen > 0) throw new AbiError(`the call returned without dropping ${state.borrowsOpen} borrowed handles`);
+    if (!postReturn) return leave(result);
+    state.mayLeave = false;
+    return (signature.result ? postReturn(value) : postReturn()).then(() => leave(result));
+  };
+  return (params) => {
+    if (state.entered) throw new AbiError('cannot enter a component instance that is already running a call');
+    state.entered = true;
+    state.borrowsOpen = 0;
+    return core(...lowerParams(signature, scope, params)).then(returned);
+  };
+}
+
+/**
+ * Calls `host` with what a guest passes to an import. One function for each small number of parameters: a list and a spread
+ * cost more than what most host functions do.
+ */
+export function callHost<C>(signature: Signature, scope: Scope, host: (context: C, ...params: never[]) => unknown, context: C): (values: unknown[]) => unknown {
+  const call = host as (context: C, ...params: unknown[]) => unknown;
+  const [first, second, third] = signature.params;
+  if (!first) return () => call(context);
+  if (signature.paramsInMemory || signature.params.length > 3) return (values) => call(context, ...liftParams(signature, scope, values));
+  if (!second) return (values) => call(context, first.lift(scope, scope.beginLift(values)));
+  if (!third)
+    return (values) => {
+      const flat = scope.beginLift(values);
+      const value = first.lift(scope, flat);
+      return call(context, value, second.lift(scope, flat));
+    };
+  return (values) => {
+    const flat = scope.beginLift(values);
+    const value = first.lift(scope, flat);
+    const next = second.lift(scope, flat);
+    return call(context, value, next, third.lift(scope, flat));
+  };
+}
+
+/** `call` as a function with `count` parameters: V8 calls it from wasm directly if that is what the import has. */
+export function withParameters(count: number, call: (values: unknown[]) => unknown): CoreFunction {
+  switch (count) {
+    case 0:
+      return () => call([]);
+    case 1:
+      return (a) => call([a]);
+    case 2:
+      return (a, b) => call([a, b]);
+    case 3:
+      return (a, b, c) => call([a, b, c]);
+    case 4:
+      return (a, b, c, d) => call([a, b, c, d]);
+    case 5:
+      return (a, b, c, d, e) => call([a, b, c, d, e]);
+    default:
+      return (...values) => call(values);
   }
-  state.entered = false;
-  return result;
 }

@@ -7,7 +7,7 @@ import { HandleTable } from './abi/handles.ts';
 import { type ComponentState, Scope } from './abi/scope.ts';
 import { type Signature, TypeTable } from './abi/signature.ts';
 import { AbiError } from './abi/trap.ts';
-import { type Callee, callLifted, liftParams, lowerResult, promising } from './call.ts';
+import { callHost, type Lifted, lifted, liftParams, lowerResult, promising, withParameters } from './call.ts';
 import { DIRTY_MAP_PAGES } from './dirty-map.ts';
 import type { Guard } from './guard.ts';
 import { type HostFunction, type HostInterface, hostNameOf } from './host.ts';
@@ -23,8 +23,16 @@ type ImportObject = Record<string, Record<string, WebAssembly.ImportValue>>;
 /** Everything in an instance that changes while it runs and that a reset puts back, but for the handles. */
 export type CoreState = { memories: MemoryState[]; globals: WebAssembly.Global[] };
 
-/** `dirty` has a byte for each block of 4 KiB that was written to, or whose successor was; null if not all writes are known. */
-export type MemoryState = { memory: WebAssembly.Memory; pages: WebAssembly.Global<'i32'> | null; dirty: Uint8Array | null };
+/**
+ * `dirty` has a byte for each block of 4 KiB that was written to, or whose successor was; null if not all writes are known.
+ * `views` are those that the last reset used; `bytes` is empty when the memory has grown since.
+ */
+export type MemoryState = {
+  memory: WebAssembly.Memory;
+  pages: WebAssembly.Global<'i32'> | null;
+  dirty: Uint8Array | null;
+  views?: { bytes: Uint8Array; dirtyWords: Int32Array } | undefined;
+};
 
 export type Linked = {
   /** As whose the resources that its components define are known outside; `destroy` may be replaced. */
@@ -34,7 +42,7 @@ export type Linked = {
   /** Calls of each lowered host function so far, by its index in `Plan.lowers`. */
   hostCalls: number[];
   /** An exported function, or undefined. Parameters and result as in host.ts; results are `Err` when the function answers so. */
-  find(exportedInterface: string, name: string): ((...params: unknown[]) => Promise<unknown>) | undefined;
+  find(exportedInterface: string, name: string): Lifted | undefined;
 };
 
 /** Takes the marks of modules that import a memory of which nobody wants to know. Nothing reads it. */
@@ -185,7 +193,7 @@ class Instantiation<C> {
       if (name.startsWith(`${HOST_EXPORT_PREFIX}memory_`)) {
         const pages = (exports[name.replace('memory', 'pages')] as WebAssembly.Global<'i32'> | undefined) ?? null;
         const map = exports[name.replace('memory', 'dirty')] as WebAssembly.Memory | undefined;
-        const state = { memory: value as WebAssembly.Memory, pages, dirty: map ? new Uint8Array(map.buffer) : null, map };
+        const state = { memory: value as WebAssembly.Memory, pages, dirty: map ? new Uint8Array(map.buffer) : null, views: undefined, map };
         this.state.memories.push(state);
         this.memories.set(state.memory, state);
       } else if (value instanceof WebAssembly.Global && name.startsWith(`${HOST_EXPORT_PREFIX}global_`)) this.state.globals.push(value);
@@ -217,28 +225,29 @@ class Instantiation<C> {
     const scope = this.scopeOf(lower.options, lower.component);
     if (host) return this.hostFunction(index, signature, scope, host);
     const { lift } = lower.func as { lift: number };
-    return this.seam(signature, scope, this.callee(lift, this.linker.lifts[lift]?.signature as Signature));
+    return this.seam(signature, scope, this.lifted(lift, this.linker.lifts[lift]?.signature as Signature));
   }
 
   private hostFunction(index: number, signature: Signature, scope: Scope, host: HostLower): WebAssembly.ImportValue {
     const { guard, context, hostCalls } = this;
     const { implementation, suspending } = host;
-    const call = (...values: unknown[]): unknown => {
+    const invoke = callHost(signature, scope, implementation, context);
+    const call = withParameters(signature.flatParams.length + (signature.resultInMemory ? 1 : 0), (values) => {
       (hostCalls[index] as number)++;
       try {
         if (!scope.state.mayLeave) throw new AbiError('cannot call an import from realloc or post-return');
-        const result = implementation(context, ...(liftParams(signature, scope, values) as never[]));
+        const result = invoke(values);
         if (suspending && result instanceof Promise) return guard.suspend(result, (value) => lowerResult(signature, scope, values, value));
         return lowerResult(signature, scope, values, result);
       } catch (error) {
         throw guard.trapOf(error);
       }
-    };
+    });
     return suspending ? (new WebAssembly.Suspending(call) as never) : call;
   }
 
   /** A call from one component inside the plan to another: a suspending import over a promising export. */
-  private seam(signature: Signature, scope: Scope, callee: Callee): WebAssembly.ImportValue {
+  private seam(signature: Signature, scope: Scope, callee: Lifted): WebAssembly.ImportValue {
     const { guard } = this;
     const call = async (...values: unknown[]): Promise<unknown> => {
       try {
@@ -247,7 +256,7 @@ class Instantiation<C> {
         scope.lent = lent;
         const params = liftParams(signature, scope, values);
         scope.lent = null;
-        const result = await callLifted(callee, params);
+        const result = await callee(params);
         for (const handle of lent) scope.state.handles.unlend(handle);
         return lowerResult(signature, scope, values, result);
       } catch (error) {
@@ -257,15 +266,15 @@ class Instantiation<C> {
     return new WebAssembly.Suspending(call as never) as never;
   }
 
-  private callee(index: number, signature: Signature): Callee {
+  private lifted(index: number, signature: Signature): Lifted {
     const { lift } = this.linker.lifts[index] as (typeof this.linker.lifts)[number];
     const { postReturn } = lift.options;
-    return {
+    return lifted({
       signature,
       scope: this.scopeOf(lift.options, lift.component),
       core: promising(this.resolve(lift.core) as Core),
       postReturn: postReturn ? promising(this.resolve(postReturn) as Core) : null,
-    };
+    });
   }
 
   private resourceFunction(op: 'new' | 'rep' | 'drop', resource: number, state: ComponentState): WebAssembly.ImportValue {
@@ -311,14 +320,14 @@ class Instantiation<C> {
   }
 
   linked(): Linked {
-    const functions = new Map<string, (...params: unknown[]) => Promise<unknown>>();
-    for (const exported of this.linker.plan.exports)
-      for (const { name, func } of exported.functions) {
-        if (func.from !== 'lift') continue;
-        const callee = this.callee(func.lift, this.linker.exported[func.lift] as Signature);
-        functions.set(`${exported.interface}\0${name}`, (...params) => callLifted(callee, params));
-      }
-    const find = (exportedInterface: string, name: string) => functions.get(`${exportedInterface}\0${name}`);
+    const exports = new Map<string, Map<string, Lifted>>();
+    for (const exported of this.linker.plan.exports) {
+      const functions = new Map<string, Lifted>();
+      for (const { name, func } of exported.functions)
+        if (func.from === 'lift') functions.set(name, this.lifted(func.lift, this.linker.exported[func.lift] as Signature));
+      exports.set(exported.interface, functions);
+    }
+    const find = (exportedInterface: string, name: string) => exports.get(exportedInterface)?.get(name);
     return { owner: this.owner, components: this.components, state: this.state, hostCalls: this.hostCalls, find };
   }
 }

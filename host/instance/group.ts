@@ -7,6 +7,7 @@ import type { Composition, Link } from '../sidecar/composition.ts';
 import type { Recorded, RecordedSettings } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, GuestRequest, OutboundExchange, Peers, ResponseSink } from '../wasi/context.ts';
 import { makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
+import { IdleLink } from './idle.ts';
 import type { Call, Instance } from './instance.ts';
 import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome } from './member.ts';
 import { exchangeWith } from './next.ts';
@@ -38,6 +39,7 @@ const failedBy = (member: Member, ended: Ended): Ended => ({
 
 export class Group implements Unit<Snapshot>, MemberHome {
   idleSince = 0;
+  readonly idleLink = new IdleLink();
   private readonly frame: GroupFrame;
   /** By part; the function is none. */
   private readonly members: (Member | undefined)[];
@@ -129,10 +131,11 @@ export class Group implements Unit<Snapshot>, MemberHome {
       exchange.cancel();
       await ended;
     }
-    const meter = this.main.meter(performance.now() - now);
+    const endedMs = performance.now();
+    const meter = this.main.meter(endedMs - now);
     const ended = this.stopped ?? this.culprit;
     await this.end(told, { ...meter, code: ended?.code });
-    return { result, ended, meter, startedMs: this.mainStartedMs, sidecars: this.describe() };
+    return { result, ended, meter, startedMs: this.mainStartedMs, endedMs, sidecars: this.describe() };
   }
 
   /** Sidecars whose configuration has been recorded anew are made anew, or at least read it anew. */

@@ -9,35 +9,50 @@ const IDLE_INSTANCES_MAX = 500;
 const IDLE_PAGES_MAX = 16384;
 
 /** An instance, or a group of them. */
-type Idle = Pick<Unit<unknown>, 'memoryPages'>;
+type Idle = Pick<Unit<unknown>, 'memoryPages' | 'idleLink'>;
 
 /** Whoever holds an idle instance and can let its oldest one go. */
 type Holder = { dropOldest(): void };
 
-/** The idle instances of this thread, longest idle first, whichever function they belong to. */
+/** What the list keeps of an instance while it is idle: its neighbours, and who holds it with how much memory. */
+export class IdleLink {
+  before: IdleLink = this;
+  after: IdleLink = this;
+  holder: Holder | undefined = undefined;
+  pages = 0;
+}
+
+/** The idle instances of this thread, longest idle first, whichever function they belong to: a ring of links, whose head is none. */
 class IdleInstances {
-  private readonly holders = new Map<Idle, { holder: Holder; pages: number }>();
+  private readonly head = new IdleLink();
+  private count = 0;
   private pages = 0;
 
-  add(instance: Idle, holder: Holder): void {
-    const pages = instance.memoryPages;
-    this.holders.set(instance, { holder, pages });
-    this.pages += pages;
+  add({ idleLink, memoryPages }: Idle, holder: Holder): void {
+    idleLink.holder = holder;
+    idleLink.pages = memoryPages;
+    idleLink.before = this.head.before;
+    idleLink.after = this.head;
+    idleLink.before.after = idleLink;
+    this.head.before = idleLink;
+    this.count++;
+    this.pages += memoryPages;
     this.makeRoom();
   }
 
-  remove(instance: Idle): void {
-    this.pages -= this.holders.get(instance)?.pages ?? 0;
-    this.holders.delete(instance);
+  remove({ idleLink }: Idle): void {
+    idleLink.before.after = idleLink.after;
+    idleLink.after.before = idleLink.before;
+    idleLink.before = idleLink;
+    idleLink.after = idleLink;
+    idleLink.holder = undefined;
+    this.count--;
+    this.pages -= idleLink.pages;
   }
 
   /** Drops the longest idle ones until what is kept is within bounds. */
   makeRoom(): void {
-    while (this.holders.size > IDLE_INSTANCES_MAX || (this.pages > IDLE_PAGES_MAX && this.holders.size > 1)) {
-      const [oldest] = this.holders.values();
-      if (!oldest) return;
-      oldest.holder.dropOldest();
-    }
+    while (this.count > IDLE_INSTANCES_MAX || (this.pages > IDLE_PAGES_MAX && this.count > 1)) this.head.after.holder?.dropOldest();
   }
 }
 

@@ -6,14 +6,16 @@
  */
 import type { ResourceOwner } from '../component/abi/guest-resource.ts';
 import { makeTrap } from '../component/abi/trap.ts';
+import type { Lifted } from '../component/call.ts';
 import type { Guard } from '../component/guard.ts';
 import type { Linked, Linker } from '../component/link.ts';
 import type { ExecutionPorts, Grant, Peers, WasiContext } from '../wasi/context.ts';
 import { beginTeardown, survivesReset } from '../wasi/p2/index.ts';
+import { IdleLink } from './idle.ts';
 import { type Ended, endedBy, type Meter } from './outcome.ts';
 import { logicalPages, restore, type Snapshot, takeSnapshot, watchWrites } from './snapshot.ts';
 import { nextTurn } from './turns.ts';
-import type { Unit } from './unit.ts';
+import type { Unit, UnitEnd } from './unit.ts';
 
 /** Longest uninterrupted run of a guest in a thread that serves others. */
 const SLICE_MS = 2;
@@ -26,9 +28,6 @@ const PAGE_BYTES = 65536;
 export type InstanceLimits = { memoryPages: number; cpuMs: number };
 
 export type Call = { interface: string; function: string; parameters: readonly unknown[] };
-
-/** A function that a component exports. */
-export type Exported = (...parameters: unknown[]) => Promise<unknown>;
 
 type Reject = (trap: Error) => void;
 
@@ -51,6 +50,7 @@ export class Instance implements Guard, Unit<Snapshot> {
   private pending: Reject | undefined;
   /** When it became idle, by `performance.now()`. */
   idleSince = 0;
+  readonly idleLink = new IdleLink();
 
   /** Memory that it holds, in pages of 64 KiB. */
   get memoryPages(): number {
@@ -106,21 +106,27 @@ export class Instance implements Guard, Unit<Snapshot> {
   }
 
   /** Runs one execution. Never rejects; after an outcome with `ended` the instance must be dropped. */
-  async run(ports: ExecutionPorts, call: Call): Promise<{ result: unknown; ended: Ended | undefined; meter: Meter; startedMs: number }> {
-    const started = performance.now();
-    this.begin(ports, started);
-    let result: unknown;
-    let ended: Ended | undefined;
+  run(ports: ExecutionPorts, call: Call): Promise<UnitEnd> {
+    const startedMs = performance.now();
+    this.begin(ports, startedMs);
+    const end = (result: unknown, ended: Ended | undefined): UnitEnd => {
+      const endedMs = performance.now();
+      this.cpuMs += endedMs - this.sliceStart;
+      return { result, ended, meter: this.meter(endedMs - startedMs), startedMs, endedMs, sidecars: undefined };
+    };
+    return this.call(call).then(
+      (result) => end(result, undefined),
+      (error) => end(undefined, this.endedBy(error)),
+    );
+  }
+
+  private call({ interface: name, function: exported, parameters }: Call): Promise<unknown> {
     try {
       if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
-      const callee = (this.linked as Linked).find(call.interface, call.function);
-      if (!callee) throw makeTrap('guest-trap', `the component does not export ${call.interface} ${call.function}`);
-      result = await callee(...call.parameters);
+      return this.exported(name, exported)(parameters);
     } catch (error) {
-      ended = endedBy(error, this.memoryRefused);
+      return Promise.reject(error);
     }
-    this.endSlice();
-    return { result, ended, meter: this.meter(performance.now() - started), startedMs: started };
   }
 
   /** As whose the resources that it defines are known to other instances. */
@@ -129,17 +135,17 @@ export class Instance implements Guard, Unit<Snapshot> {
   }
 
   /** An exported function, for `enter`. */
-  exported(name: string, exported: string): Exported {
+  exported(name: string, exported: string): Lifted {
     const callee = (this.linked as Linked).find(name, exported);
     if (!callee) throw makeTrap('guest-trap', `the component does not export ${name} ${exported}`);
     return callee;
   }
 
   /** Calls an export on behalf of an execution that it takes part in since `begin`. Rejects with what it threw; then it must be dropped. */
-  async enter(callee: Exported, parameters: readonly unknown[]): Promise<unknown> {
+  async enter(callee: Lifted, parameters: readonly unknown[]): Promise<unknown> {
     this.beginCall();
     try {
-      return await callee(...parameters);
+      return await callee(parameters);
     } finally {
       this.endSlice();
     }
@@ -190,6 +196,7 @@ export class Instance implements Guard, Unit<Snapshot> {
   /** Gives back what the execution left behind: owned handles are dropped, last made first. */
   private dropHandles(): void {
     const { components } = this.linked as Linked;
+    if (!this.context.grant.scratch && components.every(({ handles }) => handles.size === 0)) return;
     beginTeardown(this.context);
     components.forEach((component, index) => {
       const kept = this.snapshot?.handles[index]?.values;
@@ -218,10 +225,10 @@ export class Instance implements Guard, Unit<Snapshot> {
     if (!this.snapshot) return false;
     linked.owner.generation++;
     this.stopping = undefined;
-    this.context.local.clear();
+    if (this.context.local.size > 0) this.context.local.clear();
     for (let i = 0; i < linked.components.length; i++) linked.components[i]?.handles.restore(snapshot.handles[i] as Snapshot['handles'][number]);
     if (!restore(linked.state, snapshot)) return false;
-    this.pages = logicalPages(linked.state);
+    this.pages = logicalPages(linked.state, snapshot);
     return true;
   }
 

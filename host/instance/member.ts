@@ -4,11 +4,12 @@
  */
 import { threadId } from 'node:worker_threads';
 import { Err } from '../base/result.ts';
+import type { Lifted } from '../component/call.ts';
 import { LIFECYCLE, sidecarLabel } from '../sidecar/composition.ts';
 import type { Recorded } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, GuestRequest, OutboundExchange, Peers } from '../wasi/context.ts';
 import { closeDeadline, openDeadline } from './deadlines.ts';
-import type { Call, Exported, Instance } from './instance.ts';
+import type { Call, Instance } from './instance.ts';
 import type { Ended } from './outcome.ts';
 import type { CompiledSidecar, Part } from './parts.ts';
 import type { SidecarRun } from './runner.ts';
@@ -60,7 +61,7 @@ export class Member implements Peers {
   stoppedMs: number | undefined;
   private readonly number = ++made;
   private generation = 0;
-  private readonly life: Partial<Record<LifeCall, Exported>> = {};
+  private readonly life: Partial<Record<LifeCall, Lifted>> = {};
   private readonly home: MemberHome;
   /** What was recorded before this execution. */
   private recordedBefore: Recorded | undefined;
@@ -175,7 +176,7 @@ export class Member implements Peers {
     try {
       this.life[name] ??= instance.exported(LIFECYCLE, name);
       instance.beginCall();
-      const result = await this.life[name](...parameters);
+      const result = await this.life[name](parameters);
       if (result instanceof Err) this.fail({ code: 'guest-trap', message: `${name} answered with an error: ${String(result.value)}`, stack: undefined });
       return result;
     } catch (error) {

@@ -10,7 +10,7 @@ import { idleInstances } from './idle.ts';
 import { type Call, Instance, type InstanceLimits } from './instance.ts';
 import type { Ended, Meter } from './outcome.ts';
 import type { SidecarRun } from './runner.ts';
-import type { Unit } from './unit.ts';
+import type { Unit, UnitEnd } from './unit.ts';
 
 export type PoolOptions = {
   plan: Plan;
@@ -94,7 +94,9 @@ export class InstancePool {
     else idleInstances.makeRoom();
     const instance = reused ?? this.make(ports);
     const lease: Lease = { over: false };
-    const done = reused ? this.execute(instance, ports, call, lease, false) : this.initialiseAndExecute(instance, ports, call, lease);
+    const done = reused
+      ? instance.run(ports, call).then((end) => this.settle(instance, lease, end, false))
+      : this.initialiseAndExecute(instance, ports, call, lease);
     const stop = (code: string, message: string): void => {
       if (!lease.over) instance.stop(code, message);
     };
@@ -110,7 +112,7 @@ export class InstancePool {
       return { result: undefined, ended, meter: noMeter(), fresh: true, kept: false, startedMs: undefined };
     }
     if (this.resets) this.snapshot = instance.remember(this.snapshot) ?? this.snapshot;
-    return this.execute(instance, ports, call, lease, true);
+    return this.settle(instance, lease, await instance.run(ports, call), true);
   }
 
   private refuseMemory(): Outcome {
@@ -131,18 +133,18 @@ export class InstancePool {
     return this.options.mode === 'pristine' && this.options.restorable;
   }
 
-  private async execute(instance: Unit<unknown>, ports: ExecutionPorts, call: Call, lease: Lease, fresh: boolean): Promise<Outcome> {
-    const outcome = await instance.run(ports, call);
+  private settle(instance: Unit<unknown>, lease: Lease, end: UnitEnd, fresh: boolean): Outcome {
     lease.over = true;
     this.running--;
-    const kept = !outcome.ended && !this.closed && this.keep(instance);
-    if (kept) this.addIdle(instance);
+    const { result, ended, meter, startedMs, endedMs, sidecars } = end;
+    const kept = !ended && !this.closed && this.keep(instance);
+    if (kept) this.addIdle(instance, endedMs);
     else instance.destroy();
-    return { ...outcome, fresh, kept };
+    return { result, ended, meter, fresh, kept, startedMs, sidecars };
   }
 
-  private addIdle(instance: Unit<unknown>): void {
-    instance.idleSince = performance.now();
+  private addIdle(instance: Unit<unknown>, nowMs: number): void {
+    instance.idleSince = nowMs;
     this.idle.push(instance);
     idleInstances.add(instance, this);
   }
@@ -158,7 +160,7 @@ export class InstancePool {
       return false;
     }
     if (this.resets) this.snapshot = instance.remember(this.snapshot) ?? this.snapshot;
-    this.addIdle(instance);
+    this.addIdle(instance, performance.now());
     return true;
   }
 

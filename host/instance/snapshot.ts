@@ -7,8 +7,11 @@ const BLOCK_BYTES = 1 << DIRTY_BLOCK_SHIFT;
 /** An instance whose memories grew by more than this is made anew: zeroing would cost more, and the memory be kept. */
 const GROWN_BYTES_MAX = 4 * 1024 * 1024;
 
-/** A part of memory: zeros, or bytes to copy. Parts follow each other without gaps. */
-type Part = { start: number; end: number; bytes: Uint8Array | null };
+/**
+ * A part of memory: zeros, or bytes to copy. Parts follow each other without gaps. `blocks` are views of the bytes, made when
+ * a block is first restored: most executions write to the same few.
+ */
+type Part = { start: number; end: number; bytes: Uint8Array | null; blocks: (Uint8Array | undefined)[] };
 type MemoryImage = { bytes: number; parts: Part[]; pages: number | null };
 
 /** The state of an instance right after its initialisation, which every execution starts from. */
@@ -27,7 +30,7 @@ function imageOf(memory: WebAssembly.Memory, pages: number | null): MemoryImage 
     const zero = isZero(bytes, start, end);
     const last = parts.at(-1);
     if (last && (last.bytes === null) === zero) last.end = end;
-    else parts.push({ start, end, bytes: zero ? null : bytes });
+    else parts.push({ start, end, bytes: zero ? null : bytes, blocks: [] });
   }
   for (const part of parts) if (part.bytes) part.bytes = bytes.slice(part.start, part.end);
   return { bytes: bytes.length, parts, pages };
@@ -46,6 +49,16 @@ export function watchWrites(state: CoreState, same: boolean): void {
   for (const { memory, dirty } of state.memories) if (dirty) dirty.fill(same ? 0 : 1, 0, memory.buffer.byteLength / BLOCK_BYTES + 1);
 }
 
+/** What `part` has for `[start, end)`, which is within it. */
+function viewOf(part: Part, bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const first = start - part.start;
+  if (end - start !== BLOCK_BYTES) return bytes.subarray(first, end - part.start);
+  const block = first / BLOCK_BYTES;
+  while (part.blocks.length <= block) part.blocks.push(undefined);
+  part.blocks[block] ??= bytes.subarray(first, end - part.start);
+  return part.blocks[block] as Uint8Array;
+}
+
 /** Copies the snapshot to `[start, end)`; looks for the first part from `from` on, and returns the last one that was used. */
 function restoreRange(bytes: Uint8Array, parts: readonly Part[], from: number, start: number, end: number): number {
   let index = from;
@@ -55,7 +68,7 @@ function restoreRange(bytes: Uint8Array, parts: readonly Part[], from: number, s
     if (part.start >= end) return index - 1;
     const first = Math.max(start, part.start);
     const last = Math.min(end, part.end);
-    if (part.bytes) bytes.set(part.bytes.subarray(first - part.start, last - part.start), first);
+    if (part.bytes) bytes.set(viewOf(part, part.bytes, first, last), first);
     else bytes.fill(0, first, last);
     if (part.end >= end) return index;
   }
@@ -64,40 +77,48 @@ function restoreRange(bytes: Uint8Array, parts: readonly Part[], from: number, s
 }
 
 /** Restores the blocks that are marked and, since a write may have gone on there, the one after each. */
-function restoreDirty(bytes: Uint8Array, parts: readonly Part[], dirty: Uint8Array): void {
+function restoreDirty(bytes: Uint8Array, parts: readonly Part[], dirty: Uint8Array, words: Int32Array): void {
   const blocks = bytes.length / BLOCK_BYTES;
-  const words = new Int32Array(dirty.buffer, 0, blocks / 4);
   let part = 0;
-  for (let word = 0; word < words.length; word++) {
+  for (let word = 0; word * 4 < blocks; word++) {
     if (words[word] === 0) continue;
     let start = word * 4;
     while (dirty[start] === 0) start++;
     let end = start + 1;
     while (end < blocks && dirty[end - 1] !== 0) end++;
     part = Math.max(0, restoreRange(bytes, parts, part, start * BLOCK_BYTES, end * BLOCK_BYTES));
-    dirty.fill(0, start, end);
+    for (let block = start; block < end; block++) dirty[block] = 0;
     word = (end >> 2) - 1;
   }
+}
+
+const noWords = new Int32Array(0);
+
+function viewsOf(state: MemoryState): NonNullable<MemoryState['views']> {
+  if (!state.views || state.views.bytes.length === 0)
+    state.views = { bytes: new Uint8Array(state.memory.buffer), dirtyWords: state.dirty ? new Int32Array(state.dirty.buffer) : noWords };
+  return state.views;
 }
 
 /** Puts memories and globals back; false if the instance has grown too far to be worth it. */
 export function restore(state: CoreState, snapshot: Snapshot): boolean {
   for (let i = 0; i < state.memories.length; i++) {
-    const { memory, pages, dirty } = state.memories[i] as MemoryState;
+    const memory = state.memories[i] as MemoryState;
     const image = snapshot.memories[i] as MemoryImage;
-    const bytes = new Uint8Array(memory.buffer);
+    const { bytes, dirtyWords } = viewsOf(memory);
     if (bytes.length - image.bytes > GROWN_BYTES_MAX) return false;
-    if (dirty) restoreDirty(bytes, image.parts, dirty);
+    if (memory.dirty) restoreDirty(bytes, image.parts, memory.dirty, dirtyWords);
     else restoreRange(bytes, image.parts, 0, 0, bytes.length);
-    if (pages) pages.value = image.pages as number;
+    if (memory.pages) memory.pages.value = image.pages as number;
   }
   for (let i = 0; i < state.globals.length; i++) (state.globals[i] as WebAssembly.Global).value = snapshot.globals[i];
   return true;
 }
 
-/** Memory that an instance has by the counters that its guest sees, in pages of 64 KiB. */
-export function logicalPages(state: CoreState): number {
+/** Memory that a restored instance has by the counters that its guest sees, in pages of 64 KiB. */
+export function logicalPages(state: CoreState, snapshot: Snapshot): number {
   let total = 0;
-  for (const { memory, pages } of state.memories) total += pages ? pages.value : memory.buffer.byteLength / PAGE_BYTES;
+  for (let i = 0; i < state.memories.length; i++)
+    total += snapshot.memories[i]?.pages ?? (state.memories[i] as MemoryState).memory.buffer.byteLength / PAGE_BYTES;
   return total;
 }

@@ -29,16 +29,16 @@ const flat = (pointer: number, length: number) => ({ values: [pointer, length], 
 test('charge: lists that overlap in memory cannot amount to more than the limit', () => {
   const scope = scopeWithOverlaps(50_000, 500_000);
   assert.throws(() => listCodec(bytesCodec).lift(scope, flat(0, 50_000)), /16777216 bytes/);
-  scope.beginLift();
+  scope.beginLift([]);
   assert.throws(() => listCodec(primitiveCodecs.string).lift(scope, flat(0, 50_000)), /16777216 bytes/);
-  scope.beginLift();
+  scope.beginLift([]);
   assert.throws(() => listCodec(tupleCodec([])).lift(scope, flat(0, 0xffff_ffff)), /16777216 bytes/);
 });
 
 test('charge: counts each call anew', () => {
   const scope = scopeWithOverlaps(1, 900_000);
   for (let i = 0; i < 100; i++) {
-    scope.beginLift();
+    scope.beginLift([]);
     assert.is((bytesCodec.lift(scope, flat(0, 900_000)) as Uint8Array).length, 900_000);
   }
   assert.is(LIFTED_BYTES_MAX, 16 * 1024 * 1024);

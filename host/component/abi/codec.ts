@@ -17,6 +17,8 @@ export type Codec = {
   store(scope: Scope, value: unknown, pointer: number): void;
   lift(scope: Scope, flat: FlatReader): unknown;
   lower(scope: Scope, value: unknown, out: unknown[]): void;
+  /** What `lower` puts out, of a type that is one core value in any case; a list of one costs more than the value. */
+  lowerOne?(scope: Scope, value: unknown): unknown;
 };
 
 export const alignTo = (offset: number, align: number): number => Math.ceil(offset / align) * align;

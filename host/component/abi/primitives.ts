@@ -21,6 +21,7 @@ function fixed<T>(size: number, core: CoreType, access: Access<T>): Codec {
     store: (scope, value, pointer) => write(scope.data, pointer, value as T),
     lift: (_scope, flat) => fromCore(flat.values[flat.at++] as never),
     lower: (_scope, value, out) => void out.push(toCore(value as T)),
+    lowerOne: (_scope, value) => toCore(value as T),
   };
 }
 

@@ -12,6 +12,7 @@ function handleCodec(lift: (scope: Scope, handle: number) => unknown, lower: (sc
     store: (scope, value, pointer) => scope.data.setUint32(pointer, lower(scope, value), true),
     lift: (scope: Scope, flat: FlatReader) => lift(scope, (flat.values[flat.at++] as number) >>> 0),
     lower: (scope, value, out) => void out.push(lower(scope, value)),
+    lowerOne: lower,
   };
 }
 

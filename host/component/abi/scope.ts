@@ -1,5 +1,6 @@
 import { DIRTY_BLOCK_SHIFT } from '../dirty-map.ts';
 import type { StringEncoding } from '../plan.ts';
+import type { FlatReader } from './codec.ts';
 import type { ResourceOwner } from './guest-resource.ts';
 import type { HandleTable } from './handles.ts';
 import { AbiError } from './trap.ts';
@@ -45,6 +46,7 @@ export class Scope {
   private view: DataView = new DataView(new ArrayBuffer(0));
   private array: Uint8Array = new Uint8Array(0);
   private lifted = 0;
+  private readonly flat: FlatReader = { values: [], at: 0 };
   /** Handles lent by the call that is being lifted, given back when it returns; null when nobody counts. */
   lent: number[] | null = null;
 
@@ -64,9 +66,12 @@ export class Scope {
     this.dirty = dirty;
   }
 
-  /** To be called before the values of a call are lifted. */
-  beginLift(): void {
+  /** To be called before the values of a call are lifted: reads them from the first on. There is one reader, since no two calls are lifted at once. */
+  beginLift(values: readonly unknown[]): FlatReader {
     this.lifted = 0;
+    this.flat.values = values;
+    this.flat.at = 0;
+    return this.flat;
   }
 
   /** Counts bytes that the host is about to keep a copy of. */
