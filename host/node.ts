@@ -7,6 +7,7 @@ import { Problem } from './base/errors.ts';
 import { EffectWriter } from './capability/effect-writer.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
 import { KeyValueSweeper } from './capability/keyvalue-sweeper.ts';
+import { type ObjectAccess, openObjectAccess } from './capability/object-channel.ts';
 import { createTenantBuckets } from './capability/tenant-buckets.ts';
 import { type Address, formatAddress } from './config/address.ts';
 import { DataFiles } from './config/data-files.ts';
@@ -18,7 +19,8 @@ import { problemResponse } from './control/problem.ts';
 import { serveControl } from './control/server.ts';
 import { createDeployments, type Deployments } from './deploy/deployments.ts';
 import { deployExamples } from './deploy/examples.ts';
-import { findTenant } from './deploy/ground.ts';
+import { findTenant, isTenant } from './deploy/ground.ts';
+import { tenantKey } from './deploy/keys.ts';
 import type { ModuleSummary } from './deploy/model.ts';
 import { RecordedStore } from './deploy/recorded-store.ts';
 import { defaultRoutes } from './deploy/route.ts';
@@ -30,6 +32,9 @@ import { invokeThroughGateway } from './gateway/invoke.ts';
 import { PROFILE } from './module/artifact.ts';
 import { type ArtifactCache, artifactKey, openCache } from './module/cache.ts';
 import { Preparer } from './module/preparer.ts';
+import { createObjectService } from './object/object-service.ts';
+import { createObjects, type Objects } from './object/objects.ts';
+import { HeldBlobs } from './store/held-blobs.ts';
 import { openStore } from './store/lmdb/store.ts';
 import type { Store } from './store/store.ts';
 import { exposeMetrics } from './telemetry/exposition.ts';
@@ -50,6 +55,8 @@ export type RunningNode = { httpUrl: string; controlUrl: string; close(): Promis
 
 const graceMsDefault = 10_000;
 const sweepEveryMs = 3_600_000;
+/** How often bytes that nobody refers to are looked for among those that may have lost their last holder. */
+const collectEveryMs = 5000;
 const prepareIdleMs = 300_000;
 /** A worker that prepares modules is started when the first requests have been answered. */
 const warmAfterMs = 500;
@@ -78,6 +85,8 @@ type Ground = {
   metrics: Metrics;
   logs: LogHub;
   store: Store;
+  held: HeldBlobs;
+  objects: Objects;
   cache: ArtifactCache;
   preparer: Preparer;
   artifacts: Artifacts;
@@ -106,6 +115,7 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   });
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
+  const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
   return {
     config,
     recorded,
@@ -114,6 +124,8 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
     metrics,
     logs: new LogHub(config.logs, config.logs.allBytesMax),
     store,
+    held,
+    objects: createObjects({ ...store, ...config.objects, held, ownerKey: tenantKey, isOwner: isTenant }),
     cache,
     preparer,
     artifacts,
@@ -122,10 +134,11 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   };
 };
 
-const closeGround = async ({ preparer, cache, store, buckets, sweeper, recorded }: Ground): Promise<void> => {
+const closeGround = async ({ preparer, cache, store, buckets, objects, sweeper, recorded }: Ground): Promise<void> => {
   await recorded.close();
   await sweeper.close();
   await buckets.idle();
+  await objects.idle();
   await preparer.close();
   await cache.close();
   await store.close();
@@ -150,18 +163,19 @@ const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
 };
 
 const openDeployments = async (
-  { config, files, logs, store, artifacts, recorded }: Ground,
+  { config, files, logs, store, held, objects, artifacts, recorded }: Ground,
   fleet: Fleet,
   onRouteTable: (table: RouteTable) => Promise<void>,
 ): Promise<Deployments> =>
   createDeployments({
     table: store.table,
-    blobs: store.blobs,
+    blobs: held,
     ceilings: config.ceilings,
     domain: config.domain,
     secretKey: await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes)),
     prepare: (digest) => summaryOf(artifacts, digest),
     inspect: async (digest) => (await artifacts.get(digest)).artifact,
+    changeObjects: (id, change) => objects.store.change(id, change),
     onRouteTable,
     fleetOf: (version) => fleet.fleetOf(version),
     forget: (tenant, name) => {
@@ -178,6 +192,9 @@ const openDeployments = async (
 /** Opens a way to buckets for one more thread. */
 const openBuckets = ({ config, buckets }: Ground): KeyValueAccess => openKeyValueAccess(config.data, (bucket, change) => buckets.change(bucket, change));
 
+/** The same for objects. */
+const openObjects = ({ config, objects, held }: Ground): ObjectAccess => openObjectAccess(config.data, createObjectService(objects.store, held));
+
 const makeFleet = (ground: Ground, controlPort: number): Fleet =>
   new Fleet({
     config: ground.config,
@@ -189,6 +206,7 @@ const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     reservedPorts: [controlPort],
     keyvalue: () => openBuckets(ground),
     recorded: ground.recorded.channel,
+    objects: () => openObjects(ground),
     log: ground.log,
   });
 
@@ -210,6 +228,7 @@ const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number): Gatewa
     fleet,
     artifacts,
     keyvalue: () => openBuckets(ground),
+    objects: () => openObjects(ground),
     log,
     onLogs: (records, dropped) => {
       metrics.logLinesDropped.add('', dropped);
@@ -240,6 +259,7 @@ const exposeAll = async ({ cache, metrics }: Ground, gateways: Gateways): Promis
 const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deployments: Deployments, http: Address): ControlDeps => ({
   deployments,
   logs: ground.logs,
+  objects: ground.objects.store,
   buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
   executions: {
     find: async (id) => (await fleet.guarantees.find(id)) ?? (await fleet.deferrals.find(id))?.record ?? (await gateways.find(id)) ?? fleet.execution(id),
@@ -337,6 +357,11 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     return sweeping;
   });
   ground.sweeper.start();
+  const collector = setInterval(
+    () => void ground.held.collect().catch((error: unknown) => log.error({ error: String(error) }, 'cannot remove bytes')),
+    collectEveryMs,
+  );
+  undo.push(() => clearInterval(collector));
   const warm = setTimeout(() => ground.preparer.warm(), warmAfterMs);
   undo.push(() => clearTimeout(warm));
   log.info({ http: httpUrl, control: controlUrl, data: config.data, gateways: config.gateways }, 'the node answers');

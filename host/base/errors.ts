@@ -111,6 +111,32 @@ const table = {
     remedy: 'Take capabilities.http out, or set guarantee.outbound to "allow": the guarantee then excludes outgoing requests.',
   },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },
+  'precondition-failed': {
+    status: 412,
+    cause: 'A condition of the request does not hold.',
+    remedy: 'Read the object again, and repeat with its present ETag.',
+  },
+  'quota-exceeded': { status: 507, cause: 'The bucket has reached its quota.', remedy: 'Remove objects, or raise quotaBytes of the bucket.' },
+  'source-in-use': {
+    status: 409,
+    cause: 'Other objects are computed from this one, and its bucket refuses changes of such.',
+    remedy: 'Remove those objects first, or set whenSource of the bucket to "keep".',
+  },
+  'generator-refused': {
+    status: 422,
+    cause: 'The function cannot be relied on to give the same bytes again, or cannot be found.',
+    remedy: 'Use a function that reads its request and nothing else; the message names what is in the way.',
+  },
+  'generator-failed': {
+    status: 502,
+    cause: 'The function that makes the object failed.',
+    remedy: "Read the function's log; call it with the same source to see what it answers.",
+  },
+  'generator-differs': {
+    status: 502,
+    cause: 'The function that makes the object gave other bytes than before.',
+    remedy: 'Put the object anew: the function is not relied on any more.',
+  },
   'store-full': { status: 507, cause: 'The store has reached its size limit.', remedy: 'Remove data, or raise the limit.' },
   'unavailable': { status: 503, cause: 'The node cannot do this now.', remedy: 'Retry later.' },
   'not-implemented': { status: 501, cause: 'This version of the node does not do this yet.', remedy: 'Leave the option out.' },

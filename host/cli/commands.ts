@@ -5,6 +5,7 @@ import { explain } from './commands/explain.ts';
 import { invoke } from './commands/invoke.ts';
 import { logs } from './commands/logs.ts';
 import { ls } from './commands/ls.ts';
+import { objectsGet, objectsLs, objectsPut, objectsRm } from './commands/objects.ts';
 import { promote } from './commands/promote.ts';
 import { rm } from './commands/rm.ts';
 import { rollback } from './commands/rollback.ts';
@@ -39,6 +40,10 @@ export const commands: readonly Command[] = [
   stateGet,
   statePut,
   stateRm,
+  objectsPut,
+  objectsGet,
+  objectsLs,
+  objectsRm,
   invoke,
   logs,
   explain,

@@ -106,6 +106,16 @@ export const configSchema = section({
     bytesMax: whole(MIB, 16 * 1024 * 1024 * MIB, 16 * 1024 * MIB, 'Size that the store may reach, in bytes.'),
     bucketBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 1024 * MIB, 'Size that one bucket of a tenant may reach, its keys and values together, in bytes.'),
   }).prefault({}),
+  objects: section({
+    graceMs: whole(0, DAY_MS, 300_000, 'How long the bytes of an object are kept after it was removed, for those who are reading them, in milliseconds.'),
+    objectBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 5 * 1024 * MIB, 'Largest object, in bytes.'),
+    quotaBytes: whole(
+      1024,
+      16 * 1024 * 1024 * MIB,
+      16 * 1024 * MIB,
+      'Size that all objects of a bucket may reach together where its own settings say nothing, in bytes.',
+    ),
+  }).prefault({}),
   logs: section({
     level: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { error: 'must be trace, debug, info, warn, error, fatal or silent' })

@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from 'hono';
 import { approvalRoutes } from './approvals.ts';
 import { authenticate, type ControlEnv } from './auth.ts';
 import { limitBody } from './body.ts';
+import { bucketReportRoutes, bucketSettingsRoutes } from './bucket-routes.ts';
 import { decisionRoutes } from './decisions.ts';
 import type { ControlDeps } from './deps.ts';
 import { newGroup } from './endpoint.ts';
@@ -10,6 +11,7 @@ import { invokeRoutes } from './invoke.ts';
 import { logRoutes } from './logs.ts';
 import { moduleRoutes } from './modules.ts';
 import { nodeRoutes } from './node-routes.ts';
+import { objectRoutes } from './objects.ts';
 import { errorHandler, notFoundHandler } from './problem.ts';
 import { reservationRoutes } from './reservations.ts';
 import { resultRoutes } from './results.ts';
@@ -65,6 +67,9 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', secretRoutes(deps))
     .route('/', bucketRoutes(deps))
     .route('/', valueRoutes(deps))
+    .route('/', bucketReportRoutes(deps))
+    .route('/', bucketSettingsRoutes(deps))
+    .route('/', objectRoutes(deps))
     .route('/', invokeRoutes(deps))
     .route('/', logRoutes(deps))
     .route('/', tenantRoutes(deps))

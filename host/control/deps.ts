@@ -4,6 +4,7 @@ import type { ExecutionRecord } from '../execution/record.ts';
 import type { DecisionQuery } from '../fleet/decision-log.ts';
 import type { DeferredView } from '../fleet/deferrals.ts';
 import type { Reservations } from '../fleet/reservations.ts';
+import type { ObjectStore } from '../object/object-store.ts';
 import type { IsolateView, PlacementDecision, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
@@ -41,6 +42,7 @@ export type ControlDeps = {
   deployments: Deployments;
   logs: FunctionLogs;
   buckets: TenantBuckets;
+  objects: ObjectStore;
   executions: {
     find(id: string): Promise<ExecutionRecord | undefined>;
     /** One that was put off; its result once it has ended. */

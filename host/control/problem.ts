@@ -51,7 +51,13 @@ export const validationHook = (result: { target: string; success: boolean; error
   return problemResponse(new Problem('request-invalid', problems[0] ?? 'cannot take the request', problems));
 };
 
-const pathPattern = (path: string): RegExp => new RegExp(`^${path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z]+/g, '[^/]+')}$`);
+const pathPattern = (path: string): RegExp =>
+  new RegExp(
+    `^${path
+      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+      .replace(/:[A-Za-z]+/g, '[^/]+')
+      .replace(/\\\*$/, '.*')}$`,
+  );
 
 /** Answers 404, or 405 with `allow` where another method is known. */
 export const notFoundHandler = (app: Pick<Hono, 'routes'>): ((context: Context) => Response) => {

@@ -4,6 +4,7 @@ import { valueBytesMax } from '../capability/keyvalue-limits.ts';
 import { untilOf } from '../wasi/p2/state-expiry.ts';
 import { requireScope } from './auth.ts';
 import { bounded, checkLength } from './body.ts';
+import { decodeCursor, pageOf } from './cursor.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, newGroup, nothing } from './endpoint.ts';
 import { listOf, name, page, tenantQuery } from './schema.ts';
@@ -17,24 +18,6 @@ const ttlMs = z.coerce.number().optional().openapi({ description: 'After how man
 const bucketView = z.object({ name, bytes: z.number().openapi({ description: 'Of keys and values together.' }), keys: z.number() }).openapi('Bucket');
 const keyView = z.object({ key: z.string() });
 const value = { 'application/octet-stream': { schema: z.string().openapi({ format: 'binary' }) } };
-
-type Cursors = { encode: (after: string) => string; decode: (cursor: string | undefined) => string | undefined };
-
-/** Cursors are the last key of a page, encoded since keys may have any characters. */
-const cursors: Cursors = {
-  encode: (after) => Buffer.from(after).toString('base64url'),
-  decode: (cursor) => {
-    if (cursor === undefined) return undefined;
-    const after = Buffer.from(cursor, 'base64url').toString();
-    if (after === '' || cursors.encode(after) !== cursor) throw new Problem('request-invalid', 'cannot list: "cursor" must be the "next" of an earlier page');
-    return after;
-  },
-};
-
-const pageOf = <T>(items: T[], next: string | undefined): { items: T[]; next?: string } => ({
-  items,
-  ...(next !== undefined && { next: cursors.encode(next) }),
-});
 
 /** Buckets of a tenant and their keys. */
 export const bucketRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) => {
@@ -50,7 +33,7 @@ export const bucketRoutes = ({ buckets, deployments: { tenants } }: ControlDeps)
       }),
       async (context) => {
         const { limit, cursor } = context.req.valid('query');
-        const { items, next } = await buckets.list(context.get('tenant'), limit, cursors.decode(cursor));
+        const { items, next } = await buckets.list(context.get('tenant'), limit, decodeCursor(cursor));
         return context.json(pageOf(items, next), 200);
       },
     )
@@ -65,7 +48,7 @@ export const bucketRoutes = ({ buckets, deployments: { tenants } }: ControlDeps)
       async (context) => {
         const { limit, cursor, prefix: begin } = context.req.valid('query');
         const bucket = buckets.open(context.get('tenant'), context.req.valid('param').bucket);
-        const { keys, next } = bucket.list(cursors.decode(cursor), begin, limit);
+        const { keys, next } = bucket.list(decodeCursor(cursor), begin, limit);
         const items = keys.map((key) => ({ key }));
         return context.json(pageOf(items, next), 200);
       },

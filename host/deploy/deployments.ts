@@ -1,5 +1,7 @@
-import type { Blobs } from '../store/blobs.ts';
+import { Problem } from '../base/errors.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
+import { Buckets, type ChangeObjects } from './bucket-settings.ts';
 import { Composer } from './composing.ts';
 import { FunctionReader } from './function-reader.ts';
 import { FunctionSecrets } from './function-secrets.ts';
@@ -21,7 +23,7 @@ import { createTokens, type Tokens } from './token.ts';
 
 export type DeploymentOptions = {
   table: Table;
-  blobs: Blobs;
+  blobs: HeldBlobs;
   ceilings: Ceilings;
   /** Host name under which functions have their default hosts. */
   domain: string;
@@ -35,6 +37,8 @@ export type DeploymentOptions = {
   onRouteTable: RouteListener;
   /** Where each version runs; asked for each table. Default: in the gateway threads. */
   fleetOf?: FleetOf;
+  /** Makes changes of objects; without it there are no buckets of objects. */
+  changeObjects?: ChangeObjects;
   /** A function (or with null a tenant) is gone: drop what memory holds of it. */
   forget?: (tenant: string, name: string | null) => void;
   /** Milliseconds since 1970. */
@@ -52,6 +56,8 @@ export type Deployments = {
   modules: Modules;
   sidecars: SidecarLibrary;
   composer: Composer;
+  /** Buckets of objects. */
+  buckets: Buckets;
   tenants: Tenants;
   tokens: Tokens;
   /** Ends what a stop of the node interrupted and hands out the first route table. Before anything else is called. */
@@ -62,6 +68,10 @@ export type Deployments = {
   sweep(): Promise<void>;
   /** What was handed out last. */
   readonly routeTable: RouteTable | undefined;
+};
+
+const noObjects: ChangeObjects = async () => {
+  throw new Problem('unavailable', 'there are no objects on this node');
 };
 
 const hourMs = 3_600_000;
@@ -100,6 +110,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     modules,
     sidecars,
     composer,
+    buckets: new Buckets(ground, options.changeObjects ?? noObjects),
     tenants,
     tokens,
     open: async () => {

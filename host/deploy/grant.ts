@@ -8,13 +8,14 @@ import type { DeployedVersion } from './route-table.ts';
 const scratchBytesMax = 64 * 1024 * 1024;
 
 /** What the guests of a version may reach. */
-export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue }: DeployedVersion): Grant => ({
+export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue, objects }: DeployedVersion): Grant => ({
   env,
   config: new Map(config),
   outboundHosts,
   scratch,
   scratchBytesMax,
   keyvalue: new Map(keyvalue),
+  objects: new Map(objects),
 });
 
 /** What a sidecar may reach: nothing of the function's. */

@@ -1,6 +1,6 @@
 import { Problem } from '../base/errors.ts';
 import type { Plan } from '../component/plan.ts';
-import type { Blobs } from '../store/blobs.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Entry, Table } from '../store/table.ts';
 import { tenantKey } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
@@ -14,7 +14,7 @@ export type InspectedComponent = { plan: Plan; open: readonly string[] };
 /** What the parts of deployment share. All changes of records run in `serial`; `publish` runs after them, outside of it. */
 export type Ground = {
   table: Table;
-  blobs: Blobs;
+  blobs: HeldBlobs;
   serial: Serial;
   sealer: Sealer;
   ceilings: Ceilings;
@@ -33,10 +33,13 @@ export type Ground = {
   moduleKeepMs: number;
 };
 
+/** Whether a tenant's record says that it is there; one that is being removed is not. */
+export const isTenant = (record: unknown): boolean => record !== undefined && (record as TenantRecord).state !== 'removing';
+
 /** A tenant that is there; one that is being removed is not. */
 export const findTenant = async (table: Table, tenant: string): Promise<Entry<TenantRecord> | undefined> => {
   const entry = await table.get<TenantRecord>(tenantKey(tenant));
-  return entry && entry.value.state !== 'removing' ? entry : undefined;
+  return entry && isTenant(entry.value) ? entry : undefined;
 };
 
 /** @throws Problem `not-found` */

@@ -16,10 +16,6 @@ export const tokenPrefix = `${node}/token/`;
 /** Who answers at a route: at most one function of all tenants. */
 export const claimKey = ({ host, path }: RoutePattern): string => `${node}/route/${host ?? ''}${path}`;
 
-/** Which tenants hold a module: the bytes go when no one does. */
-export const holderKey = (digest: string, tenant: string): string => `${holderPrefix(digest)}${tenant}`;
-export const holderPrefix = (digest: string): string => `${node}/holder/${digest}/`;
-
 /** All that a tenant owns. */
 export const ownedPrefix = (tenant: string): string => `${tenant}/`;
 

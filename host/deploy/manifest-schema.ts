@@ -72,6 +72,8 @@ const bucketName = z
   .regex(/^[^\0]*$/, { error: bucketNameError })
   .refine((text) => text.isWellFormed(), { error: bucketNameError });
 
+const bucketLabel = z.string({ error: nameConstraint }).regex(namePattern, { error: nameConstraint });
+
 const bucketsError = `must be an object of at most ${bucketsMax} names of buckets`;
 const buckets = z
   .record(bucketName, z.string({ error: nameConstraint }).regex(namePattern, { error: nameConstraint }), {
@@ -95,6 +97,7 @@ const capabilities = z
           { error: 'must be an object' },
         )
         .prefault({}),
+      objects: list(bucketLabel, 64, 'names').describe('Buckets of objects that wasi:blobstore may open, by their own names.'),
       keyvalue: buckets.describe('Buckets of the tenant that wasi:keyvalue may open, by the names under which the guest opens them.'),
     },
     { error: 'must be an object' },

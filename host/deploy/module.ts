@@ -1,7 +1,8 @@
 import { Problem } from '../base/errors.ts';
+import { hold, letGo } from '../store/held-blobs.ts';
 import type { Entry } from '../store/table.ts';
 import { type Ground, requireTenant } from './ground.ts';
-import { allVersionsPrefix, holderKey, holderPrefix, moduleKey, modulePrefix, sidecarPrefix, tenantPrefix } from './keys.ts';
+import { allVersionsPrefix, moduleKey, modulePrefix, sidecarPrefix, tenantPrefix } from './keys.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { ModuleRecord, ModuleSummary, SidecarRecord, TenantRecord, VersionRecord } from './model.ts';
 import { type Listed, type ListPage, listPage, scanAll } from './scan.ts';
@@ -34,11 +35,6 @@ export const createModules = (ground: Ground): Modules => new TenantModules(grou
 
 class TenantModules implements Modules {
   private readonly ground: Ground;
-  private uploads = 0;
-  /** Bytes without a holder that an upload under way may be about to hold. */
-  private readonly undecided = new Set<string>();
-  /** While bytes are deleted no upload begins: it could rely on bytes that go the next moment. */
-  private deciding: Promise<void> | undefined;
 
   constructor(ground: Ground) {
     this.ground = ground;
@@ -49,20 +45,15 @@ class TenantModules implements Modules {
     source: AsyncIterable<Uint8Array>,
     options: { bytesMax: number; digest?: string },
   ): Promise<{ module: ModuleRecord; created: boolean }> {
-    while (this.deciding) await this.deciding;
-    this.uploads += 1;
-    let digest: string | undefined;
+    const blob = await this.ground.blobs.put(source, options);
     try {
-      const blob = await this.ground.blobs.put(source, options);
-      digest = blob.digest;
-      const known = await this.touch(tenant, digest);
+      const known = await this.touch(tenant, blob.digest);
       if (known) return { module: known, created: false };
-      const summary = await this.ground.prepare(digest);
+      const summary = await this.ground.prepare(blob.digest);
       return await this.ground.serial(() => this.record(tenant, blob, summary));
     } finally {
-      this.uploads -= 1;
-      if (digest !== undefined) this.undecided.add(digest);
-      await this.ground.serial(() => this.decide());
+      blob.release();
+      await this.ground.blobs.collect();
     }
   }
 
@@ -98,21 +89,15 @@ class TenantModules implements Modules {
   }
 
   async drop(tenant: string, digest: string): Promise<void> {
-    await this.ground.table.commit([
-      { key: moduleKey(tenant, digest), delete: true },
-      { key: holderKey(digest, tenant), delete: true },
-    ]);
-    this.undecided.add(digest);
-    await this.decide();
+    await this.ground.table.commit([{ key: moduleKey(tenant, digest), delete: true }, letGo(digest, tenant)]);
+    this.ground.blobs.doubt(digest);
+    await this.ground.blobs.collect();
   }
 
   async sweep(): Promise<void> {
-    const { table, serial, blobs } = this.ground;
+    const { table, blobs } = this.ground;
     for await (const { value } of scanAll<TenantRecord>(table, tenantPrefix)) await this.collect(value.name);
-    await serial(async () => {
-      for await (const digest of blobs.digests()) this.undecided.add(digest);
-      await this.decide();
-    });
+    await blobs.sweep();
   }
 
   private async record(
@@ -129,26 +114,9 @@ class TenantModules implements Modules {
     await table.commit([
       { key: owner.key, check: true, expectRevision: owner.revision },
       { key: moduleKey(tenant, digest), put: module, expectRevision: 0 },
-      { key: holderKey(digest, tenant), put: true },
+      hold(digest, tenant),
     ]);
     return { module, created: true };
-  }
-
-  /** Deletes bytes that nobody holds; put off while uploads are under way. Runs within `serial`. */
-  private async decide(): Promise<void> {
-    if (this.uploads > 0) return;
-    this.deciding = this.deleteUnheld().finally(() => {
-      this.deciding = undefined;
-    });
-    await this.deciding;
-  }
-
-  private async deleteUnheld(): Promise<void> {
-    for (const digest of this.undecided) {
-      const holders = await this.ground.table.scan({ prefix: holderPrefix(digest), limit: 1 });
-      if (holders.entries.length === 0) await this.ground.blobs.delete(digest);
-      this.undecided.delete(digest);
-    }
   }
 }
 

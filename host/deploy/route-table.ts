@@ -33,6 +33,8 @@ export type DeployedVersion = {
   scratch: boolean;
   /** Buckets that it may open, by the guest's names for them. */
   keyvalue?: [name: string, bucket: string][];
+  /** Buckets of objects that it may open, by the guest's names for them. */
+  objects?: [name: string, bucket: string][];
   /** How long an idle instance is kept. */
   idleMs: number;
   /** `isolated`: never in a thread that serves other tenants. */
@@ -67,6 +69,8 @@ export type Route = {
   targets: { key: string; weight: number }[];
   /** The tenant is suspended: answer `tenant-suspended`. */
   suspended: boolean;
+  /** The bucket whose objects it leads to, as `tenant/bucket`; then there are no targets. */
+  bucket?: string;
 };
 
 export type RouteTable = {

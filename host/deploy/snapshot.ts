@@ -1,4 +1,6 @@
 import { bucketId } from '../capability/keyvalue-keys.ts';
+import { type BucketRecord, bucketsPrefix } from '../capability/object-model.ts';
+import { bucketRoutes } from './bucket-settings.ts';
 import type { Ground } from './ground.ts';
 import { functionPrefix, secretKey, secretPrefix, tenantPrefix, versionKey } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
@@ -50,6 +52,7 @@ const describe = async (
   scratch: manifest.capabilities.filesystem.scratch,
   // Versions of before there were buckets have none.
   keyvalue: Object.entries(manifest.capabilities.keyvalue ?? {}).map(([name, bucket]) => [name, bucketId(tenant, bucket)]),
+  objects: (manifest.capabilities.objects ?? []).map((bucket) => [bucket, bucketId(tenant, bucket)]),
   idleMs: manifest.capacity.idleMs,
   trust: manifest.trust,
   fleet: 'on-demand',
@@ -82,6 +85,10 @@ export class RouteTableBuilder {
       for await (const { value: record } of scanAll<FunctionRecord>(table, functionPrefix(tenant.name))) {
         const targets = await this.targets(functions, tenant.name, record);
         if (targets.length > 0) routes.push(...record.routes.map((route): Route => ({ ...route, targets, suspended: tenant.state === 'suspended' })));
+      }
+      for await (const { value: bucket } of scanAll<BucketRecord>(table, bucketsPrefix(tenant.name))) {
+        const led = { targets: [], suspended: tenant.state === 'suspended', bucket: bucketId(tenant.name, bucket.name) };
+        routes.push(...bucketRoutes(tenant.name, bucket).map((route): Route => ({ ...route, ...led })));
       }
     }
     this.known = functions;

@@ -5,6 +5,7 @@ import { claimKey, functionPrefix, modulePrefix, ownedPrefix, sidecarPrefix, ten
 import type { FunctionRecord, ModuleRecord, SidecarRecord, TenantRecord } from './model.ts';
 import type { Modules } from './module.ts';
 import { defaultTenant, isName, nameConstraint } from './names.ts';
+import { eraseObjects } from './object-erasure.ts';
 import { formatRoute, parseRoute } from './route.ts';
 import { type Listed, type ListPage, listPage, scanAll } from './scan.ts';
 import type { Tokens } from './token.ts';
@@ -124,6 +125,7 @@ class TableTenants implements Tenants {
       for await (const { value } of scanAll<ModuleRecord>(table, modulePrefix(name))) await this.modules.drop(name, value.digest);
       for await (const { key, value } of scanAll<SidecarRecord>(table, sidecarPrefix(null)))
         if (value.tenant === name) await table.commit([{ key, delete: true }]);
+      await eraseObjects(this.ground, name);
       await this.deleteAll(ownedPrefix(name));
       await table.commit([{ key: tenantKey(name), delete: true }]);
     });

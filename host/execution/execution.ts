@@ -1,6 +1,7 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
+import type { Blobstore } from '../wasi/blobstore-port.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
@@ -37,6 +38,7 @@ export type ExecutionHome = {
   readonly version: number;
   readonly outbound: OutboundHttp;
   readonly keyvalue: KeyValue | undefined;
+  readonly objects: Blobstore | undefined;
   openLog(executionId: string): FunctionLog;
   /** Ends an execution that has no guest running yet. */
   abandon(execution: Execution, code: ErrorCode): void;
@@ -95,6 +97,10 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
     if (!this.overlay) return this.#home.outbound;
     this.#keyed ??= keyedOutbound(this.#home.outbound, this.id);
     return this.#keyed;
+  }
+
+  get objects(): Blobstore | undefined {
+    return this.#home.objects;
   }
 
   get keyvalue(): KeyValue | undefined {

@@ -1,6 +1,7 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import { Slots } from '../base/slots.ts';
 import type { FunctionRunner, RunEnd } from '../instance/runner.ts';
+import type { Blobstore } from '../wasi/blobstore-port.ts';
 import type { OutboundHttp } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
@@ -28,6 +29,7 @@ export type ExecutorOptions = {
   ring: ExecutionRing;
   outbound: OutboundHttp;
   keyvalue?: KeyValue | undefined;
+  objects?: Blobstore | undefined;
   thread: ThreadLoad;
   /** Where it runs at first; default `resident`. */
   fleet?: Fleet;
@@ -60,6 +62,7 @@ export class FunctionExecutor implements ExecutionHome {
   readonly version: number;
   readonly outbound: OutboundHttp;
   readonly keyvalue: KeyValue | undefined;
+  readonly objects: Blobstore | undefined;
   readonly #options: ExecutorOptions;
   /** Executions with a guest. */
   readonly #running = new Slots<Execution>();
@@ -80,6 +83,7 @@ export class FunctionExecutor implements ExecutionHome {
     this.#fleet = options.fleet ?? 'resident';
     this.outbound = options.outbound;
     this.keyvalue = options.keyvalue;
+    this.objects = options.objects;
   }
 
   /** Executions admitted and not yet ended. */

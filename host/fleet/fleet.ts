@@ -7,6 +7,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
+import type { ObjectAccess } from '../capability/object-channel.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
@@ -23,7 +24,7 @@ import { Deferrals, type DeferredEnd } from './deferrals.ts';
 import { FleetDriver } from './driver.ts';
 import type { GuaranteeFromGateway } from './guarantee-protocol.ts';
 import { Guarantees } from './guarantees.ts';
-import type { CompileModule } from './isolate-threads.ts';
+import type { CompileModule, MakeSettings } from './isolate-threads.ts';
 import type { FleetFromGateway, PostToGateway, VersionUse } from './protocol.ts';
 import { Reservations } from './reservations.ts';
 import { StoredLog } from './stored-log.ts';
@@ -44,6 +45,8 @@ export type FleetOptions = {
   keyvalue?: (() => KeyValueAccess) | undefined;
   /** The channel of what sidecars record. */
   recorded?: string;
+  /** The same for objects. */
+  objects?: (() => ObjectAccess) | undefined;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -65,6 +68,14 @@ const reviewsAWindow = 12;
 
 const nameOf = ({ tenant, function: name }: DeployedVersion): string => `${tenant}/${name}`;
 
+/** What one more isolate is started with. */
+const settingsOf = ({ reservedPorts, keyvalue, objects, recorded }: FleetOptions): ReturnType<MakeSettings> => ({
+  reservedPorts,
+  ...(recorded === undefined ? {} : { recorded }),
+  ...(keyvalue && { keyvalue: keyvalue() }),
+  ...(objects && { objects: objects() }),
+});
+
 export class Fleet {
   readonly #driver: FleetDriver;
   readonly #fleets: Fleets;
@@ -85,7 +96,8 @@ export class Fleet {
   #reviewer: NodeJS.Timeout | undefined;
   #moving = false;
 
-  constructor({ config, table, blobs, writer, findOwner, compile, reservedPorts, keyvalue, recorded, log }: FleetOptions) {
+  constructor(options: FleetOptions) {
+    const { config, table, blobs, writer, findOwner, compile, log } = options;
     this.#config = config;
     this.#fleets = new Fleets(config.fleets);
     this.approvals = new Approvals(table);
@@ -96,7 +108,7 @@ export class Fleet {
     this.#driver = new FleetDriver({
       placement: createPlacement(forgettingIn(config)),
       compile,
-      makeSettings: () => ({ reservedPorts, ...(recorded === undefined ? {} : { recorded }), ...(keyvalue && { keyvalue: keyvalue() }) }),
+      makeSettings: () => settingsOf(options),
       log,
       onDecision: (decision) => this.#decisions.add(decision),
       onUse: (versions) => this.#count(versions),

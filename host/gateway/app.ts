@@ -3,9 +3,11 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 import { Problem } from '../base/errors.ts';
+import type { ObjectClient } from '../capability/object-client.ts';
 import type { DeployedVersion, Route, RouteTable } from '../deploy/route-table.ts';
 import type { FunctionExecutor } from '../execution/executor.ts';
 import type { GuestRequest, HeaderList } from '../wasi/context.ts';
+import { serveObject } from './bucket-exchange.ts';
 import { type Deferring, keptBodyBytesMax } from './deferring.ts';
 import { HttpExchange } from './exchange.ts';
 import type { Guarding } from './guarding.ts';
@@ -88,12 +90,12 @@ const bodyOf = (incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: n
 /**
  * Builds the application of a route table.
  * @param executorOf the executor of a version, by `DeployedVersion.key`
- * @param takers `deferring` takes requests that may wait, `guarding` those that have a key; without them none may, or has
+ * @param takers `deferring` takes requests that may wait, `guarding` those that have a key; without them none may, or has; `objects` are those of public buckets
  */
 export const createGatewayApp = (
   table: RouteTable,
   executorOf: (key: string) => FunctionExecutor | undefined,
-  { deferring, guarding }: { deferring?: Deferring; guarding?: Guarding } = {},
+  { deferring, guarding, objects }: { deferring?: Deferring; guarding?: Guarding; objects?: ObjectClient } = {},
 ): GatewayApp => {
   const matcher = new RouteMatcher<Served>();
   const versions = new Map(table.functions.map((version) => [version.key, version]));
@@ -104,7 +106,8 @@ export const createGatewayApp = (
         ? [{ weight, candidate: { executor, version, name: version.function, bodyMib: version.limits.bodyMib, bodyBytesMax: version.limits.bodyMib * mib } }]
         : [];
     });
-    if (targets.length > 0)
+    if (route.bucket !== undefined) matcher.add(route, { route, pick: noFunction, deferMaxMs: 0, guarded: false });
+    else if (targets.length > 0)
       matcher.add(route, {
         route,
         pick: weightedPick(targets),
@@ -121,10 +124,20 @@ export const createGatewayApp = (
       sendProblem(incoming, outgoing, new Problem('request-invalid', 'cannot route the request: its target must be a path or an absolute URL, with one host'));
     else if (!served) others(incoming, outgoing);
     else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
+    else if (served.route.bucket !== undefined) serveBucket(served.route, target, incoming, outgoing, objects);
     else if (served.guarded && guarding && hasKey(incoming.headers)) guard(guarding, served, target, incoming, outgoing, expectsContinue);
     else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served, target, incoming, outgoing, expectsContinue, arrivedMs);
     else defer(deferring, served, target, incoming, outgoing, expectsContinue);
   };
+};
+
+const noFunction = (): never => {
+  throw new Problem('internal', 'the route leads to no function');
+};
+
+const serveBucket = (route: Route, { target }: RequestTarget, incoming: IncomingMessage, outgoing: ServerResponse, objects: ObjectClient | undefined): void => {
+  if (objects) serveObject(objects, route.bucket ?? '', stripPrefix(pathOf(target), route.stripPrefix), incoming, outgoing);
+  else sendProblem(incoming, outgoing, new Problem('unavailable', 'cannot read objects here'));
 };
 
 const serve = (

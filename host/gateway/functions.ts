@@ -1,3 +1,4 @@
+import type { ObjectClient } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
 import { grantOf, loadComposition } from '../deploy/grant.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
@@ -31,6 +32,7 @@ export type FunctionsOptions = {
   keyvalue?: KeyValue | undefined;
   /** What sidecars recorded; opened when a function has some. */
   recorded: () => RecordedSettings | undefined;
+  objects?: ObjectClient | undefined;
   load: ThreadLoad;
   pushLog: (record: LogRecord) => void;
   onEnd: (execution: Execution) => void;
@@ -156,6 +158,7 @@ export class Functions {
   }
 
   #ended(version: DeployedVersion, use: Use, execution: Execution): void {
+    this.#options.onEnd(execution);
     use.requests++;
     use.cpuUs += execution.meter.cpuUs;
     const plain = !execution.code && execution.endedMs - execution.arrivedMs < slowMs && (execution.place?.rung ?? 1) === 1;
@@ -164,16 +167,13 @@ export class Functions {
   }
 
   #makeExecutor(version: DeployedVersion, ring: ExecutionRing, use: Use): FunctionExecutor {
-    const { ids, loader, isolates, outbound, keyvalue, load: thread, pushLog, onEnd, recorded } = this.#options;
+    const { ids, loader, isolates, outbound, keyvalue, objects, load: thread, pushLog, recorded } = this.#options;
     const { tenant, function: name, limits, instance: mode, fleet } = version;
-    const ended = (execution: Execution): void => {
-      this.#ended(version, use, execution);
-      onEnd(execution);
-    };
     const load = async (fleet: DeployedVersion['fleet']) => {
       if (fleet === 'on-demand') return { runner: new IsolateRunner(isolates, version.key), load: 'thread' as const };
       const { artifact, load: from } = await loader.load(version.digest);
       if (version.keyvalue && version.keyvalue.length > 0) keyvalue?.refresh();
+      if (version.objects && version.objects.length > 0) objects?.reader.refresh();
       const composition = await loadComposition(version, (digest) => loader.load(digest));
       return {
         runner: createPoolRunner({
@@ -199,10 +199,11 @@ export class Functions {
       ring,
       outbound,
       keyvalue,
+      objects: objects?.blobstore(),
       thread,
       load,
       openLog,
-      onEnd: ended,
+      onEnd: (execution) => this.#ended(version, use, execution),
     });
   }
 }

@@ -1,5 +1,6 @@
 import { Problem } from '../base/errors.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
+import type { ObjectAccess } from '../capability/object-channel.ts';
 import type { Address } from '../config/address.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
@@ -19,10 +20,12 @@ export type GatewaysOptions = {
   http: Address;
   /** Threads wanted; one where the platform cannot share a port. */
   threads: number;
-  settings: Omit<GatewaySettings, 'keyvalue' | 'id' | 'host' | 'reusePort' | 'executionsMax'>;
+  settings: Omit<GatewaySettings, 'keyvalue' | 'objects' | 'id' | 'host' | 'reusePort' | 'executionsMax'>;
   artifacts: Artifacts;
   /** Opens a way to buckets for one more thread. */
   keyvalue?: () => KeyValueAccess;
+  /** The same for objects. */
+  objects?: () => ObjectAccess;
   fleet: FleetLink;
   onLogs: (records: LogRecord[], dropped: number) => void;
   log: Pick<NodeLog, 'error'>;
@@ -118,7 +121,7 @@ export class Gateways {
   }
 
   #spawn(id: number, waitedMs: number): Gateway {
-    const { http, settings, keyvalue, artifacts, fleet, onLogs } = this.#options;
+    const { http, settings, keyvalue, objects, artifacts, fleet, onLogs } = this.#options;
     const startedMs = performance.now();
     const onDeath = (reason: string): void => {
       this.#live.delete(id);
@@ -131,6 +134,7 @@ export class Gateways {
     const whole = {
       ...settings,
       ...(keyvalue && { keyvalue: keyvalue() }),
+      ...(objects && { objects: objects() }),
       id,
       host: http.host,
       reusePort: this.#threads > 1,

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
+import type { ObjectAccess } from '../capability/object-channel.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway, DeferralToGateway } from '../fleet/deferral-protocol.ts';
@@ -38,6 +39,8 @@ export type GatewaySettings = {
   recorded?: string;
   /** The way to buckets. */
   keyvalue?: KeyValueAccess;
+  /** The way to objects. */
+  objects?: ObjectAccess;
 };
 
 /** From the supervisor to a gateway thread. */

@@ -4,6 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
+import { connectObjects } from '../capability/object-client.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
 import { saveCode } from '../config/code-cache.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
@@ -41,6 +42,7 @@ const thread: ThreadLoad = { executions: 0, executionsMax: settings.executionsMa
 const loader = new ModuleLoader(post);
 const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
 outbound.prepare();
+const objects = settings.objects && connectObjects(settings.objects, openStoreReader);
 const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openStoreReader);
 
 let logBatches = 0;
@@ -81,6 +83,7 @@ const functions = new Functions({
     if (settings.recorded !== undefined) recorded ??= new RecordedCopy(settings.recorded);
     return recorded;
   },
+  objects,
   load: thread,
   pushLog: (record) => {
     metrics.logLines.add(record.stream);
@@ -106,7 +109,7 @@ const preload = async (executors: FunctionExecutor[]): Promise<void> => {
 
 const route = (table: RouteTable): void => {
   const fresh = functions.begin(table);
-  app = createGatewayApp(table, (key) => functions.executorOf(key), { deferring, ...(guarding && { guarding }) });
+  app = createGatewayApp(table, (key) => functions.executorOf(key), { deferring, ...(objects && { objects }), ...(guarding && { guarding }) });
   functions.end(table);
   post({ kind: 'routing', version: table.version });
   void preload(fresh).then(() => post({ kind: 'loaded' }));
@@ -151,6 +154,7 @@ const stop = async (graceMs: number): Promise<void> => {
   outbound.close();
   await keyvalue?.close();
   recorded?.close();
+  await objects?.close();
   logs.close();
   post({ kind: 'stopped' });
   port.close();

@@ -38,7 +38,7 @@ export class Isolate {
     this.worker = new Worker(new URL(`./thread${moduleExtension}`, import.meta.url), {
       name: `isolate ${settings.id}`,
       workerData: settings,
-      transferList: settings.keyvalue ? [settings.keyvalue.port] : [],
+      transferList: [settings.keyvalue, settings.objects].flatMap((access) => access?.port ?? []),
       resourceLimits: { maxOldGenerationSizeMb: heapMib },
     });
     this.worker.on('message', (message: FromIsolate) => {

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
+import type { ObjectAccess } from '../capability/object-channel.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { CompiledComposition } from '../instance/parts.ts';
 import type { Grant } from '../wasi/context.ts';
@@ -16,6 +17,8 @@ export type IsolateSettings = {
   recorded?: string;
   /** The way to buckets. */
   keyvalue?: KeyValueAccess;
+  /** The way to objects. */
+  objects?: ObjectAccess;
 };
 
 /** One version of a function, to be held ready in an isolate. */

@@ -3,6 +3,7 @@
  */
 import { Slots } from '../base/slots.ts';
 import { ByteStreamError } from '../base/stream.ts';
+import type { ObjectClient } from '../capability/object-client.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import type { Run, RunEnd, SidecarRun } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
@@ -32,11 +33,13 @@ export class Serving {
   private readonly outbound: OutboundHttp;
   private readonly keyvalue: KeyValue | undefined;
   private readonly runs = new Slots<Served>();
+  private readonly objects: ObjectClient | undefined;
 
-  constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp, keyvalue?: KeyValue) {
+  constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp, keyvalue?: KeyValue, objects?: ObjectClient) {
     this.start = start;
     this.outbound = outbound;
     this.keyvalue = keyvalue;
+    this.objects = objects;
     this.channel = new Channel(ends, (frame) => this.take(frame));
   }
 
@@ -91,7 +94,7 @@ export class Serving {
   }
 
   private portsOf(id: number, execution: string, overlay: Overlay | undefined): ExecutionPorts {
-    const { channel, outbound, keyvalue } = this;
+    const { channel, outbound, keyvalue, objects } = this;
     const effect = (): void => channel.send(kinds.effect, id);
     const sending = overlay ? keyedOutbound(outbound, execution) : outbound;
     return {
@@ -106,6 +109,7 @@ export class Serving {
           return sending.send(request);
         },
       },
+      objects: objects?.blobstore(effect),
       keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),
       overlay,
     };

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { moduleExtension } from '../base/module-extension.ts';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
+import { connectObjects } from '../capability/object-client.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
 import type { Run } from '../instance/runner.ts';
@@ -30,6 +31,7 @@ const openReader = (data: string): StoreReader => {
   const load = createRequire(import.meta.url);
   return (load(`../store/lmdb/store${moduleExtension}`) as typeof import('../store/lmdb/store.ts')).openStoreReader(data);
 };
+const objects = settings.objects && connectObjects(settings.objects, openReader);
 const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openReader);
 
 let recorded: RecordedCopy | undefined;
@@ -62,7 +64,7 @@ const endIfDrained = (): void => {
   for (const serving of gateways.values()) serving.close();
   outbound.close();
   recorded?.close();
-  void Promise.resolve(keyvalue?.close()).then(() => {
+  void Promise.all([keyvalue?.close(), objects?.close()]).then(() => {
     activity.tell();
     post({ kind: 'drained' });
     port.close();
@@ -99,6 +101,7 @@ const start = (cell: number, placed: boolean, request: GuestRequest, response: R
 const hold = (holding: Holding): void => {
   const { cell, grant } = holding;
   try {
+    if (grant.objects && grant.objects.size > 0) objects?.reader.refresh();
     if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
     if (grant.outboundHosts.length > 0) outbound.prepare();
     const linked = holding.composition ? { tenant: tenant ?? '', ...openRecorded() } : {};
@@ -158,7 +161,10 @@ const take = (message: ToIsolate): void => {
       withholding = message.on;
       break;
     case 'connect':
-      gateways.set(message.gateway, new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound, keyvalue));
+      gateways.set(
+        message.gateway,
+        new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound, keyvalue, objects),
+      );
       break;
     case 'disconnect':
       gateways.get(message.gateway)?.close();

@@ -11,6 +11,8 @@ export type PutOptions = {
   bytesMax: number;
   /** Refuse the bytes when they have another digest. */
   digest?: Digest;
+  /** Told the digest when all bytes have come, before anybody can see them: who deletes bytes can be kept from these. */
+  onDigest?: (digest: Digest) => void;
 };
 
 export type BlobInfo = { digest: Digest; bytes: number };
@@ -30,6 +32,12 @@ export interface Blobs {
    * @throws Problem `not-found` (also when deleted meanwhile), `internal` (damaged)
    */
   stream(digest: Digest): AsyncIterable<Uint8Array>;
+
+  /**
+   * The bytes from `start` up to and without `end`, in chunks of at most 1 MiB, each verified by a checksum of its own.
+   * @throws Problem as `stream`; `request-invalid` when the range is not within the bytes
+   */
+  range(digest: Digest, start: number, end: number): AsyncIterable<Uint8Array>;
 
   exists(digest: Digest): boolean | Promise<boolean>;
 

@@ -31,8 +31,15 @@ export class DigestMeter {
     const digest = `sha256:${this.hash.digest('hex')}`;
     const expected = this.options.digest ?? digest;
     if (digest !== expected) throw new Problem('request-invalid', `cannot store the bytes: they must have the digest ${expected}, they have ${digest}`);
+    this.options.onDigest?.(digest);
     return digest;
   }
+}
+
+/** @throws Problem `request-invalid` when the range is not within the bytes */
+export function checkRange(bytes: number, start: number, end: number): void {
+  if (!(Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end && end <= bytes))
+    throw new Problem('request-invalid', `cannot read bytes ${start} to ${end}: there are ${bytes}`);
 }
 
 export function damaged(digest: Digest): Problem {

@@ -1,4 +1,5 @@
 import type { ByteSink, ByteSource } from '../base/stream.ts';
+import type { Blobstore } from './blobstore-port.ts';
 import type { KeyValue } from './keyvalue-port.ts';
 import type { Overlay } from './overlay.ts';
 
@@ -69,6 +70,8 @@ export type Grant = {
   scratchBytesMax: number;
   /** Buckets by the names under which the guest opens them; none if not given. */
   keyvalue?: ReadonlyMap<string, string>;
+  /** Buckets of objects by the names under which the guest opens them; none if not given. */
+  objects?: ReadonlyMap<string, string>;
 };
 
 /** What belongs to the execution that an instance runs now. */
@@ -78,6 +81,8 @@ export type ExecutionPorts = {
   outbound: OutboundHttp;
   /** Where buckets are, if any are in reach of this thread. */
   keyvalue?: KeyValue | undefined;
+  /** Where objects are, if any are in reach of this thread. */
+  objects?: Blobstore | undefined;
   /** Where effects gather, if the execution is in an overlay; `keyvalue` then does so by itself. */
   overlay?: Overlay | undefined;
   /** Counted by interface name, for metering. */

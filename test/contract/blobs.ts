@@ -22,6 +22,7 @@ export function blobsContract(adapter: string, open: OpenBlobs): void {
     });
   };
   storing(check);
+  reading(check);
   refusing(check);
 }
 
@@ -58,8 +59,7 @@ function storing(check: Check): void {
       const bytes = pattern(length, length + 1);
       const put = await blobs.put(pieces(bytes, length > 10_000 ? 65_537 : 7), { bytesMax: 4 * mib });
       assert.equal(put, { digest: digestOf(bytes), bytes: length });
-      assert.ok(await blobs.exists(put.digest));
-      assert.is(await blobs.size(put.digest), length);
+      assert.equal([await blobs.exists(put.digest), await blobs.size(put.digest)], [true, length]);
       assert.ok(Buffer.from((await blobs.get(put.digest)) as Uint8Array).equals(bytes), `${length} bytes come back whole`);
       const streamed = await collect(blobs.stream(put.digest));
       assert.ok(streamed.bytes.equals(bytes), `${length} bytes come back streamed`);
@@ -95,11 +95,46 @@ function storing(check: Check): void {
     await blobs.put([pattern(2 * mib)], { bytesMax: 2 * mib });
     assert.is((await blobs.get(one.digest))?.length, 2 * mib);
   });
+}
+
+function reading(check: Check): void {
+  check('put: tells the digest before the bytes can be seen', async (blobs) => {
+    const bytes = pattern(1000);
+    const told: string[] = [];
+    const onDigest = (digest: string): void => {
+      assert.not.ok(blobs.exists(digest));
+      told.push(digest);
+    };
+    await blobs.put([bytes], { bytesMax: 1000, onDigest });
+    assert.equal(told, [digestOf(bytes)]);
+  });
 
   check('digests: lists all that is there', async (blobs) => {
     const all: string[] = [];
     for (let index = 0; index < 300; index++) all.push((await blobs.put([Uint8Array.of(index, index >> 8)], { bytesMax: 2 })).digest);
     assert.equal(await digests(blobs), all.sort());
+  });
+
+  check('range: gives any part of the bytes, and refuses what is not within them', async (blobs) => {
+    const bytes = pattern(3 * mib + 17);
+    const { digest } = await blobs.put([bytes], { bytesMax: 4 * mib });
+    const bounds = [0, 1, mib - 33, mib - 32, mib - 31, mib, 2 * mib, bytes.length - 1, bytes.length];
+    for (const start of bounds) {
+      for (const end of bounds.filter((bound) => bound >= start)) {
+        const part = await collect(blobs.range(digest, start, end));
+        assert.ok(part.bytes.equals(bytes.subarray(start, end)), `${start} to ${end}`);
+        assert.ok(part.largest <= mib);
+      }
+    }
+    for (const [start, end] of [
+      [-1, 2],
+      [2, 1],
+      [0, bytes.length + 1],
+      [0.5, 1],
+      [0, Number.NaN],
+    ] as const)
+      await rejects(collect(blobs.range(digest, start, end)), 'request-invalid');
+    await rejects(collect(blobs.range(digestOf(pattern(3)), 0, 0)), 'not-found');
   });
 }
 

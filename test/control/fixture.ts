@@ -2,12 +2,14 @@ import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createTenantBuckets } from '../../host/capability/tenant-buckets.ts';
 import { createControlApp } from '../../host/control/app.ts';
 import type { ControlDeps, InvokeTarget, NodeInfo } from '../../host/control/deps.ts';
-import type { DeploymentOptions } from '../../host/deploy/deployments.ts';
-import { findTenant } from '../../host/deploy/ground.ts';
+import { findTenant, isTenant } from '../../host/deploy/ground.ts';
+import { tenantKey } from '../../host/deploy/keys.ts';
 import { parseScope, type Scope } from '../../host/deploy/scope.ts';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
+import type { ObjectStore } from '../../host/object/object-store.ts';
+import { createObjects } from '../../host/object/objects.ts';
 import { LogHub } from '../../host/telemetry/log-hub.ts';
-import { type Fixture, openFixture } from '../deploy/fixture.ts';
+import { type Fixture, type FixtureOptions, openFixture } from '../deploy/fixture.ts';
 
 export const nodeInfo: NodeInfo = {
   isolates: [],
@@ -67,9 +69,11 @@ export type ControlFixture = Fixture & {
 export type RequestOptions = { token?: string; json?: unknown; body?: BodyInit; headers?: Record<string, string>; signal?: AbortSignal };
 
 /** The control API over deployments in memory; executions are known by id: `exec-<tenant>`. */
-export const openControl = async (options: Partial<DeploymentOptions> = {}, settings: Partial<ControlDeps['settings']> = {}): Promise<ControlFixture> => {
+export const openControl = async (options: FixtureOptions = {}, settings: Partial<ControlDeps['settings']> = {}): Promise<ControlFixture> => {
   const hub = new LogHub({ linesMax: 5000, bytesMax: 4_000_000 }, 64_000_000);
-  const fixture = await openFixture(options);
+  const fixture = await openFixture({ changeObjects: (id, change) => objects.change(id, change), ...options });
+  const owners = { ownerKey: tenantKey, isOwner: isTenant };
+  const objects: ObjectStore = createObjects({ ...fixture, ...owners, objectBytesMax: 1_000_000, quotaBytes: 5_000_000 }).store;
   const logged: unknown[] = [];
   const invoked: Invoked[] = [];
   const reasons: string[] = [];
@@ -79,6 +83,7 @@ export const openControl = async (options: Partial<DeploymentOptions> = {}, sett
     deployments: fixture.deployments,
     logs: hub,
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
+    objects,
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
     approveResident: async () => undefined,
     sidecarInstances: () => [],

@@ -1,12 +1,13 @@
 // Deploys without end on the data directory that it is given, and prints each version that was answered. To be killed.
 import { createDeployments } from '../../host/deploy/deployments.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { openStore } from '../../host/store/lmdb/store.ts';
 import { ceilings, deploy, httpModule } from './fixture.ts';
 
 const { table, blobs } = await openStore(process.argv[2] ?? '', { bytesMax: 256 * 1024 * 1024 });
 const deployments = createDeployments({
   table,
-  blobs,
+  blobs: new HeldBlobs({ table, blobs }),
   ceilings,
   domain: 'localhost',
   secretKey: Buffer.alloc(32),

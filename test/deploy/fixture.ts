@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createDeployments, type DeploymentOptions, type Deployments } from '../../host/deploy/deployments.ts';
 import type { ModuleSummary } from '../../host/deploy/model.ts';
 import type { RouteTable } from '../../host/deploy/route-table.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 
@@ -22,21 +23,25 @@ export type Fixture = {
   forgotten: string[];
   table: MemoryTable;
   blobs: MemoryBlobs;
+  held: HeldBlobs;
   clock: { now: number };
 };
 
-export const openFixture = async (options: Partial<DeploymentOptions> = {}): Promise<Fixture> => {
+export type FixtureOptions = Partial<Omit<DeploymentOptions, 'table' | 'blobs'>> & { table?: MemoryTable | undefined; blobs?: MemoryBlobs | undefined };
+
+export const openFixture = async ({ table = new MemoryTable(), blobs = new MemoryBlobs(), ...options }: FixtureOptions = {}): Promise<Fixture> => {
   const fixture = {
     tables: [] as RouteTable[],
     prepared: [] as string[],
     forgotten: [] as string[],
-    table: new MemoryTable(),
-    blobs: new MemoryBlobs(),
+    table,
+    blobs,
+    held: new HeldBlobs({ table, blobs }),
     clock: { now: 1_000_000 },
   };
   const deployments = createDeployments({
-    table: fixture.table,
-    blobs: fixture.blobs,
+    table,
+    blobs: fixture.held,
     ceilings,
     domain: 'localhost',
     secretKey: Buffer.alloc(32, 7),

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { createDeployments, type Deployments } from '../../host/deploy/deployments.ts';
 import type { ClaimRecord, FunctionRecord, ModuleRecord, VersionRecord } from '../../host/deploy/model.ts';
 import { formatRoute } from '../../host/deploy/route.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { openStore } from '../../host/store/lmdb/store.ts';
 import type { Store } from '../../host/store/store.ts';
 import type { Entry } from '../../host/store/table.ts';
@@ -73,7 +74,8 @@ const checkWhole = async (store: Store): Promise<void> => {
 
 const openAgain = async (store: Store): Promise<Deployments> => {
   const deployments = createDeployments({
-    ...store,
+    table: store.table,
+    blobs: new HeldBlobs(store),
     ceilings,
     domain: 'localhost',
     secretKey: Buffer.alloc(32),

@@ -25,7 +25,7 @@ test('parseManifest: sets every default', () => {
     env: {},
     config: {},
     secrets: [],
-    capabilities: { http: [], filesystem: { scratch: false }, keyvalue: {} },
+    capabilities: { http: [], filesystem: { scratch: false }, objects: [], keyvalue: {} },
     sidecars: [],
     capacity: { fleet: 'auto', prewarm: 0, idleMs: 60_000, whenExhausted: 'overflow', deferMaxMs: 0 },
   });

@@ -85,7 +85,7 @@ test('tenants.finishRemovals: ends a removal, at whatever commit it was interrup
     interrupted += 1;
     const after = createDeployments({
       table,
-      blobs: fixture.blobs,
+      blobs: fixture.held,
       ceilings,
       domain: 'localhost',
       secretKey: Buffer.alloc(32),

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { BlobInfo, Blobs, Digest, PutOptions } from '../blobs.ts';
-import { blobNotFound, DigestMeter, damaged, digestBytes } from '../digest.ts';
+import { blobNotFound, checkRange, DigestMeter, damaged, digestBytes } from '../digest.ts';
 import { storeFull } from '../limits.ts';
 import type { Budget } from './budget.ts';
 import { ChunkStore, type ChunkWriter, chunkBytes } from './chunks.ts';
@@ -71,6 +71,24 @@ export class LmdbBlobs implements Blobs {
       await turn();
     }
     if (info.bytes === 0) verify(hash.digest('hex'), digest);
+  }
+
+  async *range(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array, void, void> {
+    const info = this.info(digest);
+    if (!info) throw blobNotFound(digest);
+    checkRange(info.bytes, start, end);
+    for (let at = start; at < end; ) {
+      const index = Math.floor(at / chunkBytes);
+      const from = index * chunkBytes;
+      const stored = this.chunks.chunk(info.id, index);
+      if (!stored) throw blobNotFound(digest);
+      const expected = Math.min(chunkBytes, info.bytes - from);
+      if (stored.length !== expected || !this.chunks.isSound(stored.subarray(0, expected))) throw damaged(digest);
+      const to = Math.min(from + chunkBytes, end);
+      yield Buffer.from(stored.subarray(at - from, to - from));
+      at = to;
+      await turn();
+    }
   }
 
   exists(digest: Digest): boolean {

@@ -5,6 +5,8 @@
  * removes at the next start what lies under markers.
  */
 import { randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { getLastVersion } from 'lmdb';
 import type { BinaryDatabase } from './environment.ts';
 import { written } from './failure.ts';
 
@@ -35,6 +37,12 @@ export class ChunkStore {
   keys(after?: Buffer): Buffer[] {
     const start = after ? Buffer.concat([recordKey(after), Buffer.of(0)]) : Buffer.of(kind.record);
     return [...this.database.getKeys({ start, end: Buffer.of(kind.record + 1), limit: keysAtOnce })].map((key) => Buffer.from(key.subarray(1)));
+  }
+
+  /** Whether the chunk that was read last, in this very turn, is as it was written. Chunks of before there were checksums are taken as they are. */
+  isSound(chunk: Buffer): boolean {
+    const expected = getLastVersion();
+    return expected === 0 || expected === checksum(chunk);
   }
 
   begin(): ChunkWriter {
@@ -106,7 +114,7 @@ export class ChunkWriter {
   /** `chunk` must not change until this resolves. */
   async append(chunk: Uint8Array): Promise<void> {
     const marked = this.count > 0 || this.database.put(markerKey(this.id), nothing, 0);
-    const put = this.database.put(chunkKey(this.id, this.count++), chunk as Buffer, 0);
+    const put = this.database.put(chunkKey(this.id, this.count++), chunk as Buffer, checksum(chunk));
     await written(Promise.all([marked, put]));
   }
 
@@ -114,7 +122,7 @@ export class ChunkWriter {
   async finish(key: Buffer, record: Buffer, last: Uint8Array): Promise<boolean> {
     const first = await written(
       this.database.ifNoExists(recordKey(key), () => {
-        if (last.length > 0) void this.database.put(chunkKey(this.id, this.count), last as Buffer, 0);
+        if (last.length > 0) void this.database.put(chunkKey(this.id, this.count), last as Buffer, checksum(last));
         void this.database.put(recordKey(key), record, version(this.id));
         if (this.count > 0) void this.database.remove(markerKey(this.id));
       }),
@@ -129,6 +137,11 @@ export class ChunkWriter {
 }
 
 const nothing = Buffer.of(0);
+
+/** The version of a chunk's record is its checksum, so that it takes no room. Never 0, which stands for none. */
+function checksum(chunk: Uint8Array): number {
+  return crc32(chunk) + 1;
+}
 
 /** A record has its id as version, so that nobody removes one that was written anew meanwhile. */
 function version(id: Buffer): number {

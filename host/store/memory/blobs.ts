@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BlobInfo, Blobs, Digest, PutOptions } from '../blobs.ts';
-import { blobNotFound, DigestMeter, damaged, digestBytes } from '../digest.ts';
+import { blobNotFound, checkRange, DigestMeter, damaged, digestBytes } from '../digest.ts';
 import { storeFull } from '../limits.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -42,6 +42,13 @@ export class MemoryBlobs implements Blobs {
     const bytes = await this.get(digest);
     if (!bytes) throw blobNotFound(digest);
     for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.slice(at, at + chunkBytes);
+  }
+
+  async *range(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array, void, void> {
+    const bytes = await this.get(digest);
+    if (!bytes) throw blobNotFound(digest);
+    checkRange(bytes.length, start, end);
+    for (let at = start; at < end; at += chunkBytes) yield bytes.slice(at, Math.min(at + chunkBytes, end));
   }
 
   exists(digest: Digest): boolean {

@@ -1,0 +1,140 @@
+import { Problem } from '../base/errors.ts';
+import { type ByteSource, ByteStreamError } from '../base/stream.ts';
+import type { Blobstore, ObjectInfo, OutgoingObject } from '../wasi/blobstore-port.ts';
+import { bucketOf } from './keyvalue-keys.ts';
+import type { ObjectClient } from './object-client.ts';
+import { checkObjectKey } from './object-limits.ts';
+import type { ObjectRecord } from './object-model.ts';
+
+const nothing = new Uint8Array(0);
+
+/** Chunks of a blob as a guest reads them: the next one is fetched when it asks for it. */
+class ObjectSource implements ByteSource {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #chunk: Uint8Array = nothing;
+  #fetching: Promise<void> | undefined;
+  #ended = false;
+  #error: ByteStreamError | undefined;
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+  }
+
+  get ready(): boolean {
+    return this.#chunk.length > 0 || this.#ended || this.#error !== undefined;
+  }
+
+  read(max: number): Uint8Array | null {
+    if (this.#error) throw this.#error;
+    if (this.#chunk.length === 0) {
+      if (this.#ended) return null;
+      void this.#fetch();
+      return nothing;
+    }
+    const taken = this.#chunk.subarray(0, max);
+    this.#chunk = this.#chunk.subarray(taken.length);
+    return taken;
+  }
+
+  async readable(): Promise<void> {
+    while (!this.ready) await this.#fetch();
+  }
+
+  trailers(): undefined {}
+
+  cancel(): void {
+    this.#ended = true;
+    this.#chunk = nothing;
+    void this.#chunks.return?.();
+  }
+
+  #fetch(): Promise<void> {
+    this.#fetching ??= this.#chunks.next().then(
+      ({ value, done }) => {
+        this.#fetching = undefined;
+        if (done) this.#ended = true;
+        else if (!this.#ended) this.#chunk = value;
+      },
+      (error: unknown) => {
+        this.#fetching = undefined;
+        this.#error = new ByteStreamError('internal-error', error instanceof Problem ? error.message : 'the object cannot be read');
+      },
+    );
+    return this.#fetching;
+  }
+}
+
+const requireFound = (object: ObjectRecord | undefined, container: string, name: string): ObjectRecord => {
+  if (!object) throw new Problem('not-found', `there is no object ${JSON.stringify(name.slice(0, 200))} in "${bucketOf(container)}"`);
+  return object;
+};
+
+class GuestBlobstore implements Blobstore {
+  readonly #client: ObjectClient;
+  readonly #onChange: () => void;
+
+  constructor(client: ObjectClient, onChange: () => void) {
+    this.#client = client;
+    this.#onChange = onChange;
+  }
+
+  refresh(): void {
+    this.#client.reader.refresh();
+  }
+
+  createdAt(container: string): number | undefined {
+    return this.#client.reader.bucket(container)?.createdAt;
+  }
+
+  find(container: string, name: string): ObjectInfo | undefined {
+    const object = this.#client.reader.find(container, name)?.value;
+    return object && { name, bytes: object.bytes, createdAt: object.createdAt };
+  }
+
+  list(container: string, after: string | undefined, limit: number): { names: string[]; next: string | undefined } {
+    const { objects, next } = this.#client.reader.list(container, { after, limit });
+    return { names: objects.map(({ key }) => key), next };
+  }
+
+  async read(container: string, name: string, start: number, end: number): Promise<{ source: ByteSource; bytes: number }> {
+    const { reader } = this.#client;
+    const { digest, bytes, stored, manifest } = requireFound(reader.find(container, name)?.value, container, name);
+    if (manifest) this.#client.requested(container, name);
+    if (!stored) {
+      await this.#client.obtain(container, name);
+      reader.refresh();
+    }
+    const from = Math.min(start, bytes);
+    const to = Math.max(from, Math.min(end, bytes));
+    const chunks = from === 0 && to === bytes ? reader.blobs.stream(digest) : reader.blobs.range(digest, from, to);
+    return { source: new ObjectSource(chunks), bytes: to - from };
+  }
+
+  write(): OutgoingObject {
+    const leaving = this.#client.put();
+    const commit = async (container: string, name: string): Promise<void> => {
+      checkObjectKey(name);
+      await this.#changed(leaving.commit(container, name));
+    };
+    return { sink: leaving.sink, commit, abort: () => leaving.abort() };
+  }
+
+  async remove(container: string, names: readonly string[]): Promise<void> {
+    for (const name of names) checkObjectKey(name);
+    await this.#changed(this.#client.change({ kind: 'remove', id: container, keys: [...names] }));
+  }
+
+  async copy(from: { container: string; name: string }, to: { container: string; name: string }): Promise<void> {
+    for (const { name } of [from, to]) checkObjectKey(name);
+    await this.#changed(this.#client.change({ kind: 'copy', from: { id: from.container, key: from.name }, to: { id: to.container, key: to.name } }));
+  }
+
+  async #changed(change: Promise<void>): Promise<void> {
+    this.#onChange();
+    await change;
+    this.refresh();
+  }
+}
+
+/** The objects of all tenants, for the guests of one thread. `onChange` is called with each change that is asked for. */
+export const createBlobstore = (client: ObjectClient, onChange: () => void = () => undefined): Blobstore => new GuestBlobstore(client, onChange);

@@ -1,0 +1,97 @@
+/** A thread's end of the channel to objects: its own view of the store, and messages for what only the writer can do. */
+import type { MessagePort } from 'node:worker_threads';
+import { Problem } from '../base/errors.ts';
+import type { StoreReader } from '../store/store.ts';
+import type { Blobstore } from '../wasi/blobstore-port.ts';
+import { createBlobstore } from './blobstore.ts';
+import type { FromObjects, GuestObjectChange, ObjectAccess, ToObjects } from './object-channel.ts';
+import { LeavingObject } from './object-departure.ts';
+import { ObjectReader } from './object-reader.ts';
+
+type Waiting = { resolve: () => void; reject: (problem: Problem) => void };
+
+/** Begins with the thread; ends with `close`. The store is opened at the first use. */
+export class ObjectClient {
+  readonly #port: MessagePort;
+  readonly #open: () => StoreReader;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #puts = new Map<number, LeavingObject>();
+  #count = 0;
+  #store: StoreReader | undefined;
+  #reader: ObjectReader | undefined;
+
+  constructor({ data, port }: ObjectAccess, openReader: (data: string) => StoreReader) {
+    this.#port = port;
+    this.#open = () => openReader(data);
+    port.on('message', this.#take);
+    port.unref();
+  }
+
+  get reader(): ObjectReader {
+    this.#store ??= this.#open();
+    this.#reader ??= new ObjectReader(this.#store);
+    return this.#reader;
+  }
+
+  /** For guests; `onChange` is called with each change that is asked for. */
+  blobstore(onChange?: () => void): Blobstore {
+    return createBlobstore(this, onChange);
+  }
+
+  /** Has the bytes of an object in Blobs, for a while. @throws Problem */
+  obtain(id: string, key: string): Promise<void> {
+    return this.#ask((request) => ({ kind: 'obtain', request, id, key }));
+  }
+
+  requested(id: string, key: string): void {
+    this.#post({ kind: 'requested', id, key });
+  }
+
+  change(change: GuestObjectChange): Promise<void> {
+    return this.#ask((request) => ({ kind: 'change', request, change }));
+  }
+
+  put(): LeavingObject {
+    const put = ++this.#count;
+    const leaving = new LeavingObject({
+      send: (bytes) => this.#post({ kind: 'chunk', put, bytes }),
+      commit: (id, key) => this.#ask((request) => ({ kind: 'finish', put, request, id, key })).finally(() => this.#puts.delete(put)),
+      abort: () => {
+        this.#puts.delete(put);
+        this.#post({ kind: 'abort', put });
+      },
+    });
+    this.#puts.set(put, leaving);
+    return leaving;
+  }
+
+  async close(): Promise<void> {
+    this.#port.close();
+    await this.#store?.close();
+  }
+
+  #post(message: ToObjects): void {
+    this.#port.postMessage(message);
+  }
+
+  #ask(message: (request: number) => ToObjects): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const request = ++this.#count;
+      this.#waiting.set(request, { resolve, reject });
+      this.#post(message(request));
+    });
+  }
+
+  readonly #take = (answer: FromObjects): void => {
+    if (answer.kind === 'taken') this.#puts.get(answer.put)?.give(answer.bytes);
+    else if (answer.kind === 'broken') this.#puts.get(answer.put)?.break(new Problem(answer.code, answer.message));
+    else {
+      const waiter = this.#waiting.get(answer.request);
+      this.#waiting.delete(answer.request);
+      if (answer.kind === 'done') waiter?.resolve();
+      else waiter?.reject(new Problem(answer.code, answer.message));
+    }
+  };
+}
+
+export const connectObjects = (access: ObjectAccess, openReader: (data: string) => StoreReader): ObjectClient => new ObjectClient(access, openReader);
