@@ -16,6 +16,8 @@ const queuedAtLeast = 8;
 /** Longest wait for a turn. */
 const queueMs = 1000;
 
+const timeOriginMs = performance.timeOrigin;
+
 /** Executions of all functions of a thread: each may be a suspended stack, of which a process bears only so many. */
 export type ThreadLoad = { executions: number; readonly executionsMax: number };
 
@@ -108,7 +110,7 @@ export class FunctionExecutor implements ExecutionHome {
   execute(exchange: Exchange, arrivedMs: number, stored?: { id: string; overlay: Overlay | undefined }): Execution {
     const { ids, limits, thread } = this.#options;
     const nowMs = stored === undefined ? arrivedMs : performance.now();
-    const execution = new Execution(stored?.id ?? ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs, stored?.overlay);
+    const execution = new Execution(stored?.id ?? ids.next(timeOriginMs + arrivedMs), this, exchange, arrivedMs, stored?.overlay);
     execution.fleet = this.#fleet;
     exchange.accept(execution);
     if (thread.executions >= thread.executionsMax) this.#refuse(execution, 'capacity-exhausted');
@@ -120,7 +122,7 @@ export class FunctionExecutor implements ExecutionHome {
 
   /** Answers a request that is not to be run with a problem, and keeps its record as of any other. */
   refuse(exchange: Exchange, arrivedMs: number, problem: Problem): void {
-    const execution = new Execution(this.#options.ids.next(performance.timeOrigin + arrivedMs), this, exchange, arrivedMs);
+    const execution = new Execution(this.#options.ids.next(timeOriginMs + arrivedMs), this, exchange, arrivedMs);
     execution.fleet = this.#fleet;
     exchange.accept(execution);
     this.#close(execution, problem, undefined);
@@ -274,7 +276,7 @@ export class FunctionExecutor implements ExecutionHome {
   }
 
   #close(execution: Execution, problem: Problem | undefined, backtrace: string | undefined): void {
-    clearTimeout(execution.queueTimer);
+    if (execution.queueTimer) clearTimeout(execution.queueTimer);
     execution.endedMs = performance.now();
     this.#usedMs = execution.endedMs;
     execution.state = problem ? 'failed' : 'succeeded';

@@ -2,23 +2,27 @@ import { randomFillSync } from 'node:crypto';
 
 /** Digits in the order of their character codes, so that ids sort as their numbers do; no letters that look like digits. */
 const digits = '0123456789abcdefghjkmnpqrstvwxyz';
-const pairs = Array.from({ length: 1024 }, (_, value) => digits.charAt(value >> 5) + digits.charAt(value & 31));
-const triples = Array.from({ length: 32_768 }, (_, value) => digits.charAt(value >> 10) + pairs[value & 1023]);
+const digitCodes = Uint8Array.from(digits, (digit) => digit.charCodeAt(0));
 
-const timeLength = 9;
-const sequenceMax = triples.length;
-/** Numbers of 15 bits, and one of 10, in the random part. */
-const randomTriples = 4;
+/** Where the parts of an id begin, and where it ends. */
+const at = { sequence: 9, gateway: 12, random: 14, end: 28 };
+const sequenceMax = 32 ** (at.gateway - at.sequence);
+const randomLength = at.end - at.random;
+/** Random digits that are made at once: a multiple of what one id takes. */
+const randomBytes = 292 * randomLength;
+const { latin1Slice } = Buffer.prototype;
 const idPattern = /^[0-9a-hjkmnp-tv-z]{28}$/;
 
 /** Largest number of a gateway thread that an id can name. */
 export const gatewayMax = 1023;
 
-/** Fixed-width digits of a whole number up to 2^45. */
-const encode = (value: number, length: number): string => {
-  let text = '';
-  for (let rest = value; text.length < length; rest = Math.floor(rest / 32)) text = digits.charAt(rest % 32) + text;
-  return text;
+/** Writes the digits of a whole number, up to 2^45, to `[start, end)`. */
+const encode = (text: Uint8Array, start: number, end: number, value: number): void => {
+  let rest = value;
+  for (let i = end - 1; i >= start; i--) {
+    text[i] = digitCodes[rest % 32] as number;
+    rest = Math.floor(rest / 32);
+  }
 };
 
 /**
@@ -32,41 +36,44 @@ const encode = (value: number, length: number): string => {
  * | 14–27 | random |
  */
 export class ExecutionIds {
-  readonly #gateway: string;
-  readonly #random = new Uint16Array(4096);
-  #used = this.#random.length;
+  /** The id in the making, of a buffer that native code reads at once. */
+  readonly #text = Buffer.allocUnsafeSlow(at.end);
+  readonly #random = Buffer.allocUnsafeSlow(randomBytes);
+  #used = randomBytes;
   #timeMs = 0;
-  #timeText = '';
   #sequence = 0;
 
   /** @param gateway number of the thread, 0 to `gatewayMax` */
   constructor(gateway: number) {
-    this.#gateway = pairs[gateway] as string;
+    encode(this.#text, 0, at.sequence, 0);
+    encode(this.#text, at.gateway, at.random, gateway);
   }
 
   /** @param nowMs milliseconds since 1970; an id is never below an earlier one, even if the clock goes back */
   next(nowMs: number): string {
     if (nowMs > this.#timeMs) this.#advance(Math.floor(nowMs));
     else if (this.#sequence >= sequenceMax) this.#advance(this.#timeMs + 1);
-    const sequence = this.#sequence++;
-    return this.#timeText + triples[sequence] + this.#gateway + this.#randomText();
+    const text = this.#text;
+    encode(text, at.sequence, at.gateway, this.#sequence++);
+    this.#drawRandom(text);
+    return latin1Slice.call(text, 0, at.end);
   }
 
   #advance(timeMs: number): void {
     if (timeMs === this.#timeMs) return;
     this.#timeMs = timeMs;
-    this.#timeText = encode(timeMs, timeLength);
+    encode(this.#text, 0, at.sequence, timeMs);
     this.#sequence = 0;
   }
 
-  #randomText(): string {
-    if (this.#used + randomTriples + 1 > this.#random.length) {
-      randomFillSync(this.#random);
+  #drawRandom(text: Uint8Array): void {
+    const random = this.#random;
+    if (this.#used === randomBytes) {
+      randomFillSync(random);
+      for (let i = 0; i < randomBytes; i++) random[i] = digitCodes[(random[i] as number) & 31] as number;
       this.#used = 0;
     }
-    let text = pairs[(this.#random[this.#used++] as number) & 1023] as string;
-    for (let i = 0; i < randomTriples; i++) text += triples[(this.#random[this.#used++] as number) & 32_767];
-    return text;
+    for (let i = at.random; i < at.end; i++) text[i] = random[this.#used++] as number;
   }
 }
 

@@ -18,9 +18,17 @@ const drainMs = 2000;
 
 const withoutBody = (method: string | undefined, status: number): boolean => method === 'HEAD' || status === 204 || status === 304;
 
+const thousandths = Array.from({ length: 1000 }, (_, i) => (i === 0 ? '' : `.${String(i).padStart(3, '0').replace(/0+$/, '')}`));
+
+/** A time in milliseconds with up to three decimals. To write a fraction takes V8 longer than all else in a head. */
+const decimal = (ms: number): string => {
+  const us = Math.round(ms * 1000);
+  return `${Math.floor(us / 1000)}${thousandths[us % 1000]}`;
+};
+
 /** Where an execution ran, and how long it took to find that out. */
 const placeTiming = ({ fleet, place, arrivedMs }: Execution): string =>
-  place ? `place;dur=${Math.round((place.atMs - arrivedMs) * 1000) / 1000}, fleet;desc="on-demand", rung;desc="${place.rung}"` : `fleet;desc="${fleet}"`;
+  place ? `place;dur=${decimal(place.atMs - arrivedMs)}, fleet;desc="on-demand", rung;desc="${place.rung}"` : `fleet;desc="${fleet}"`;
 
 /** Exchanges whose head waits for the end of this turn of the event loop. */
 let unsent: HttpExchange[] = [];
@@ -154,7 +162,9 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
     if (problem && !this.#sent) {
       this.complete = true;
       this.status = problem.status;
-      sendProblem(this.#incoming, this.#outgoing, problem, this.#ownLines());
+      const lines: string[] = [];
+      this.#addOwn(lines);
+      sendProblem(this.#incoming, this.#outgoing, problem, lines);
       this.#settleRequest();
     } else if (!this.#outgoing.writableEnded) this.#outgoing.destroy();
   }
@@ -203,7 +213,7 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
 
   /** False if the head cannot be sent, because it has characters that HTTP does not allow. */
   #writeHead(lines: string[]): boolean {
-    lines.push(...this.#ownLines());
+    this.#addOwn(lines);
     try {
       this.#outgoing.writeHead(this.status, lines);
       this.#sent = true;
@@ -233,13 +243,12 @@ export class HttpExchange implements Exchange, ResponseSink, ByteSink {
     return undefined;
   }
 
-  /** Headers that every response of a function has. */
-  #ownLines(): string[] {
+  /** Adds the headers that every response of a function has. */
+  #addOwn(lines: string[]): void {
     const execution = this.#execution;
-    if (!execution) return [];
+    if (!execution) return;
     const startedMs = this.#head ? this.responseStartedMs : performance.now();
-    const runUs = Math.round((startedMs - execution.arrivedMs) * 1000);
-    return ['nacelle-execution', execution.id, 'server-timing', `run;dur=${runUs / 1000}, ${placeTiming(execution)}`];
+    lines.push('nacelle-execution', execution.id, 'server-timing', `run;dur=${decimal(startedMs - execution.arrivedMs)}, ${placeTiming(execution)}`);
   }
 
   /** Lets a client finish a body that nobody read, for a while, so that it gets to read the response. */

@@ -70,11 +70,20 @@ export type ResponseHead = {
   bytes: number;
 };
 
+const withheld = new Set(['nacelle-execution', ...hopByHop]);
+
+/** Bit n: some withheld name has n characters. Spares most names a hash. */
+const withheldLengths = [...withheld].reduce((bits, { length }) => bits | (1 << length), 0);
+
 /** `date` and `content-length` pass; what belongs to the connection, or is the node's to say, does not. */
-const isWithheld = (name: string): boolean => name === 'nacelle-execution' || hopByHop.has(name);
+const isWithheld = (name: string): boolean => name.length < 32 && (withheldLengths & (1 << name.length)) !== 0 && withheld.has(name);
+
+/** V8 keeps typed arrays up to this many bytes in its own heap; to hand one to native code costs it a buffer of its own. */
+const onHeapBytesMax = 64;
 
 /** Bytes as a string of the same length, one character each. */
-export const textOf = (value: Uint8Array): string => Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+export const textOf = (value: Uint8Array): string =>
+  value.length <= onHeapBytesMax ? String.fromCharCode.apply(null, value as unknown as number[]) : Buffer.prototype.latin1Slice.call(value, 0, value.length);
 
 const lengthPattern = /^\d{1,15}$/;
 

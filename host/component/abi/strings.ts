@@ -7,18 +7,21 @@ const encoder = new TextEncoder();
 
 /** In latin1+utf16 a length with this bit counts UTF-16 code units. */
 const UTF16_TAG = 0x8000_0000;
-/** Up to this many bytes a loop over ASCII beats TextDecoder. */
-const SHORT_BYTES = 32;
+/** Up to this many bytes it pays to look whether all are ASCII, which native code turns into a string at once. */
+const SCANNED_BYTES = 512;
+/** Up to this many bytes a loop beats a call of native code. */
+const SHORT_BYTES = 8;
+
+const { latin1Slice, latin1Write } = Buffer.prototype;
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if ((bytes[i] as number) > 127) return false;
+  return true;
+}
 
 function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start > SHORT_BYTES) return decode(utf8, bytes, start, end);
-  let text = '';
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i] as number;
-    if (byte > 127) return decode(utf8, bytes, start, end);
-    text += String.fromCharCode(byte);
-  }
-  return text;
+  if (end - start > SCANNED_BYTES || !isAscii(bytes, start, end)) return decode(utf8, bytes, start, end);
+  return start === end ? '' : latin1Slice.call(bytes, start, end);
 }
 
 function decode(decoder: TextDecoder, bytes: Uint8Array, start: number, end: number): string {
@@ -53,7 +56,8 @@ function storeUtf8(scope: Scope, text: string): [pointer: number, units: number]
   const bytes = Buffer.byteLength(text);
   const pointer = scope.alloc(1, bytes);
   const memory = scope.bytes;
-  if (bytes !== text.length || bytes > SHORT_BYTES) encoder.encodeInto(text, memory.subarray(pointer, pointer + bytes));
+  if (bytes !== text.length) encoder.encodeInto(text, memory.subarray(pointer, pointer + bytes));
+  else if (bytes > SHORT_BYTES) latin1Write.call(memory, text, pointer, bytes);
   else for (let i = 0; i < bytes; i++) memory[pointer + i] = text.charCodeAt(i);
   return [pointer, bytes];
 }
