@@ -35,10 +35,17 @@ function headOf(file: string): string {
 /** What some export beside their handler. */
 const exported: Readonly<Record<string, string>> = { watching: 'export wasi:keyvalue/watcher@0.2.0-draft2;' };
 
+const usesBlobs: ReadonlySet<string> = new Set(['generate', 'objects']);
+
 function fromC(name: string): Recipe {
   const source = `c/${name}.c`;
   const world = functionWorld(undefined, exported[name]);
-  return { name, about: headOf(source), sources: [source, 'c/guest.h', 'c/wasi.h'], build: () => componentOfC(new URL(source, here), world) };
+  return {
+    name,
+    about: headOf(source),
+    sources: [source, ...(usesBlobs.has(name) ? ['c/blob.h'] : []), 'c/guest.h', 'c/wasi.h'],
+    build: () => componentOfC(new URL(source, here), world),
+  };
 }
 
 function fromWat(folder: string, name: string): Recipe {

@@ -30,9 +30,19 @@ export function componentWorld(version: string, extra: string, packages: readonl
   const buckets = ['draft', 'draft2']
     .flatMap((version) => ['store', 'atomics', 'batch'].map((name) => `import wasi:keyvalue/${name}@0.2.0-${version};`))
     .join(' ');
+  const objects = ['types', 'container', 'blobstore'].map((name) => `import wasi:blobstore/${name}@0.2.0-draft;`).join(' ');
   const state = 'import nacelle:state/expiry@0.1.0;';
-  const world = `${imports.join(' ')} ${drafts} ${buckets} ${state} ${extra}`;
-  return worldSource(version, world, [draft('config'), draft('logging'), draft('keyvalue'), draft('keyvalue-draft'), draft('nacelle-state'), ...packages]);
+  const world = `${imports.join(' ')} ${drafts} ${buckets} ${objects} ${state} ${extra}`;
+  const blobstore = draft('blobstore').replaceAll('@0.2.12', `@${version}`);
+  return worldSource(version, world, [
+    blobstore,
+    draft('config'),
+    draft('logging'),
+    draft('keyvalue'),
+    draft('keyvalue-draft'),
+    draft('nacelle-state'),
+    ...packages,
+  ]);
 }
 
 /** A component of a core module that imports and exports what `wit` names. */

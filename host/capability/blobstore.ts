@@ -69,6 +69,13 @@ const requireFound = (object: ObjectRecord | undefined, container: string, name:
   return object;
 };
 
+const refuseChange = (): never => {
+  throw new Problem(
+    'not-implemented',
+    'cannot change objects in an execution whose effects are committed as a whole: this version of the node does not do this yet',
+  );
+};
+
 class GuestBlobstore implements Blobstore {
   readonly #client: ObjectClient;
   readonly #onChange: () => void;
@@ -76,6 +83,10 @@ class GuestBlobstore implements Blobstore {
   constructor(client: ObjectClient, onChange: () => void) {
     this.#client = client;
     this.#onChange = onChange;
+  }
+
+  readOnly(): Blobstore {
+    return new GuestBlobstore(this.#client, refuseChange);
   }
 
   refresh(): void {
@@ -114,24 +125,24 @@ class GuestBlobstore implements Blobstore {
     const leaving = this.#client.put();
     const commit = async (container: string, name: string): Promise<void> => {
       checkObjectKey(name);
-      await this.#changed(leaving.commit(container, name));
+      await this.#changed(() => leaving.commit(container, name));
     };
     return { sink: leaving.sink, commit, abort: () => leaving.abort() };
   }
 
   async remove(container: string, names: readonly string[]): Promise<void> {
     for (const name of names) checkObjectKey(name);
-    await this.#changed(this.#client.change({ kind: 'remove', id: container, keys: [...names] }));
+    await this.#changed(() => this.#client.change({ kind: 'remove', id: container, keys: [...names] }));
   }
 
   async copy(from: { container: string; name: string }, to: { container: string; name: string }): Promise<void> {
     for (const { name } of [from, to]) checkObjectKey(name);
-    await this.#changed(this.#client.change({ kind: 'copy', from: { id: from.container, key: from.name }, to: { id: to.container, key: to.name } }));
+    await this.#changed(() => this.#client.change({ kind: 'copy', from: { id: from.container, key: from.name }, to: { id: to.container, key: to.name } }));
   }
 
-  async #changed(change: Promise<void>): Promise<void> {
+  async #changed(change: () => Promise<void>): Promise<void> {
     this.#onChange();
-    await change;
+    await change();
     this.refresh();
   }
 }

@@ -124,12 +124,13 @@ class TenantModules implements Modules {
  * Looks at what a component imports and its manifest must name. @throws Problem `import-not-granted`
  */
 export const requireGrants = ({ imports }: ModuleRecord, { name, capabilities }: Manifest): void => {
-  const buckets = imports.filter((imported) => imported.startsWith('wasi:keyvalue/'));
-  if (buckets.length === 0 || Object.keys(capabilities.keyvalue).length > 0) return;
-  throw new Problem(
-    'import-not-granted',
-    `cannot deploy "${name}": it imports ${buckets.join(', ')}, so capabilities.keyvalue must name a bucket, it names none`,
-  );
+  const granted = { 'wasi:keyvalue/': Object.keys(capabilities.keyvalue), 'wasi:blobstore/': capabilities.objects };
+  for (const [prefix, buckets] of Object.entries(granted)) {
+    const asked = imports.filter((imported) => imported.startsWith(prefix));
+    if (asked.length === 0 || buckets.length > 0) continue;
+    const key = prefix === 'wasi:keyvalue/' ? 'capabilities.keyvalue' : 'capabilities.objects';
+    throw new Problem('import-not-granted', `cannot deploy "${name}": it imports ${asked.join(', ')}, so ${key} must name a bucket, it names none`);
+  }
 };
 
 const handlerPattern = /^wasi:http\/incoming-handler@0\.2\.\d+$/;

@@ -100,7 +100,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   }
 
   get objects(): Blobstore | undefined {
-    return this.#home.objects;
+    return this.overlay ? this.#home.objects?.readOnly() : this.#home.objects;
   }
 
   get keyvalue(): KeyValue | undefined {

@@ -109,7 +109,7 @@ export class Serving {
           return sending.send(request);
         },
       },
-      objects: objects?.blobstore(effect),
+      objects: overlay ? objects?.blobstore().readOnly() : objects?.blobstore(effect),
       keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),
       overlay,
     };

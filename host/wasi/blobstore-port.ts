@@ -18,6 +18,8 @@ export type OutgoingObject = {
 
 /** Containers are named as grants name them, `tenant/bucket`. */
 export type Blobstore = {
+  /** The same for an execution whose effects are committed with its record, or dropped: it only reads. Changes are refused with `not-implemented`. */
+  readOnly(): Blobstore;
   /** From now on reads see what was committed before this call, by whatever thread. */
   refresh(): void;
   /** When the container was made; undefined if nothing was put into it yet. */

@@ -1,5 +1,6 @@
 import type { HostInterface } from '../../component/host.ts';
 import type { GuestRequest, ResponseSink, WasiContext } from '../context.ts';
+import { blobstoreInterfaces, ContainerHandle } from './blobstore.ts';
 import { BucketHandle } from './bucket.ts';
 import { environment, exit, terminals } from './cli.ts';
 import { monotonicClock, timezone, wallClock } from './clocks.ts';
@@ -50,6 +51,7 @@ export const hostInterfaces: ReadonlyMap<string, HostInterface<WasiContext>> = n
     ...configInterfaces,
     logging,
     ...keyvalueInterfaces,
+    ...blobstoreInterfaces,
     stateExpiry,
   ].map((table) => [table.name, table]),
 );
@@ -83,7 +85,7 @@ export function settle(outparam: ResponseOutparam): Settlement {
  * not, the instance must be made anew for each execution.
  */
 export function survivesReset(object: unknown): boolean {
-  if (object instanceof BucketHandle) return true;
+  if (object instanceof BucketHandle || object instanceof ContainerHandle) return true;
   if (object instanceof LogStream || object instanceof EmptyStream) return object.children === 0;
   return object instanceof Descriptor && object.isRoot;
 }
