@@ -75,7 +75,8 @@ function broken(name: string): Recipe {
 
 function sidecar(path: string): Recipe {
   const sources = [`${path}.c`, 'c/sidecar.h', 'c/guest.h', 'c/wasi.h', 'toolchain/sidecars.ts'];
-  return { name: `sidecar/${path.split('/').at(-1)}`, about: headOf(`${path}.c`), sources, build: () => sidecarOfC(path) };
+  const name = path.startsWith('../') ? path : `sidecar/${path.split('/').at(-1)}`;
+  return { name, about: headOf(`${path}.c`), sources, build: () => sidecarOfC(path) };
 }
 
 const composedSources = ['toolchain/composed.ts', 'c/guest.h', 'c/wasi.h'];

@@ -24,10 +24,10 @@ import { tenantKey } from './deploy/keys.ts';
 import type { ModuleSummary } from './deploy/model.ts';
 import { RecordedStore } from './deploy/recorded-store.ts';
 import { defaultRoutes } from './deploy/route.ts';
-import type { RouteTable } from './deploy/route-table.ts';
+import type { DeployedVersion, RouteTable } from './deploy/route-table.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { type Artifacts, createArtifacts } from './gateway/artifacts.ts';
-import { Gateways } from './gateway/gateways.ts';
+import { Gateways, type GatewaysOptions } from './gateway/gateways.ts';
 import { invokeThroughGateway } from './gateway/invoke.ts';
 import { PROFILE } from './module/artifact.ts';
 import { type ArtifactCache, artifactKey, openCache } from './module/cache.ts';
@@ -210,7 +210,7 @@ const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     log: ground.log,
   });
 
-const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number): Gateways => {
+const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number, debug: GatewaysOptions['debug']): Gateways => {
   const { config, log, logs, metrics, artifacts } = ground;
   return new Gateways({
     http: config.http,
@@ -227,6 +227,7 @@ const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number): Gatewa
     },
     fleet,
     artifacts,
+    debug,
     keyvalue: () => openBuckets(ground),
     objects: () => openObjects(ground),
     log,
@@ -297,6 +298,21 @@ const deployExamplesOnce = async ({ files, config }: Ground, deployments: Deploy
   files.write('examples.deployed', '');
 };
 
+/** A version of a function with the sidecars that a request asks for, in reach of gateway threads. */
+const linkForDebugging = async (
+  { debugger: linker, routeTable }: Deployments,
+  fleet: Fleet,
+  key: string,
+  use: string,
+  token: string,
+): Promise<DeployedVersion> => {
+  const version = routeTable?.functions.find((deployed) => deployed.key === key);
+  if (!version) throw new Problem('unavailable', 'cannot debug the function: it has just been replaced');
+  const linked = await linker.link(version, use, token);
+  fleet.lend(linked);
+  return linked;
+};
+
 type Undo = (() => Promise<void> | void)[];
 
 const undoAll = async (undo: Undo): Promise<void> => {
@@ -321,7 +337,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const fleet = makeFleet(ground, control.address.port);
   undo.push(() => fleet.close());
   await fleet.start();
-  const gateways = makeGateways(ground, fleet, control.address.port);
+  const gateways = makeGateways(ground, fleet, control.address.port, (key, use, token) => linkForDebugging(deployments, fleet, key, use, token));
   await gateways.start();
   undo.push(() => gateways.stop(graceMs));
   undo.push(() => fleet.guarantees.stop());

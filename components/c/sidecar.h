@@ -11,6 +11,12 @@ IMPORT(NEXT, "handle") void next_send(handle request, void *ret);
 IMPORT(CONFIGURATION, "settings") void configuration_settings(void *ret);
 IMPORT(CONFIGURATION, "record") void configuration_record(const char *key, size_t key_length, int32_t some, const char *value, size_t length);
 
+IMPORT(HTTP, "[method]fields.entries") void fields_entries(handle self, void *ret);
+IMPORT(HTTP, "[method]incoming-request.authority") void request_authority(handle self, void *ret);
+IMPORT(HTTP, "[method]incoming-response.headers") handle incoming_response_headers(handle self);
+IMPORT(HTTP, "[method]outgoing-request.set-method") int32_t outgoing_request_set_method(handle self, int32_t method, const char *other, size_t length);
+IMPORT(HTTP, "[method]outgoing-request.body") void outgoing_request_body(handle self, void *ret);
+
 typedef struct {
   text name;
   text value;

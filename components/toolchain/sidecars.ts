@@ -10,6 +10,8 @@ const LIFECYCLE = 'nacelle:sidecar/lifecycle@0.1.0';
 const OWN = ['lifecycle', 'configuration', 'next'].map((name) => `nacelle:sidecar/${name}@0.1.0`);
 const BASKETS = 'nacelle:shop/baskets@1.0.0';
 
+const FLAGS = 'nacelle:features/toggles@0.1.0';
+
 const root = new URL('../', import.meta.url);
 
 /** Sources under components/ without their ending, with the exports of each. */
@@ -22,6 +24,12 @@ export const sidecars: Readonly<Record<string, { exports: string[]; imports?: st
   'c/sidecar/quiet': { exports: [LIFECYCLE] },
   'c/composed/guard': { exports: [HANDLER] },
   'c/composed/basket': { exports: [BASKETS], wit: 'c/composed/shop.wit' },
+  '../sidecars/access-log': { exports: [LIFECYCLE] },
+  '../sidecars/token-policy': { exports: [HANDLER] },
+  '../sidecars/redaction': { exports: [HANDLER] },
+  '../sidecars/recorder': { exports: [HANDLER] },
+  '../sidecars/feature-flags': { exports: [FLAGS], wit: '../sidecars/feature-flags.wit' },
+  'c/sidecar/flagged': { exports: [HANDLER], imports: [FLAGS], wit: '../sidecars/feature-flags.wit' },
   'c/composed/shop': { exports: [HANDLER], imports: [BASKETS], wit: 'c/composed/shop.wit' },
 };
 

@@ -36,6 +36,11 @@ const query = tenantQuery({
     .max(8192)
     .default('/')
     .openapi({ description: 'With the query, as the guest is to see it.' }),
+  debug: z
+    .string()
+    .max(256)
+    .optional()
+    .openapi({ description: "Sidecars for debugging that take part in this call: names, with versions if need be. The caller's token must allow it." }),
   header: headerList.openapi({ type: 'array', items: { type: 'string' }, description: '"name: value", several times' }),
 });
 
@@ -50,12 +55,21 @@ const headersOf = (lines: readonly string[]): Headers => {
   return headers;
 };
 
-const guestRequest = (from: Request, { method, path, header }: { method: string; path: string; header: string[] }): Request => {
+/** Asks the gateway for sidecars with the caller's own token. */
+const debugHeaders = (from: Request, debug: string): string[] => {
+  const token = (from.headers.get('authorization') ?? '').replace(/^bearer +/i, '');
+  return [`nacelle-debug: ${debug}`, `nacelle-debug-token: ${token}`];
+};
+
+const guestRequest = (
+  from: Request,
+  { method, path, header, debug }: { method: string; path: string; header: string[]; debug?: string | undefined },
+): Request => {
   const hasBody = from.body !== null && !['GET', 'HEAD'].includes(method.toUpperCase());
   try {
     return new Request(`http://function.invalid${path}`, {
       method,
-      headers: headersOf(header),
+      headers: headersOf(debug === undefined ? header : [...header, ...debugHeaders(from, debug)]),
       signal: from.signal,
       redirect: 'manual',
       ...(hasBody ? { body: from.body, duplex: 'half' as const } : {}),

@@ -16,7 +16,18 @@ const sidecarsMax = 24;
 
 type Chosen = { record: SidecarRecord; use: SidecarUse; why: SidecarReason };
 
-const defaultUse = (use: string): SidecarUse => (sidecarsSchema.parse([{ use }]) as SidecarUse[])[0] as SidecarUse;
+/** @throws Problem `sidecar-not-found` if it is no name of a sidecar */
+const defaultUse = (use: string): SidecarUse => {
+  const [found] = sidecarsSchema.safeParse([{ use }]).data ?? [];
+  if (!found) throw new Problem('sidecar-not-found', `there is no sidecar ${JSON.stringify(use.slice(0, 100))}`);
+  return found;
+};
+
+/** How a request's own sidecar is used: as it is named with `when: "debug"`, if it is, in the version that was asked for. */
+const debugUse = (use: string, named: readonly SidecarUse[]): SidecarUse => {
+  const known = named.find((entry) => entry.when === 'debug' && entry.use.split('@')[0] === use.split('@')[0]);
+  return { ...(known ?? defaultUse(use)), use: use.includes('@') ? use : (known?.use ?? use), scope: 'execution', when: 'always' };
+};
 
 /** Finds the sidecars of a function in the library and links them, so that its version can be run as it was deployed. */
 export class Composer {
@@ -30,10 +41,10 @@ export class Composer {
 
   /**
    * Undefined if the function has no sidecars and needs none.
-   * @param debug a sidecar that a request asks for, in front of the others
+   * @param debug sidecars that a request asks for, in front of the others
    * @throws Problem `sidecar-not-found`, `sidecar-invalid`, `import-unknown`
    */
-  async compose(tenant: string, manifest: Manifest, digest: string, debug?: string): Promise<Composition | undefined> {
+  async compose(tenant: string, manifest: Manifest, digest: string, debug: readonly string[] = []): Promise<Composition | undefined> {
     const chosen = await this.choose(tenant, manifest, debug);
     const main = await this.candidate(`"${manifest.name}"`, digest);
     if (chosen.length === 0 && main.open.length === 0) return undefined;
@@ -47,23 +58,18 @@ export class Composer {
     }
   }
 
-  private async choose(tenant: string, manifest: Manifest, debug: string | undefined): Promise<Chosen[]> {
+  private async choose(tenant: string, manifest: Manifest, debug: readonly string[]): Promise<Chosen[]> {
     const ofTenant = (await this.ground.table.get<TenantSidecarsRecord>(tenantSidecarsKey(tenant)))?.value.sidecars ?? [];
+    // Versions of before there were sidecars have none.
+    const ofManifest = manifest.sidecars ?? [];
     const uses: [SidecarUse, SidecarReason][] = [
-      ...(debug === undefined
-        ? []
-        : [
-            [{ ...((manifest.sidecars ?? []).find(({ use }) => use === debug) ?? defaultUse(debug)), when: 'always' as const }, 'debug'] as [
-              SidecarUse,
-              SidecarReason,
-            ],
-          ]),
+      ...debug.map((use): [SidecarUse, SidecarReason] => [debugUse(use, [...ofTenant, ...ofManifest]), 'debug']),
       ...ofTenant.map((use): [SidecarUse, SidecarReason] => [use, 'tenant']),
-      // Versions of before there were sidecars have none.
-      ...(manifest.sidecars ?? []).map((use): [SidecarUse, SidecarReason] => [use, 'manifest']),
+      ...ofManifest.map((use): [SidecarUse, SidecarReason] => [use, 'manifest']),
     ];
     const chosen: Chosen[] = [];
     for (const [use, why] of uses) if (use.when !== 'debug') chosen.push(await this.choice(tenant, use, why));
+    for (const use of [...ofTenant, ...ofManifest]) if (use.when === 'debug') await this.choice(tenant, use, 'debug');
     return chosen;
   }
 

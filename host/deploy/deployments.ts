@@ -3,6 +3,7 @@ import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
 import { Buckets, type ChangeObjects } from './bucket-settings.ts';
 import { Composer } from './composing.ts';
+import { Debugger } from './debugging.ts';
 import { FunctionReader } from './function-reader.ts';
 import { FunctionSecrets } from './function-secrets.ts';
 import { FunctionWriter } from './function-writer.ts';
@@ -55,7 +56,7 @@ export type Deployments = {
   };
   modules: Modules;
   sidecars: SidecarLibrary;
-  composer: Composer;
+  debugger: Debugger;
   /** Buckets of objects. */
   buckets: Buckets;
   tenants: Tenants;
@@ -109,7 +110,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     functions,
     modules,
     sidecars,
-    composer,
+    debugger: new Debugger(ground, tokens, composer),
     buckets: new Buckets(ground, options.changeObjects ?? noObjects),
     tenants,
     tokens,

@@ -63,6 +63,8 @@ const forgettingIn = ({ isolates, cache }: FleetOptions['config']): NodeConfig['
 
 /** How long a move to isolates waits for one that holds the function ready. */
 const readyMs = 2000;
+/** How long a version that requests asked for is kept: longer than gateway threads keep it. */
+const lentMs = 180_000;
 /** How many times in a window usage is looked at. */
 const reviewsAWindow = 12;
 
@@ -95,6 +97,7 @@ export class Fleet {
   readonly #suspended = new Set<string>();
   #reviewer: NodeJS.Timeout | undefined;
   #moving = false;
+  readonly #lent = new Map<string, NodeJS.Timeout>();
 
   constructor(options: FleetOptions) {
     const { config, table, blobs, writer, findOwner, compile, log } = options;
@@ -216,6 +219,21 @@ export class Fleet {
   }
 
   /** To be called when all gateways route by the table. */
+  /** Runs a version that no table has in isolates, if it is one for them, until nobody has asked for it for some minutes. */
+  lend(version: DeployedVersion): void {
+    if (this.#known.has(version.key) || version.fleet === 'resident') return;
+    const known = this.#lent.get(version.key);
+    if (known) known.refresh();
+    else {
+      this.#driver.addVersion(version);
+      const end = (): void => {
+        this.#lent.delete(version.key);
+        this.#driver.removeVersion(version.key);
+      };
+      this.#lent.set(version.key, setTimeout(end, lentMs).unref());
+    }
+  }
+
   end(table: RouteTable): void {
     this.#table = table;
     const keys = new Set(table.functions.map(({ key }) => key));

@@ -8,6 +8,7 @@ import type { DeployedVersion, Route, RouteTable } from '../deploy/route-table.t
 import type { FunctionExecutor } from '../execution/executor.ts';
 import type { GuestRequest, HeaderList } from '../wasi/context.ts';
 import { serveObject } from './bucket-exchange.ts';
+import type { Debugging } from './debugging.ts';
 import { type Deferring, keptBodyBytesMax } from './deferring.ts';
 import { HttpExchange } from './exchange.ts';
 import type { Guarding } from './guarding.ts';
@@ -90,12 +91,12 @@ const bodyOf = (incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: n
 /**
  * Builds the application of a route table.
  * @param executorOf the executor of a version, by `DeployedVersion.key`
- * @param takers `deferring` takes requests that may wait, `guarding` those that have a key; without them none may, or has; `objects` are those of public buckets
+ * @param takers `debugging` links those that ask for a sidecar; `deferring` takes requests that may wait, `guarding` those that have a key; without them none may, or has; `objects` are those of public buckets
  */
 export const createGatewayApp = (
   table: RouteTable,
   executorOf: (key: string) => FunctionExecutor | undefined,
-  { deferring, guarding, objects }: { deferring?: Deferring; guarding?: Guarding; objects?: ObjectClient } = {},
+  { debugging, deferring, guarding, objects }: { debugging?: Debugging; deferring?: Deferring; guarding?: Guarding; objects?: ObjectClient } = {},
 ): GatewayApp => {
   const matcher = new RouteMatcher<Served>();
   const versions = new Map(table.functions.map((version) => [version.key, version]));
@@ -125,8 +126,9 @@ export const createGatewayApp = (
     else if (!served) others(incoming, outgoing);
     else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
     else if (served.route.bucket !== undefined) serveBucket(served.route, target, incoming, outgoing, objects);
+    else if (debugging?.wanted(incoming.headers)) debug(debugging, served, target, incoming, outgoing, expectsContinue, arrivedMs);
     else if (served.guarded && guarding && hasKey(incoming.headers)) guard(guarding, served, target, incoming, outgoing, expectsContinue);
-    else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served, target, incoming, outgoing, expectsContinue, arrivedMs);
+    else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served.pick(), served, target, incoming, outgoing, expectsContinue, arrivedMs);
     else defer(deferring, served, target, incoming, outgoing, expectsContinue);
   };
 };
@@ -141,6 +143,7 @@ const serveBucket = (route: Route, { target }: RequestTarget, incoming: Incoming
 };
 
 const serve = (
+  { executor, name, bodyBytesMax, bodyMib }: Candidate,
   served: Served,
   target: RequestTarget,
   incoming: IncomingMessage,
@@ -148,7 +151,6 @@ const serve = (
   expectsContinue: boolean,
   arrivedMs: number,
 ): void => {
-  const { executor, name, bodyBytesMax, bodyMib } = served.pick();
   const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, () => execution.stop('body-too-large'));
   const request = new HttpGuestRequest(incoming, target, served.route.stripPrefix, body);
   const exchange = new HttpExchange(incoming, outgoing, request, body);
@@ -159,6 +161,25 @@ const serve = (
     return;
   }
   const execution = executor.execute(exchange, arrivedMs);
+};
+
+/** Runs a request with the sidecars that it asks for. */
+const debug = (
+  debugging: Debugging,
+  served: Served,
+  target: RequestTarget,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  expectsContinue: boolean,
+  arrivedMs: number,
+): void => {
+  const candidate = served.pick();
+  debugging.executorOf(candidate.version.key, incoming.headers).then(
+    (executor) => {
+      if (!outgoing.destroyed) serve({ ...candidate, executor }, served, target, incoming, outgoing, expectsContinue, arrivedMs);
+    },
+    (problem: Problem) => sendProblem(incoming, outgoing, problem),
+  );
 };
 
 /** Takes a request whose execution is to take effect once, or as often as its function promises. */

@@ -94,6 +94,13 @@ export class Functions {
     served.executor.move(version.fleet).catch(() => undefined);
   }
 
+  /** For a version that no table has; its executions are kept with those of its function. Whoever asks retires it. */
+  lend(version: DeployedVersion): FunctionExecutor {
+    const served = this.#serve(version);
+    this.#retiring.add(served);
+    return served.executor;
+  }
+
   find(id: string): ExecutionRecord | undefined {
     for (const { version, executor, ring } of this.#all()) {
       const facts = executor.find(id) ?? ring.find(id);

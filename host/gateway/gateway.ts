@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import { moduleExtension } from '../base/module-extension.ts';
-import type { RouteTable } from '../deploy/route-table.ts';
+import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
 import type { GuaranteeFromGateway } from '../fleet/guarantee-protocol.ts';
@@ -9,6 +9,7 @@ import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway } from '../fleet/stored-run-protocol.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { Artifacts } from './artifacts.ts';
+import type { DebugFromGateway } from './debugging.ts';
 import type { FromGateway, GatewayNumbers, GatewaySettings, ToGateway } from './protocol.ts';
 
 /** A thread answers within this time, or it hangs. */
@@ -17,6 +18,8 @@ const pingMs = 2000;
 
 export type GatewayEvents = {
   artifacts: Artifacts;
+  /** Links a version with sidecars that a request asks for. Rejects with a `Problem`. */
+  debug: (key: string, use: string, token: string) => Promise<DeployedVersion>;
   onLogs: (records: LogRecord[], dropped: number) => void;
   /** What it says of isolates. */
   onFleet: (message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway) => void;
@@ -161,6 +164,9 @@ export class Gateway {
       case 'artifact-wanted':
         void this.#sendArtifact(message.request, message.digest);
         break;
+      case 'debug-wanted':
+        void this.#sendDebug(message);
+        break;
       case 'found':
         this.#records.get(message.request)?.resolve(message.record ?? undefined);
         this.#records.delete(message.request);
@@ -189,6 +195,15 @@ export class Gateway {
     } catch (error) {
       const { code, message } = error instanceof Problem ? error : new Problem('internal', `cannot load module ${digest}: ${String(error)}`);
       this.#post({ kind: 'artifact-refused', request, code, message });
+    }
+  }
+
+  async #sendDebug({ request, key, use, token }: DebugFromGateway): Promise<void> {
+    try {
+      this.#post({ kind: 'debug-linked', request, version: await this.#events.debug(key, use, token) });
+    } catch (error) {
+      const { code, message } = error instanceof Problem ? error : new Problem('internal', `cannot link the sidecar: ${String(error)}`);
+      this.#post({ kind: 'debug-refused', request, code, message });
     }
   }
 }

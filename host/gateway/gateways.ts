@@ -2,7 +2,7 @@ import { Problem } from '../base/errors.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
 import type { Address } from '../config/address.ts';
-import type { RouteTable } from '../deploy/route-table.ts';
+import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
@@ -27,6 +27,8 @@ export type GatewaysOptions = {
   /** The same for objects. */
   objects?: () => ObjectAccess;
   fleet: FleetLink;
+  /** Links a version with sidecars that a request asks for. Rejects with a `Problem`. */
+  debug: (key: string, use: string, token: string) => Promise<DeployedVersion>;
   onLogs: (records: LogRecord[], dropped: number) => void;
   log: Pick<NodeLog, 'error'>;
 };
@@ -121,7 +123,7 @@ export class Gateways {
   }
 
   #spawn(id: number, waitedMs: number): Gateway {
-    const { http, settings, keyvalue, objects, artifacts, fleet, onLogs } = this.#options;
+    const { http, settings, keyvalue, objects, artifacts, fleet, debug, onLogs } = this.#options;
     const startedMs = performance.now();
     const onDeath = (reason: string): void => {
       this.#live.delete(id);
@@ -140,7 +142,7 @@ export class Gateways {
       reusePort: this.#threads > 1,
       executionsMax: Math.floor(executionsMax / this.#threads),
     };
-    const gateway = new Gateway(whole, { artifacts, onLogs, onDeath, onFleet: (message) => fleet.take(id, message) });
+    const gateway = new Gateway(whole, { artifacts, debug, onLogs, onDeath, onFleet: (message) => fleet.take(id, message) });
     fleet.join(id, gateway.postFleet);
     return gateway;
   }

@@ -18,6 +18,9 @@ const hopByHop = new Set([
   'upgrade',
 ]);
 
+/** For the node alone. */
+const forTheNode = new Set(['nacelle-debug', 'nacelle-debug-token']);
+
 /** Names in lower case by the name as sent; '' for those that guests do not see. */
 const names = new Map<string, string>();
 const namesMax = 1000;
@@ -27,7 +30,7 @@ const visibleName = (raw: string): string => {
   const cached = names.get(raw);
   if (cached !== undefined) return cached;
   const lower = raw.toLowerCase();
-  const name = hopByHop.has(lower) ? '' : lower;
+  const name = hopByHop.has(lower) || forTheNode.has(lower) ? '' : lower;
   if (raw.length > nameLengthMax) return name;
   if (names.size >= namesMax) names.clear();
   names.set(raw, name);

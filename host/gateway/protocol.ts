@@ -11,6 +11,7 @@ import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { MetricSnapshot } from '../telemetry/instruments.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { LogLimits } from '../telemetry/log-ring.ts';
+import type { DebugFromGateway, DebugToGateway } from './debugging.ts';
 
 /** What a gateway thread is started with. */
 export type GatewaySettings = {
@@ -45,6 +46,7 @@ export type GatewaySettings = {
 
 /** From the supervisor to a gateway thread. */
 export type ToGateway =
+  | DebugToGateway
   | FleetToGateway
   | DeferralToGateway
   | StoredRunToGateway
@@ -72,6 +74,7 @@ export type GatewayNumbers = { inFlight: number; queued: number; instances: numb
 
 /** From a gateway thread to the supervisor. */
 export type FromGateway =
+  | DebugFromGateway
   | FleetFromGateway
   | DeferralFromGateway
   | StoredRunFromGateway

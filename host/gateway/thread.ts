@@ -17,6 +17,7 @@ import { openStoreReader } from '../store/lmdb/store.ts';
 import { LogBatch } from '../telemetry/log-batch.ts';
 import { Metrics, statusClass } from '../telemetry/metrics.ts';
 import { createGatewayApp, type GatewayApp } from './app.ts';
+import { Debugging } from './debugging.ts';
 import { Deferring } from './deferring.ts';
 import { Functions } from './functions.ts';
 import { Guarding } from './guarding.ts';
@@ -92,6 +93,7 @@ const functions = new Functions({
   onEnd: countExecution,
 });
 
+const debugging = new Debugging({ post, makeExecutor: (version) => functions.lend(version) });
 const deferring = new Deferring({ post, ids });
 const guarding = keyvalue && new Guarding({ post, ids, store: () => keyvalue.store() });
 const stored = new StoredRunning({ post, executorOf: (key) => functions.serving(key) });
@@ -109,7 +111,7 @@ const preload = async (executors: FunctionExecutor[]): Promise<void> => {
 
 const route = (table: RouteTable): void => {
   const fresh = functions.begin(table);
-  app = createGatewayApp(table, (key) => functions.executorOf(key), { deferring, ...(objects && { objects }), ...(guarding && { guarding }) });
+  app = createGatewayApp(table, (key) => functions.executorOf(key), { debugging, deferring, ...(objects && { objects }), ...(guarding && { guarding }) });
   functions.end(table);
   post({ kind: 'routing', version: table.version });
   void preload(fresh).then(() => post({ kind: 'loaded' }));
@@ -131,7 +133,11 @@ const count = (request: number): void => {
   post({ kind: 'numbers', request, numbers: { ...numbers, metrics: metrics.snapshot() } });
 };
 
-const sweeper = setInterval(() => functions.sweep(settings.moduleIdleMs), Math.min(sweepMs, Math.max(50, settings.moduleIdleMs / 4)));
+const sweep = (): void => {
+  debugging.sweep();
+  functions.sweep(settings.moduleIdleMs);
+};
+const sweeper = setInterval(sweep, Math.min(sweepMs, Math.max(50, settings.moduleIdleMs / 4)));
 
 const tellUse = (): void => {
   const versions = functions.takeUse();
@@ -149,6 +155,7 @@ const stop = async (graceMs: number): Promise<void> => {
   clearInterval(sweeper);
   clearInterval(usage);
   guarding?.close();
+  debugging.close();
   tellUse();
   functions.stopAll();
   outbound.close();
@@ -179,6 +186,10 @@ const take = (message: ToGateway): void => {
       break;
     case 'count':
       count(message.request);
+      break;
+    case 'debug-linked':
+    case 'debug-refused':
+      debugging.take(message);
       break;
     case 'ping':
       post({ kind: 'pong' });

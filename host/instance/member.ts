@@ -84,8 +84,8 @@ export class Member implements Peers {
 
   private portsOf(ports: ExecutionPorts): ExecutionPorts {
     this.log = sidecarLog(this.label, () => ports.log);
-    const { id, outbound, keyvalue, overlay } = ports;
-    return { id, log: this.log, outbound, keyvalue, ...(overlay ? { overlay } : {}) };
+    const { id, outbound, keyvalue, objects, overlay } = ports;
+    return { id, log: this.log, outbound, keyvalue, objects, overlay };
   }
 
   call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown> {

@@ -80,6 +80,9 @@ const open = async (threads: number): Promise<{ gateways: Gateways; port: number
     fleet: { join: () => undefined, leave: () => undefined, take: () => undefined },
     artifacts,
     onLogs: () => undefined,
+    debug: async () => {
+      throw new Problem('debug-refused', 'not in this test');
+    },
     log: { error: (entry: unknown) => deaths.push(entry) } as never,
   });
   await gateways.start();

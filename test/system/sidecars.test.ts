@@ -146,4 +146,34 @@ test('sidecars: what one execution records the next one gets, in whichever threa
   }
 });
 
+for (const [fleet, manifest] of fleets)
+  test(`sidecars: a request adds one for debugging by header, ${fleet}`, async () => {
+    const name = `debugged-${fleet}`;
+    if (fleet === 'resident') await must(add('recorder', '../sidecars/recorder', { debug: true }));
+    await must(deploy(name, 'hello', manifest));
+    const { token } = (await must(node.api('POST', '/v1/tokens', { scopes: ['debug:default'] }))) as { token: string };
+    const { token: reader } = (await must(node.api('POST', '/v1/tokens', { scopes: ['read:default'] }))) as { token: string };
+    const headers = { 'nacelle-debug': 'recorder@1.0.0', 'nacelle-debug-token': token, 'x-kept': 'yes' };
+    const { text, record } = await ask(name, '/', { headers });
+    assert.is(text, 'Hello from nacelle!\n');
+    assert.equal([record.fleet, record.sidecars[0]?.name, record.sidecars[0]?.why], [fleet, 'recorder', 'debug']);
+    const lines = await node.lines(name, 2, ({ execution }) => execution === record.id);
+    const texts = lines.map((line) => line.text);
+    assert.ok(texts.includes('recorder@1.0.0: x-kept: yes'), texts.join('\n'));
+    assert.not.ok(
+      texts.some((line) => line.includes('nacelle-debug')),
+      'the guest sees neither header',
+    );
+    assert.equal((await ask(name)).record.sidecars, [], 'the next request pays nothing');
+    for (const wrong of [{ ...headers, 'nacelle-debug-token': reader }, { 'nacelle-debug': 'recorder' }, { ...headers, 'nacelle-debug-token': 'x' }]) {
+      const refused = await fetch(`${node.url}/${name}/`, { headers: wrong as Record<string, string> });
+      assert.equal([refused.status, ((await refused.json()) as Problem).code], [403, 'debug-refused']);
+    }
+    const unknown = await fetch(`${node.url}/${name}/`, { headers: { ...headers, 'nacelle-debug': 'pass' } });
+    assert.equal([unknown.status, ((await unknown.json()) as Problem).code], [422, 'sidecar-not-found'], 'it was not added for debugging');
+    const invoked = await node.api('POST', `/v1/functions/${name}/invoke?debug=recorder`);
+    assert.is(invoked.status, 200);
+    assert.is((await node.execution(invoked.headers.get('nacelle-execution'))).sidecars[0]?.why, 'debug');
+  });
+
 test.run();

@@ -57,6 +57,7 @@ export const invoke: Command = {
     method: { type: 'string', value: 'M', description: 'Default: GET, or POST with --data.' },
     header: { type: 'string', multiple: true, value: "'K: V'", description: 'A header of the request.' },
     data: { type: 'string', value: 'TEXT|@FILE', description: 'The body of the request. (The data directory of a node is named by NACELLE_DATA here.)' },
+    debug: { type: 'string', value: 'SIDECAR', description: 'A sidecar for debugging that takes part in this call: NAME or NAME@VERSION.' },
     include: { type: 'boolean', short: 'i', description: 'Print status and headers too.' },
   },
   run: async (context) => {
@@ -65,7 +66,8 @@ export const invoke: Command = {
     const body = bodyOf(context);
     const { api, tenant, send } = connect();
     const method = options.text('method') ?? (body === undefined ? 'GET' : 'POST');
-    const query = { ...tenant, path: options.text('path') ?? '/', method, header: [...options.list('header')] };
+    const debug = options.text('debug');
+    const query = { ...tenant, path: options.text('path') ?? '/', method, header: [...options.list('header')], ...(debug === undefined ? {} : { debug }) };
     const url = api.v1.functions[':name'].invoke.$url({ param: { name }, query });
     const init = body === undefined ? {} : { body: body as RequestInit['body'] & {} };
     await show(context, await guestResponse(await send(url, { method: 'POST', ...init })));
