@@ -16,7 +16,7 @@ import { errorHandler, notFoundHandler } from './problem.ts';
 import { reservationRoutes } from './reservations.ts';
 import { resultRoutes } from './results.ts';
 import { secretRoutes } from './secrets.ts';
-import { sidecarRoutes, tenantSidecarRoutes } from './sidecars.ts';
+import { oneSidecarRoutes, sidecarRoutes, tenantSidecarRoutes } from './sidecars.ts';
 import { bucketRoutes, valueRoutes } from './state.ts';
 import { suspensionRoutes, tenantRoutes } from './tenants.ts';
 import { tokenRoutes } from './tokens.ts';
@@ -63,6 +63,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', functionRoutes(deps))
     .route('/', versionRoutes(deps))
     .route('/', sidecarRoutes(deps))
+    .route('/', oneSidecarRoutes(deps))
     .route('/', tenantSidecarRoutes(deps))
     .route('/', secretRoutes(deps))
     .route('/', bucketRoutes(deps))

@@ -44,17 +44,20 @@ const viewSidecar = (record: SidecarRecord, users: readonly SidecarUser[], tenan
   };
 };
 
+type Viewing = Pick<ControlDeps, 'sidecarInstances'> & { deployments: Pick<ControlDeps['deployments'], 'sidecars'> };
+
+const viewOf = async ({ deployments: { sidecars }, sidecarInstances }: Viewing, record: SidecarRecord, tenant: string) =>
+  viewSidecar(record, await sidecars.usersOf(record), tenant, sidecarInstances());
+
 /** The library of sidecars. */
-export const sidecarRoutes = ({ deployments: { sidecars, tenants }, sidecarInstances }: ControlDeps) => {
-  const read = requireScope({ tenants }, 'read');
-  const deploy = requireScope({ tenants }, 'deploy');
-  const viewOf = async (record: SidecarRecord, tenant: string) => viewSidecar(record, await sidecars.usersOf(record), tenant, sidecarInstances());
+export const sidecarRoutes = (deps: ControlDeps) => {
+  const { sidecars, tenants } = deps.deployments;
   return newGroup()
     .openapi(
       endpoint({
         method: 'post',
         path: '/v1/sidecars',
-        middleware: deploy,
+        middleware: requireScope({ tenants }, 'deploy'),
         request: { query: tenantQuery({}), body: jsonBody(newSidecar) },
         responses: { 201: json(sidecarView, 'Added') },
       }),
@@ -63,29 +66,35 @@ export const sidecarRoutes = ({ deployments: { sidecars, tenants }, sidecarInsta
         if (wanted.public && !permits(context.get('identity').scopes, 'admin', null))
           throw new Problem('forbidden', `cannot add sidecar "${wanted.name}" for all tenants: the token needs the scope "admin"`);
         const tenant = context.get('tenant');
-        return context.json(await viewOf(await sidecars.add(tenant, wanted), tenant), 201);
+        return context.json(await viewOf(deps, await sidecars.add(tenant, wanted), tenant), 201);
       },
     )
     .openapi(
       endpoint({
         method: 'get',
         path: '/v1/sidecars',
-        middleware: read,
+        middleware: requireScope({ tenants }, 'read'),
         request: { query: tenantQuery({}) },
         responses: { 200: json(z.object({ items: z.array(sidecarView) }), "The tenant's sidecars, then those of the node") },
       }),
       async (context) => {
         const tenant = context.get('tenant');
         const items = [];
-        for (const record of await sidecars.list(tenant)) items.push(await viewOf(record, tenant));
+        for (const record of await sidecars.list(tenant)) items.push(await viewOf(deps, record, tenant));
         return context.json({ items }, 200);
       },
-    )
+    );
+};
+
+/** One sidecar of the library. */
+export const oneSidecarRoutes = (deps: ControlDeps) => {
+  const { sidecars, tenants } = deps.deployments;
+  return newGroup()
     .openapi(
       endpoint({
         method: 'get',
         path: '/v1/sidecars/{name}',
-        middleware: read,
+        middleware: requireScope({ tenants }, 'read'),
         request: { params, query: versionQuery },
         responses: { 200: json(sidecarView, 'The newest version, or the one that is named') },
       }),
@@ -93,14 +102,14 @@ export const sidecarRoutes = ({ deployments: { sidecars, tenants }, sidecarInsta
         const tenant = context.get('tenant');
         const { version } = context.req.valid('query');
         const record = await sidecars.require(tenant, `${context.req.valid('param').name}${version === undefined ? '' : `@${version}`}`);
-        return context.json(await viewOf(record, tenant), 200);
+        return context.json(await viewOf(deps, record, tenant), 200);
       },
     )
     .openapi(
       endpoint({
         method: 'delete',
         path: '/v1/sidecars/{name}',
-        middleware: deploy,
+        middleware: requireScope({ tenants }, 'deploy'),
         request: { params, query: versionQuery },
         responses: { 204: nothing('Removed') },
       }),

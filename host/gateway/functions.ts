@@ -11,6 +11,7 @@ import type { IsolateDirectory } from '../fleet/directory.ts';
 import { IsolateRunner } from '../fleet/isolate-runner.ts';
 import type { VersionUse } from '../fleet/protocol.ts';
 import { createPoolRunner } from '../instance/pool-runner.ts';
+import type { FunctionRunner } from '../instance/runner.ts';
 import type { RecordedSettings } from '../sidecar/recorded.ts';
 import { ExecutionLog } from '../telemetry/execution-log.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
@@ -173,29 +174,22 @@ export class Functions {
     if (this.#kept.length < keptMax) this.#kept.push(describeExecution(version.tenant, version.function, execution));
   }
 
+  async #loadHere(version: DeployedVersion): Promise<{ runner: FunctionRunner; load: 'cache' | 'prepared' }> {
+    const { loader, keyvalue, objects, recorded } = this.#options;
+    const { tenant, function: name, limits, instance: mode } = version;
+    const { artifact, load } = await loader.load(version.digest);
+    if (version.keyvalue && version.keyvalue.length > 0) keyvalue?.refresh();
+    if (version.objects && version.objects.length > 0) objects?.reader.refresh();
+    const composition = await loadComposition(version, (digest) => loader.load(digest));
+    const own = { function: name, version: version.version, artifact, grant: grantOf(version), limits, mode };
+    return { runner: createPoolRunner(composition ? { ...own, tenant, composition, recorded: recorded() } : own), load };
+  }
+
   #makeExecutor(version: DeployedVersion, ring: ExecutionRing, use: Use): FunctionExecutor {
-    const { ids, loader, isolates, outbound, keyvalue, objects, load: thread, pushLog, recorded } = this.#options;
-    const { tenant, function: name, limits, instance: mode, fleet } = version;
-    const load = async (fleet: DeployedVersion['fleet']) => {
-      if (fleet === 'on-demand') return { runner: new IsolateRunner(isolates, version.key), load: 'thread' as const };
-      const { artifact, load: from } = await loader.load(version.digest);
-      if (version.keyvalue && version.keyvalue.length > 0) keyvalue?.refresh();
-      if (version.objects && version.objects.length > 0) objects?.reader.refresh();
-      const composition = await loadComposition(version, (digest) => loader.load(digest));
-      return {
-        runner: createPoolRunner({
-          tenant,
-          function: name,
-          version: version.version,
-          artifact,
-          grant: grantOf(version),
-          limits,
-          mode,
-          ...(composition ? { composition, recorded: recorded() } : {}),
-        }),
-        load: from,
-      };
-    };
+    const { ids, isolates, outbound, keyvalue, objects, load: thread, pushLog } = this.#options;
+    const { tenant, function: name, limits, fleet } = version;
+    const load = (fleet: DeployedVersion['fleet']) =>
+      fleet === 'on-demand' ? Promise.resolve({ runner: new IsolateRunner(isolates, version.key), load: 'thread' as const }) : this.#loadHere(version);
     const openLog = (execution: string) => new ExecutionLog({ execution, tenant, function: name, version: version.version }, pushLog);
     return new FunctionExecutor({
       function: name,

@@ -41,6 +41,14 @@ const handlerOf = (plan: Plan, name: string): string => {
 const failureOf = ({ ended }: Outcome): RunFailure | undefined =>
   ended && { problem: new Problem(ended.code, ended.message), backtrace: ended.stack, exited: ended.exit === 'ok' };
 
+const endOf = (outcome: Outcome, names: readonly string[], response: RunEnd['response']): RunEnd => {
+  const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls } = outcome.meter;
+  const meter = { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls: { names, counts: hostCalls } };
+  const { kept, startedMs, sidecars } = outcome;
+  const end = { failure: failureOf(outcome), response, meter, kept, startedMs };
+  return sidecars ? { ...end, sidecars } : end;
+};
+
 /**
  * Runs wasi:http 0.2 components in instances of this thread.
  * @throws Problem if the component cannot be linked
@@ -67,18 +75,7 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
     const response = groups ? groups.observe(request, sink, ports) : sink;
     const outparam = makeResponseOutparam(response, request.method);
     const running = pool.run(ports, { interface: handler, function: 'handle', parameters: [makeIncomingRequest(request), outparam] });
-    const ended = running.done.then((outcome): RunEnd => {
-      const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls } = outcome.meter;
-      const meter = { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls: { names, counts: hostCalls } };
-      return {
-        failure: failureOf(outcome),
-        response: settle(outparam),
-        meter,
-        kept: outcome.kept,
-        startedMs: outcome.startedMs,
-        ...(outcome.sidecars ? { sidecars: outcome.sidecars } : {}),
-      };
-    });
+    const ended = running.done.then((outcome) => endOf(outcome, names, settle(outparam)));
     return { ended, stop: (code, message) => running.stop(code, message) };
   };
 

@@ -10,6 +10,32 @@ export type Named = Partial<Omit<CompiledSidecar, 'artifact' | 'grant'>> & { fix
 
 const compiled = ({ artifact, modules }: Loaded): CompiledArtifact => ({ ...artifact, modules });
 
+const defaults: Omit<CompiledSidecar, 'name' | 'kinds' | 'artifact'> = {
+  version: '1.0.0',
+  digest: '',
+  scope: 'execution',
+  from: 'agent',
+  why: 'manifest',
+  when: 'always',
+  required: true,
+  graceMs: 500,
+  readyMs: 1000,
+  onMainChange: 'follow',
+  limits: { memoryMib: 16, cpuMs: 200 },
+  settings: [],
+  outboundHosts: [],
+  keyvalue: [],
+  grant,
+};
+
+const compiledSidecar = ({ fixture, provides: _, ...rest }: Named, loaded: Loaded): CompiledSidecar => ({
+  ...defaults,
+  name: fixture,
+  kinds: kindsOf(loaded.artifact.plan),
+  artifact: compiled(loaded),
+  ...rest,
+});
+
 /** A runner of the function `main` with sidecars, all of them fixtures. */
 export async function runnerOf(main: string, named: readonly Named[], overrides: Partial<Parameters<typeof createPoolRunner>[0]> = {}): Promise<PoolRunner> {
   const loaded = await Promise.all([main, ...named.map(({ fixture }) => `sidecar/${fixture}`)].map((name) => load(name)));
@@ -22,29 +48,7 @@ export async function runnerOf(main: string, named: readonly Named[], overrides:
   }));
   const { composition, unmet } = compose(candidates);
   if (unmet.length > 0) throw new Error(`unmet: ${JSON.stringify(unmet)}`);
-  const sidecars = named.map(
-    ({ fixture, provides: _, ...rest }, i): CompiledSidecar => ({
-      name: fixture,
-      version: '1.0.0',
-      digest: '',
-      kinds: kindsOf((loaded[i + 1] as Loaded).artifact.plan),
-      scope: 'execution',
-      from: 'agent',
-      why: 'manifest',
-      when: 'always',
-      required: true,
-      graceMs: 500,
-      readyMs: 1000,
-      onMainChange: 'follow',
-      limits: { memoryMib: 16, cpuMs: 200 },
-      settings: [],
-      outboundHosts: [],
-      keyvalue: [],
-      artifact: compiled(loaded[i + 1] as Loaded),
-      grant,
-      ...rest,
-    }),
-  );
+  const sidecars = named.map((one, i) => compiledSidecar(one, loaded[i + 1] as Loaded));
   const limits = { memoryMib: 64, cpuMs: 200, concurrency: 100 };
   return createPoolRunner({
     function: 'main',

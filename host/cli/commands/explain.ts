@@ -9,7 +9,10 @@ const describe = (inputs: Readonly<Record<string, unknown>>): string =>
 
 const moment = (at: number | undefined): string => (at === undefined ? '-' : String(at));
 
-const sidecarTable = ({ sidecars }: ExecutionRecord): string =>
+/** Nothing for a function without sidecars. */
+const sidecarTable = ({ sidecars }: ExecutionRecord): string[] => (sidecars.length === 0 ? [] : ['', sidecarRows(sidecars)]);
+
+const sidecarRows = (sidecars: ExecutionRecord['sidecars']): string =>
   table(
     ['sidecar', 'kind', 'scope', 'instance', 'why', 'started (µs)', 'ready (µs)', 'stopped (µs)', 'failed'],
     sidecars.map(({ name, version, kind, scope, instance, why, startedAt, readyAt, stoppedAt, code }) => [
@@ -64,7 +67,7 @@ function explained(record: ExecutionRecord): string {
     ),
     '',
     table(['host interface', 'calls'], calls, 'no host calls'),
-    ...(record.sidecars.length > 0 ? ['', sidecarTable(record)] : []),
+    ...sidecarTable(record),
   ].join('\n');
 }
 
