@@ -20,11 +20,13 @@ import { serveControl } from './control/server.ts';
 import { createDeployments, type Deployments } from './deploy/deployments.ts';
 import { deployExamples } from './deploy/examples.ts';
 import { findTenant, isTenant } from './deploy/ground.ts';
-import { tenantKey } from './deploy/keys.ts';
-import type { ModuleSummary } from './deploy/model.ts';
+import { tenantKey, tenantPrefix } from './deploy/keys.ts';
+import type { ModuleSummary, TenantRecord } from './deploy/model.ts';
 import { RecordedStore } from './deploy/recorded-store.ts';
 import { defaultRoutes } from './deploy/route.ts';
 import type { DeployedVersion, RouteTable } from './deploy/route-table.ts';
+import { scanValues } from './deploy/scan.ts';
+import { EventHost } from './fleet/event-host.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { type Artifacts, createArtifacts } from './gateway/artifacts.ts';
 import { Gateways, type GatewaysOptions } from './gateway/gateways.ts';
@@ -210,6 +212,19 @@ const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     log: ground.log,
   });
 
+const makeEvents = ({ config, store, buckets, logs, metrics, log }: Ground, fleet: Fleet): EventHost =>
+  new EventHost({
+    table: store.table,
+    writer: buckets,
+    run: (run, options) => fleet.runs.run(run, options),
+    limits: config.events,
+    results: { ttlMs: config.decisions.ttlMs, bytesMax: config.decisions.bytesMax },
+    logs,
+    tenants: async () => (await scanValues<TenantRecord>(store.table, tenantPrefix)).filter(({ state }) => state !== 'removing').map(({ name }) => name),
+    metrics,
+    log,
+  });
+
 const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number, debug: GatewaysOptions['debug']): Gateways => {
   const { config, log, logs, metrics, artifacts } = ground;
   return new Gateways({
@@ -257,16 +272,22 @@ const exposeAll = async ({ cache, metrics }: Ground, gateways: Gateways): Promis
   return exposeMetrics([metrics.snapshot(), ...(await gateways.count()).map((counted) => counted.metrics)]);
 };
 
-const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, deployments: Deployments, http: Address): ControlDeps => ({
+const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, events: EventHost, deployments: Deployments, http: Address): ControlDeps => ({
   deployments,
   logs: ground.logs,
   objects: ground.objects.store,
   buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
   executions: {
-    find: async (id) => (await fleet.guarantees.find(id)) ?? (await fleet.deferrals.find(id))?.record ?? (await gateways.find(id)) ?? fleet.execution(id),
-    deferred: (id) => fleet.deferrals.find(id),
+    find: async (id) =>
+      (await fleet.guarantees.find(id)) ??
+      (await events.find(id))?.record ??
+      (await fleet.deferrals.find(id))?.record ??
+      (await gateways.find(id)) ??
+      fleet.execution(id),
+    deferred: async (id) => (await events.find(id)) ?? fleet.deferrals.find(id),
   },
   sidecarInstances: () => [],
+  events,
   decisions: (query) => fleet.decisions(query),
   reservations: fleet.reservations,
   approveResident: async (tenant, name, approved) => {
@@ -341,12 +362,14 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   await gateways.start();
   undo.push(() => gateways.stop(graceMs));
   undo.push(() => fleet.guarantees.stop());
+  const events = makeEvents(ground, fleet);
   const pin = pinLive(ground);
   const deployments = await openDeployments(ground, fleet, async (table) => {
     pin(table);
     fleet.begin(table);
     await gateways.route(table);
     fleet.end(table);
+    await events.update(table);
   });
   await deployments.open();
   fleet.review(() => deployments.publish());
@@ -354,10 +377,13 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
   if (examples) await deployExamplesOnce(ground, deployments);
   const http = { ...config.http };
-  const app = createControlApp(controlDeps(ground, gateways, fleet, deployments, http));
+  const app = createControlApp(controlDeps(ground, gateways, fleet, events, deployments, http));
   await gateways.loaded(loadedBeforeMs);
   await fleet.guarantees.open();
   await fleet.deferrals.open();
+  await events.start();
+  undo.push(() => events.stop());
+  fleet.answerLater = (request) => events.answerLater(request);
   http.port = await gateways.listen();
   control.serve(app.fetch);
   const [httpUrl, controlUrl] = [urlOf(http), urlOf(control.address)];

@@ -89,6 +89,36 @@ const table = {
     cause: 'The isolate that ran the execution is gone, and the execution cannot be run again.',
     remedy: 'Retry, if doing it twice does no harm.',
   },
+  'event-failed': {
+    status: 502,
+    cause: 'The function answered the delivery of an event with a status that says it did not take it.',
+    remedy: 'Read its log; the delivery is tried again as onFailure says.',
+  },
+  'event-refused': {
+    status: 502,
+    cause: 'The function answered the delivery of an event with a status that says it never will take it (4xx but 408, 425 and 429, or 3xx).',
+    remedy: 'Correct the event or the function, then redrive it.',
+  },
+  'event-too-old': {
+    status: 410,
+    cause: 'The event is older than onFailure.maxAgeMs.',
+    remedy: 'Redrive it from the dead letters, or raise onFailure.maxAgeMs.',
+  },
+  'event-loop': {
+    status: 508,
+    cause: 'The event is the last of more than 16 that led to one another.',
+    remedy: 'Look for functions that send events to each other in a circle.',
+  },
+  'control-recursion': {
+    status: 422,
+    cause: 'The function that onFailure.control or onResult names has a control function itself, or is the function itself.',
+    remedy: 'Name a function without onFailure.control and onResult.',
+  },
+  'dead-letters-full': {
+    status: 507,
+    cause: 'The queue of dead letters has reached its limit.',
+    remedy: 'Redrive or drop some; until then failed events wait in their own queue.',
+  },
   'lease-lost': { status: 503, cause: 'What was leased is no longer yours: the lease has ended.', remedy: 'Begin again.' },
   'execution-failed': {
     status: 502,

@@ -1,6 +1,8 @@
 import type { Command } from './command.ts';
+import { deadLettersDrop, deadLettersLs, deadLettersRedrive, deadLettersShow } from './commands/dead-letters.ts';
 import { decisions } from './commands/decisions.ts';
 import { deploy } from './commands/deploy.ts';
+import { eventsLs, eventsSend } from './commands/events.ts';
 import { explain } from './commands/explain.ts';
 import { invoke } from './commands/invoke.ts';
 import { logs } from './commands/logs.ts';
@@ -45,6 +47,12 @@ export const commands: readonly Command[] = [
   objectsLs,
   objectsRm,
   invoke,
+  eventsSend,
+  eventsLs,
+  deadLettersLs,
+  deadLettersShow,
+  deadLettersRedrive,
+  deadLettersDrop,
   logs,
   explain,
   decisions,

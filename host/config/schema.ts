@@ -97,6 +97,15 @@ export const configSchema = section({
       'Size of all that is remembered of keys, in bytes. Then new keys are refused; none is forgotten early.',
     ),
   }).prefault({}),
+  events: section({
+    inFlightMax: whole(1, 4096, 128, 'Events that are delivered at once, to all functions.'),
+    dedupeMs: whole(1000, 30 * DAY_MS, DAY_MS, 'How long an event is known by its source and id, so that it is not taken twice, in milliseconds.'),
+    deadLetters: section({
+      keepMs: whole(1000, 365 * DAY_MS, 14 * DAY_MS, 'How long a dead letter is kept, in milliseconds.'),
+      itemsMax: whole(1, 1_000_000, 100_000, 'Dead letters in one queue of a tenant.'),
+      bytesMax: whole(1024, 1024 * 1024 * MIB, 256 * MIB, 'Size of the dead letters in one queue of a tenant, in bytes.'),
+    }).prefault({}),
+  }).prefault({}),
   cache: section({
     ttlMs: whole(1, 365 * DAY_MS, 3_600_000, 'How long a prepared module is kept after its last use, in milliseconds.'),
     bytesMax: whole(MIB, 1024 * 1024 * MIB, 1024 * MIB, 'Size of the cache of prepared modules, in bytes.'),

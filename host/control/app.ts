@@ -3,9 +3,11 @@ import { approvalRoutes } from './approvals.ts';
 import { authenticate, type ControlEnv } from './auth.ts';
 import { limitBody } from './body.ts';
 import { bucketReportRoutes, bucketSettingsRoutes } from './bucket-routes.ts';
+import { deadLetterListRoutes, deadLetterRoutes, redriveRoutes } from './dead-letters.ts';
 import { decisionRoutes } from './decisions.ts';
 import type { ControlDeps } from './deps.ts';
 import { newGroup } from './endpoint.ts';
+import { eventListRoutes, eventRemovalRoutes, eventRoutes, sendRoutes } from './events.ts';
 import { functionRoutes } from './functions.ts';
 import { invokeRoutes } from './invoke.ts';
 import { logRoutes } from './logs.ts';
@@ -79,6 +81,13 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', approvalRoutes(deps))
     .route('/', decisionRoutes(deps))
     .route('/', resultRoutes(deps))
+    .route('/', sendRoutes(deps))
+    .route('/', eventListRoutes(deps))
+    .route('/', eventRoutes(deps))
+    .route('/', eventRemovalRoutes(deps))
+    .route('/', deadLetterListRoutes(deps))
+    .route('/', deadLetterRoutes(deps))
+    .route('/', redriveRoutes(deps))
     .route('/', tokenRoutes(deps))
     .route('/', nodeRoutes(deps));
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });

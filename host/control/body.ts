@@ -22,9 +22,11 @@ export async function* bounded(body: ReadableStream<Uint8Array>, bytesMax: numbe
   }
 }
 
-/** Bodies of modules, of values and of guests' requests have limits of their own. */
+/** Bodies of modules, of values, of events and of guests' requests have limits of their own. */
 const isStreamed = (method: string, path: string): boolean =>
-  (method === 'PUT' && (path === '/v1/modules' || path.startsWith('/v1/state/') || path.startsWith('/v1/objects/'))) || path.endsWith('/invoke');
+  (method === 'POST' && path === '/v1/events') ||
+  (method === 'PUT' && (path === '/v1/modules' || path.startsWith('/v1/state/') || path.startsWith('/v1/objects/'))) ||
+  path.endsWith('/invoke');
 
 /**
  * Holds bodies of JSON to 1 MiB. A body without a declared length is read here and kept where Hono looks for one it has

@@ -3,6 +3,7 @@ import type { Deployments } from '../deploy/deployments.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DecisionQuery } from '../fleet/decision-log.ts';
 import type { DeferredView } from '../fleet/deferrals.ts';
+import type { EventHost } from '../fleet/event-host.ts';
 import type { Reservations } from '../fleet/reservations.ts';
 import type { ObjectStore } from '../object/object-store.ts';
 import type { IsolateView, PlacementDecision, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
@@ -50,6 +51,7 @@ export type ControlDeps = {
   };
   /** Instances of sidecars that executions share now. */
   sidecarInstances: () => readonly SidecarInstance[];
+  events: Pick<EventHost, 'events' | 'redriver'>;
   /** Choices of the node; of all tenants, and those of none, if no tenant is named. */
   decisions: (query: DecisionQuery) => Promise<PlacementDecision[]>;
   reservations: Pick<Reservations, 'find' | 'put' | 'remove'>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { events, onFailure, onResult, topic } from './manifest-events.ts';
 import { digestPattern, nameConstraint, namePattern } from './names.ts';
 import { formatRoute, parseRoute } from './route.ts';
 
@@ -98,6 +99,7 @@ const capabilities = z
         )
         .prefault({}),
       objects: list(bucketLabel, 64, 'names').describe('Buckets of objects that wasi:blobstore may open, by their own names.'),
+      messaging: list(topic, 64, 'topics').describe('Topics of the tenant that wasi:messaging may send to.'),
       keyvalue: buckets.describe('Buckets of the tenant that wasi:keyvalue may open, by the names under which the guest opens them.'),
     },
     { error: 'must be an object' },
@@ -224,6 +226,9 @@ export const manifestSchema = z.strictObject(
     capabilities,
     sidecars: sidecarsSchema.describe('Components that are linked with the function: in front of it, beside it, or underneath.'),
     guarantee: guarantee.describe('Executions whose request has an "idempotency-key" take effect exactly so often. Absent: the key just reaches the guest.'),
+    events,
+    onFailure,
+    onResult,
     capacity,
   },
   { error: 'must be an object' },

@@ -3,6 +3,7 @@
  * function, route, secret or tenant changes. Structured-cloneable, so that it can be posted to threads.
  */
 
+import type { FailurePolicy, ResultRule, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
 
 export type Fleet = 'resident' | 'on-demand';
@@ -35,6 +36,14 @@ export type DeployedVersion = {
   keyvalue?: [name: string, bucket: string][];
   /** Buckets of objects that it may open, by the guest's names for them. */
   objects?: [name: string, bucket: string][];
+  /** Topics that it may send messages to. */
+  messaging?: string[];
+  /** What it is called for beside requests. */
+  events?: Subscription[];
+  /** What follows when an event or a request fails; absent: the defaults, and only for events. */
+  onFailure?: FailurePolicy | undefined;
+  /** Responses that somebody is to judge. */
+  onResult?: ResultRule[];
   /** How long an idle instance is kept. */
   idleMs: number;
   /** `isolated`: never in a thread that serves other tenants. */

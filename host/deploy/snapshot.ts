@@ -53,6 +53,11 @@ const describe = async (
   // Versions of before there were buckets have none.
   keyvalue: Object.entries(manifest.capabilities.keyvalue ?? {}).map(([name, bucket]) => [name, bucketId(tenant, bucket)]),
   objects: (manifest.capabilities.objects ?? []).map((bucket) => [bucket, bucketId(tenant, bucket)]),
+  // Nor have those of before there were events.
+  messaging: manifest.capabilities.messaging ?? [],
+  events: manifest.events ?? [],
+  onFailure: manifest.onFailure,
+  onResult: manifest.onResult ?? [],
   idleMs: manifest.capacity.idleMs,
   trust: manifest.trust,
   fleet: 'on-demand',

@@ -5,7 +5,10 @@ import type { Attempt } from './attempts.ts';
 /** Where the module of an execution came from. */
 export type LoadSource = 'thread' | 'cache' | 'prepared';
 
-export type ExecutionState = 'queued' | 'deferred' | 'running' | 'succeeded' | 'failed';
+export type ExecutionState = 'queued' | 'deferred' | 'running' | 'succeeded' | 'failed' | 'dead-lettered';
+
+/** What an execution was begun for. */
+export type ExecutionTrigger = 'http' | 'event' | 'topic' | 'cron' | 'state' | 'object';
 
 /** What an execution used. `memoryRefused`: it asked for more memory than its limit; `hostCalls` is by interface name. */
 export type Meter = {
@@ -33,7 +36,7 @@ export type ExecutionRecord = {
   tenant: string;
   function: string;
   version: number;
-  trigger: 'http';
+  trigger: ExecutionTrigger;
   state: ExecutionState;
   code?: ErrorCode;
   /** RFC 3339, in milliseconds. */

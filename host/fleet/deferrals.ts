@@ -10,7 +10,7 @@ import type { DeferralConfig } from '../placement/deferral.ts';
 import { DeferralPlanner, type LoadProfile } from '../placement/deferral.ts';
 import type { PlacementDecision } from '../placement/model.ts';
 import type { Json, Table } from '../store/table.ts';
-import type { DeferralFromGateway, DeferralToGateway, DeferredRequest, DeferredResult } from './deferral-protocol.ts';
+import type { DeferralToGateway, DeferredRequest, DeferredResult } from './deferral-protocol.ts';
 import type { StoredLog } from './stored-log.ts';
 
 type Kept = { request: DeferredRequest; startAt: number; decision: PlacementDecision; state: 'waiting' | 'running' };
@@ -100,7 +100,7 @@ export class Deferrals {
     this.#planner.observe(executions, Date.now());
   }
 
-  take({ request }: DeferralFromGateway, post: (message: DeferralToGateway) => void): void {
+  take(request: DeferredRequest, post: (message: DeferralToGateway) => void): void {
     void this.#defer(request, post);
   }
 

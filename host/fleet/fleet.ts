@@ -3,7 +3,7 @@
  * `start`; ends with `close`, when no gateway thread is left.
  */
 
-import type { ErrorCode } from '../base/errors.ts';
+import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
@@ -19,7 +19,7 @@ import type { Table } from '../store/table.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import { Approvals } from './approvals.ts';
 import { DecisionLog, type DecisionQuery } from './decision-log.ts';
-import type { DeferralFromGateway } from './deferral-protocol.ts';
+import type { DeferralFromGateway, DeferralToGateway, LaterRequest } from './deferral-protocol.ts';
 import { Deferrals, type DeferredEnd } from './deferrals.ts';
 import { FleetDriver } from './driver.ts';
 import type { GuaranteeFromGateway } from './guarantee-protocol.ts';
@@ -89,6 +89,8 @@ export class Fleet {
   /** Runs requests without a client. */
   readonly runs: StoredRuns;
   readonly approvals: Approvals;
+  /** Keeps requests that are to be answered later, as soon as they can be. */
+  answerLater: ((request: LaterRequest) => Promise<void>) | undefined = undefined;
   readonly #results: StoredLog<DeferredEnd>;
   readonly #gateways = new Map<number, PostToGateway>();
   readonly #config: FleetOptions['config'];
@@ -183,7 +185,7 @@ export class Fleet {
   take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway): void {
     switch (message.kind) {
       case 'defer':
-        this.deferrals.take(message, (answer) => this.#gateways.get(gateway)?.(answer));
+        this.#putOff(message.request, (answer) => this.#gateways.get(gateway)?.(answer));
         break;
       case 'guard':
         void this.guarantees.guard(message, gateway).then((answer) => this.#gateways.get(gateway)?.({ kind: 'guarded', ask: message.ask, answer }));
@@ -198,6 +200,22 @@ export class Fleet {
       default:
         this.#driver.take(gateway, message);
     }
+  }
+
+  #putOff(request: LaterRequest, post: (answer: DeferralToGateway) => void): void {
+    const { id, startBy } = request;
+    if (startBy !== null) {
+      this.deferrals.take({ ...request, startBy }, post);
+      return;
+    }
+    const kept = this.answerLater?.(request) ?? Promise.reject(new Problem('unavailable', 'cannot answer later: the node is starting or stopping'));
+    kept.then(
+      () => post({ kind: 'deferred', id, problem: null }),
+      (error: unknown) => {
+        const { code, message } = error instanceof Problem ? error : new Problem('internal', String(error));
+        post({ kind: 'deferred', id, problem: { code, message } });
+      },
+    );
   }
 
   /** Where a version runs from the next route table on. */

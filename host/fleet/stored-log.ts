@@ -50,6 +50,13 @@ export class StoredLog<T extends Timed> {
     else this.#dropped++;
   }
 
+  /** The write that adds a record, for a commit of the caller's own. */
+  write(key: string, value: T): Write {
+    const whole = this.#options.prefix + key;
+    this.#bytes += sizeOf(whole, value);
+    return { key: whole, put: value as unknown as Json };
+  }
+
   /** Resolves when all that was added is written. */
   flush(): Promise<void> {
     return this.#waiting.length === 0 ? this.#writing : this.#enqueue(() => this.#write());
@@ -87,7 +94,9 @@ export class StoredLog<T extends Timed> {
     while (this.#waiting.length > 0) {
       const writes = this.#waiting.splice(0, commitMax);
       for (const { key, value } of writes) this.#bytes += sizeOf(key, value);
-      await this.#options.table.commit(writes.map(({ key, value }): Write => ({ key, put: value as unknown as Json })));
+      // An execution that is run again is told again: the last time counts.
+      const latest = new Map(writes.map(({ key, value }) => [key, value]));
+      await this.#options.table.commit([...latest].map(([key, value]): Write => ({ key, put: value as unknown as Json })));
     }
     if (this.#bytes > this.#options.bytesMax) await this.#sweep();
   }

@@ -1,9 +1,9 @@
-/** The gateway thread's side of executions that wait for a quiet time: takes their requests. */
+/** The gateway thread's side of executions whose clients do not wait, or that wait for a quiet time: takes their requests. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { ExecutionIds } from '../execution/id.ts';
-import type { DeferralFromGateway, DeferralToGateway, DeferredRequest } from '../fleet/deferral-protocol.ts';
+import type { DeferralFromGateway, DeferralToGateway, LaterRequest } from '../fleet/deferral-protocol.ts';
 import type { GuestRequest } from '../wasi/context.ts';
 import { sendProblem } from './problem.ts';
 import { readAll } from './read-all.ts';
@@ -18,10 +18,10 @@ export type DeferringOptions = {
 
 const prefersAsync = (prefer: string | string[] | undefined): boolean => /(^|,)\s*respond-async\s*($|[,;])/i.test(String(prefer ?? ''));
 
-/** Until when an execution may wait, in milliseconds since 1970. @throws Problem `request-invalid` */
-const startByOf = ({ headers }: IncomingMessage, deferMaxMs: number): number => {
+/** Until when an execution may wait, in milliseconds since 1970; null: it is not to wait, only its client. @throws Problem `request-invalid` */
+const startByOf = ({ headers }: IncomingMessage, deferMaxMs: number): number | null => {
   const text = headers['nacelle-start-by'];
-  if (typeof text !== 'string' || !prefersAsync(headers.prefer)) return Date.now() + deferMaxMs;
+  if (typeof text !== 'string' || !prefersAsync(headers.prefer)) return deferMaxMs > 0 ? Date.now() + deferMaxMs : null;
   const startBy = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(startBy))
     throw new Problem('request-invalid', `cannot put the execution off: nacelle-start-by must be a time as in RFC 3339, got "${text.slice(0, 80)}"`);
@@ -36,9 +36,9 @@ export class Deferring {
     this.#options = options;
   }
 
-  /** Whether a request may wait: it says so itself, or its function does. */
+  /** Whether a request is answered later: it says so itself, or its function does. */
   takes({ headers }: IncomingMessage, deferMaxMs: number): boolean {
-    return deferMaxMs > 0 || (headers['nacelle-start-by'] !== undefined && prefersAsync(headers.prefer));
+    return deferMaxMs > 0 || (headers.prefer !== undefined && prefersAsync(headers.prefer));
   }
 
   /** Keeps the request and answers 202, or with a problem. */
@@ -59,7 +59,7 @@ export class Deferring {
     }
   }
 
-  #keep(request: DeferredRequest): Promise<void> {
+  #keep(request: LaterRequest): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.set(request.id, (problem) => (problem ? reject(problem) : resolve()));
       this.#options.post({ kind: 'defer', request });

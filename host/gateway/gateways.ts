@@ -103,8 +103,12 @@ export class Gateways {
 
   async find(execution: string): Promise<ExecutionRecord | undefined> {
     const id = gatewayOf(execution);
-    const gateway = id === undefined ? undefined : this.#live.get(id);
-    return gateway?.find(execution).catch(() => undefined);
+    if (id === undefined) return undefined;
+    const gateway = this.#live.get(id);
+    // Executions that no client waited for run in any of the threads.
+    const asked = gateway ? [gateway] : this.#all();
+    const found = await Promise.all(asked.map((one) => one.find(execution).catch(() => undefined)));
+    return found.find((record) => record !== undefined);
   }
 
   /** Numbers of all threads that answer. */

@@ -51,6 +51,12 @@ export interface Queue<T extends Json> {
   /** All of them or none, together with `also`: at most 100. @throws Problem `request-invalid`, `store-full`, `unavailable` (too many wait) */
   enqueue(messages: readonly NewMessage<T>[], also?: readonly Write[]): Promise<Enqueued[]>;
 
+  /**
+   * The writes that enqueue, for a commit of the caller's own; `done` is to be called when it has been made. Messages with a
+   * dedupe id cannot be enqueued so.
+   */
+  entry(messages: readonly Omit<NewMessage<T>, 'dedupeId'>[]): { writes: Write[]; done: () => void };
+
   /** At most `max` messages that are due. A lease ends after `leaseMs`: then the message can be claimed again. */
   claim(max: number, leaseMs: number): Promise<Lease<T>[]>;
 

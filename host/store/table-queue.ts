@@ -98,6 +98,18 @@ export class TableQueue<T extends Json> implements Queue<T> {
     return answered;
   }
 
+  entry(messages: readonly Omit<NewMessage<T>, 'dedupeId'>[]): { writes: Write[]; done: () => void } {
+    const { writes, records } = this.#enterWrites(messages);
+    for (const { id } of messages) this.#enteringIds.add(id);
+    const done = (): void => {
+      for (const { id, position } of records) {
+        this.#enteringIds.delete(id);
+        this.#waits(position);
+      }
+    };
+    return { writes, done };
+  }
+
   async #enter(fresh: readonly NewMessage<T>[], also: readonly Write[]): Promise<void> {
     const { writes, records } = this.#enterWrites(fresh);
     const committed = this.#batch.submit([...writes, ...also]);

@@ -25,6 +25,8 @@ export class Metrics {
   readonly cacheLookups = new Counter('nacelle_cache_lookups_total', 'Lookups in the cache of prepared modules, by outcome.', 'outcome');
   /** By why: `expired`, `evicted`, `damaged`. */
   readonly cacheDropped = new Counter('nacelle_cache_dropped_total', 'Entries that left the cache of prepared modules, by why.', 'why');
+  /** By trigger and state: `topic succeeded`. */
+  readonly events = new Counter('nacelle_events_total', 'Events that ended, by what brought them about and how: succeeded, failed, dead-lettered.', 'end');
   readonly cacheBytes = new Counter('nacelle_cache_bytes', 'Size of the cache of prepared modules.', undefined, 'gauge');
   readonly prepareSeconds = new Histogram('nacelle_prepare_seconds', 'Time that the preparation of a module took.', MILLISECONDS);
   /** By class of status. */

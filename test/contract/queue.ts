@@ -130,6 +130,13 @@ function wholeness(check: Check): void {
     assert.equal([textsOf(await claim(queue)), await table.get('outbox')], ['a', undefined]);
   });
 
+  check('entry: enqueues with a commit of somebody else', async ({ queue, table }) => {
+    const { writes, done } = queue.entry([{ id: 'a', body: { text: 'a' }, orderingKey: 'k' }]);
+    await table.commit([...writes, { key: 'outbox', put: 1 }]);
+    done();
+    assert.equal([textsOf(await claim(queue)), (await queue.depth()).messages], ['a', 1]);
+  });
+
   check('remove: takes a message out that is not leased', async ({ queue }) => {
     await put(queue, 'a', 'b');
     await claim(queue, 1);

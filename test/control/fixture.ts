@@ -6,9 +6,12 @@ import { findTenant, isTenant } from '../../host/deploy/ground.ts';
 import { tenantKey } from '../../host/deploy/keys.ts';
 import { parseScope, type Scope } from '../../host/deploy/scope.ts';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
+import { EventHost } from '../../host/fleet/event-host.ts';
 import type { ObjectStore } from '../../host/object/object-store.ts';
 import { createObjects } from '../../host/object/objects.ts';
+import type { Table } from '../../host/store/table.ts';
 import { LogHub } from '../../host/telemetry/log-hub.ts';
+import { Metrics } from '../../host/telemetry/metrics.ts';
 import { type Fixture, type FixtureOptions, openFixture } from '../deploy/fixture.ts';
 
 export const nodeInfo: NodeInfo = {
@@ -68,6 +71,20 @@ export type ControlFixture = Fixture & {
 
 export type RequestOptions = { token?: string; json?: unknown; body?: BodyInit; headers?: Record<string, string>; signal?: AbortSignal };
 
+/** Events that nobody delivers. */
+const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost =>
+  new EventHost({
+    table: table,
+    writer,
+    run: async () => ({ problem: { code: 'unavailable', message: 'nothing runs here' }, record: null, response: null, effects: null }),
+    limits: { inFlightMax: 8, dedupeMs: 60_000, deadLetters: { keepMs: 60_000, itemsMax: 100, bytesMax: 1_000_000 } },
+    results: { ttlMs: 60_000, bytesMax: 1_000_000 },
+    logs,
+    tenants: async () => [],
+    metrics: new Metrics(),
+    log: { warn: () => undefined, error: () => undefined },
+  });
+
 /** The control API over deployments in memory; executions are known by id: `exec-<tenant>`. */
 export const openControl = async (options: FixtureOptions = {}, settings: Partial<ControlDeps['settings']> = {}): Promise<ControlFixture> => {
   const hub = new LogHub({ linesMax: 5000, bytesMax: 4_000_000 }, 64_000_000);
@@ -87,6 +104,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
     approveResident: async () => undefined,
     sidecarInstances: () => [],
+    events: idleEvents(fixture.table, buckets, hub),
     decisions: async (query) => [decisionFor(query)],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,

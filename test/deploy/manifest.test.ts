@@ -25,8 +25,9 @@ test('parseManifest: sets every default', () => {
     env: {},
     config: {},
     secrets: [],
-    capabilities: { http: [], filesystem: { scratch: false }, objects: [], keyvalue: {} },
+    capabilities: { http: [], filesystem: { scratch: false }, objects: [], messaging: [], keyvalue: {} },
     sidecars: [],
+    events: [],
     capacity: { fleet: 'auto', prewarm: 0, idleMs: 60_000, whenExhausted: 'overflow', deferMaxMs: 0 },
   });
 });
@@ -82,8 +83,8 @@ test('parseManifest: lists all problems at once, later features by name among th
 
 for (const [key, manifest] of [
   ['source', { source: './src/index.ts' }],
-  ['events', { events: [] }],
-  ['capabilities.messaging', { capabilities: { messaging: { default: 'x' } } }],
+  ['onResult', { onResult: [] }],
+  ['onFailure.control', { onFailure: { control: 'x' } }],
 ] as const) {
   test(`parseManifest: ${key} is not-implemented, by name`, () => {
     const problem = problemOf({ name: 'orders', ...manifest });
@@ -127,6 +128,22 @@ test('parseManifest: hosts are hosts with or without port', () => {
   for (const http of ['', 'http://a', 'a/b', 'a:', 'a:0x1', 'a:65536', '*.a.com', 'a b', 'a,b', 'user@a', '[::1', 'a..b']) {
     assert.is(problemOf({ name: 'f', capabilities: { http: [http] } }).code, 'manifest-invalid', http);
   }
+});
+
+test('parseManifest: takes sources of events, and says what is wrong with one', () => {
+  const events = [{ cron: '*/5 * * * *' }, { topic: 'orders.made' }, { state: 'orders/*' }, { state: 'orders/one' }];
+  const { events: taken } = parseManifest({ name: 'f', events }, ceilings);
+  assert.equal(taken[0], { cron: '*/5 * * * *', timeZone: 'UTC', catchUp: 'last' });
+  const wrong: [unknown, RegExp][] = [
+    [{ cron: 'whenever' }, /must be a schedule that fires/],
+    [{ cron: '0 0 31 2 *' }, /it never fires/],
+    [{ cron: '0 0 * * *', timeZone: 'Nowhere/At-all' }, /must be a schedule that fires/],
+    [{ topic: 'with space' }, /topic/],
+    [{ state: 'orders' }, /state/],
+    [{ state: '*/x' }, /state/],
+    [{ nothing: 1 }, /events/],
+  ];
+  for (const [source, expected] of wrong) assert.match(problemOf({ name: 'f', events: [source] }).problems?.join('; ') ?? '', expected, JSON.stringify(source));
 });
 
 test('parseManifest: says at most a hundred problems, each short', () => {

@@ -1,18 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { problemOf } from '../../control/client.ts';
 import { checked } from '../client.ts';
-import { type Command, type Context, UsageError } from '../command.ts';
-
-function bodyOf({ options, directory }: Context): Uint8Array | string | undefined {
-  const data = options.text('data');
-  if (!data?.startsWith('@')) return data;
-  try {
-    return readFileSync(resolve(directory, data.slice(1)));
-  } catch (error) {
-    throw new UsageError(`cannot read --data ${data}: ${(error as Error).message}`);
-  }
-}
+import type { Command, Context } from '../command.ts';
+import { dataOf } from '../data.ts';
 
 /** A response of the guest itself; a refusal, and an execution that failed, are thrown. */
 async function guestResponse(response: Response): Promise<Response> {
@@ -63,7 +52,7 @@ export const invoke: Command = {
   run: async (context) => {
     const { parameters, options, connect } = context;
     const [name = ''] = parameters;
-    const body = bodyOf(context);
+    const body = dataOf(context);
     const { api, tenant, send } = connect();
     const method = options.text('method') ?? (body === undefined ? 'GET' : 'POST');
     const debug = options.text('debug');

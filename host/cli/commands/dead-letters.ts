@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { allItems, type ControlClient, checked } from '../client.ts';
+import { type Command, type Context, UsageError } from '../command.ts';
+import { dataOf } from '../data.ts';
+import { fields, print, progress, table } from '../terminal.ts';
+
+const filterOptions = {
+  queue: { type: 'string', value: 'NAME', description: 'Only those in this queue.' },
+  fn: { type: 'string', value: 'FN', description: 'Only those of this function.' },
+  code: { type: 'string', value: 'CODE', description: 'Only those that failed with this error.' },
+  before: { type: 'string', value: 'TIME', description: 'Only those that failed before ("2030-01-31T00:00:00Z").' },
+} as const;
+
+const filterOf = ({ options }: Context) => {
+  const [queue, fn, code, before] = (['queue', 'fn', 'code', 'before'] as const).map((key) => options.text(key));
+  return {
+    ...(queue === undefined ? {} : { queue }),
+    ...(fn === undefined ? {} : { function: fn }),
+    ...(code === undefined ? {} : { code }),
+    ...(before === undefined ? {} : { before }),
+  };
+};
+
+const find = (context: Context, { api, tenant }: ControlClient) => {
+  const filter = filterOf(context);
+  return allItems(async (query) => (await api.v1['dead-letters'].$get({ query: { ...tenant, ...filter, ...query } })).json());
+};
+
+export const deadLettersLs: Command = {
+  name: 'dead-letters ls',
+  summary: 'List what failed for good.',
+  parameters: [],
+  options: filterOptions,
+  run: async (context) => {
+    const items = await find(context, context.connect());
+    const rows = items.map((item) => [
+      item.id,
+      item.queue,
+      `${item.function}@${item.version}`,
+      item.errorCode,
+      String(item.attempts),
+      item.failedAt,
+      String(item.bytes),
+    ]);
+    print(context.terminal, { items }, () => table(['id', 'queue', 'function', 'error', 'attempts', 'failed', 'bytes'], rows, 'no dead letters'));
+  },
+};
+
+const readable = (bytes: Uint8Array): string => {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return `(${bytes.length} bytes that are no text; "--payload" prints them)`;
+  }
+};
+
+export const deadLettersShow: Command = {
+  name: 'dead-letters show',
+  summary: 'Show one: its input, and each attempt with its error and log.',
+  parameters: ['ID'],
+  options: { payload: { type: 'boolean', description: 'Print the payload alone, byte by byte.' } },
+  run: async ({ parameters: [id = ''], options, terminal, connect }) => {
+    const { api, tenant, send } = connect();
+    const url = api.v1['dead-letters'][':id'].payload.$url({ param: { id }, query: tenant });
+    const payload = async () => new Uint8Array(await (await checked(await send(url, {}))).arrayBuffer());
+    if (options.flag('payload')) {
+      terminal.out(await payload());
+      return;
+    }
+    const item = await (await api.v1['dead-letters'][':id'].$get({ param: { id }, query: tenant })).json();
+    const bytes = await payload();
+    print(terminal, { ...item, payloadBase64: Buffer.from(bytes).toString('base64') }, () =>
+      [
+        fields([
+          ['id', item.id],
+          ['queue', item.queue],
+          ['function', `${item.function}@${item.version}`],
+          ['error', `${item.errorCode}: ${item.errorMessage}`],
+          ['arrived', item.arrivedAt],
+          ['failed', item.failedAt],
+        ]),
+        `\n${item.method} ${item.path}`,
+        ...item.headers.map(([name, value]) => `${name}: ${value}`),
+        `\n${readable(bytes)}`,
+        ...item.tries.map((attempt) =>
+          [
+            `\nattempt ${attempt.attempt}, version ${attempt.version}, ${attempt.startedAt}: ${attempt.code ?? 'ok'} ${attempt.message ?? ''}`,
+            ...(attempt.log ?? []),
+          ].join('\n  '),
+        ),
+      ].join('\n'),
+    );
+  },
+};
+
+type Target = { function?: string; version?: number };
+
+const targetOf = (to: string | undefined): Target => {
+  const [, name, version] = /^([^@]+)?(?:@(\d+))?$/.exec(to ?? '') ?? [];
+  if (to !== undefined && name === undefined && version === undefined) throw new UsageError(`--to must be FN, FN@VERSION or @VERSION, got "${to}"`);
+  return { ...(name === undefined ? {} : { function: name }), ...(version === undefined ? {} : { version: Number(version) }) };
+};
+
+const isFiltered = (context: Context): boolean => Object.keys(filterOf(context)).length > 0 || context.options.flag('all');
+
+const chosen = async (context: Context, client: ControlClient): Promise<string[]> => {
+  const [id] = context.parameters;
+  if (id !== undefined && isFiltered(context)) throw new UsageError('give an id or a filter, not both');
+  if (id !== undefined) return [id];
+  if (!isFiltered(context)) throw new UsageError('give an id, a filter or --all');
+  return (await find(context, client)).map((item) => item.id);
+};
+
+export const deadLettersRedrive: Command = {
+  name: 'dead-letters redrive',
+  summary: 'Run one once more, or all that a filter finds. What goes well is gone from the dead letters.',
+  parameters: ['[ID]'],
+  options: {
+    ...filterOptions,
+    'all': { type: 'boolean', description: 'All of the tenant.' },
+    'to': { type: 'string', value: 'FN[@V]', description: 'Another function or version than the one that failed.' },
+    'data': { type: 'string', value: 'TEXT|@FILE', description: 'Another payload. (The data directory of a node is named by NACELLE_DATA here.)' },
+    'rate': { type: 'string', value: 'N', description: 'At most so many a second. Default: 10.' },
+    'dry-run': { type: 'boolean', description: 'Only say what would be run.' },
+  },
+  run: async (context) => {
+    const { options, terminal, signal } = context;
+    const rate = Number(options.text('rate') ?? '10');
+    if (!(rate > 0 && rate <= 1000)) throw new UsageError(`--rate must be above 0 and at most 1000, got "${options.text('rate')}"`);
+    const client = context.connect();
+    const data = dataOf(context);
+    const json = {
+      ...targetOf(options.text('to')),
+      ...(data === undefined ? {} : { body: Buffer.from(data as string).toString('base64') }),
+      dryRun: options.flag('dry-run'),
+    };
+    const ids = await chosen(context, client);
+    const items: { id: string; function: string; version: number; succeeded?: boolean | undefined; code?: string | undefined }[] = [];
+    for (const [index, id] of ids.entries()) {
+      if (index > 0 && !json.dryRun) await sleep(1000 / rate, undefined, { signal });
+      progress(terminal, `${index + 1} of ${ids.length}`);
+      items.push(await (await client.api.v1['dead-letters'][':id'].redrive.$post({ param: { id }, query: client.tenant, json })).json());
+    }
+    progress(terminal, '');
+    const outcome = ({ succeeded, code }: (typeof items)[number]) => (json.dryRun ? 'would be run' : succeeded ? 'went well' : `failed: ${code}`);
+    print(terminal, { items }, () =>
+      table(
+        ['id', 'function', 'outcome'],
+        items.map((item) => [item.id, `${item.function}@${item.version}`, outcome(item)]),
+        'no dead letters',
+      ),
+    );
+  },
+};
+
+export const deadLettersDrop: Command = {
+  name: 'dead-letters drop',
+  summary: 'Drop one for good, or all that a filter finds.',
+  parameters: ['[ID]'],
+  options: {
+    ...filterOptions,
+    all: { type: 'boolean', description: 'All of the tenant.' },
+    yes: { type: 'boolean', description: 'Do it: there is no way back.' },
+  },
+  run: async (context) => {
+    const client = context.connect();
+    const ids = await chosen(context, client);
+    if (!context.options.flag('yes')) throw new UsageError(`this would drop ${ids.length} dead letters for good: say --yes`);
+    for (const id of ids) await client.api.v1['dead-letters'][':id'].$delete({ param: { id }, query: client.tenant });
+    print(context.terminal, { dropped: ids }, () => `dropped ${ids.length}`);
+  },
+};

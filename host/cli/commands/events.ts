@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import { allItems, checked } from '../client.ts';
+import { type Command, type Context, UsageError } from '../command.ts';
+import { dataOf } from '../data.ts';
+import { print, table } from '../terminal.ts';
+
+const headersOf = ({ options }: Context, topic: string | undefined): Record<string, string> => {
+  const type = options.text('type') ?? topic ?? 'nacelle.sent';
+  const subject = options.text('subject');
+  const key = options.text('key');
+  return {
+    'ce-specversion': '1.0',
+    'ce-id': options.text('id') ?? randomUUID(),
+    'ce-source': options.text('source') ?? '/nacelle/cli',
+    'ce-type': type,
+    ...(subject === undefined ? {} : { 'ce-subject': encodeURIComponent(subject) }),
+    ...(key === undefined ? {} : { 'ce-partitionkey': encodeURIComponent(key) }),
+    'content-type': options.text('content-type') ?? 'application/json',
+  };
+};
+
+export const eventsSend: Command = {
+  name: 'events send',
+  summary: 'Send an event to a function, or to all that subscribe to a topic.',
+  parameters: ['[FN]'],
+  options: {
+    topic: { type: 'string', value: 'TOPIC', description: 'The topic, in place of a function.' },
+    data: { type: 'string', value: 'TEXT|@FILE', description: 'Its data. (The data directory of a node is named by NACELLE_DATA here.)' },
+    'content-type': { type: 'string', value: 'TYPE', description: 'Of the data. Default: application/json.' },
+    'id': { type: 'string', value: 'ID', description: 'Its id: the same id is taken once. Default: a new one.' },
+    'type': { type: 'string', value: 'TYPE', description: 'Its type. Default: the topic, or nacelle.sent.' },
+    'source': { type: 'string', value: 'URI', description: 'Where it comes from. Default: /nacelle/cli.' },
+    'subject': { type: 'string', value: 'TEXT', description: 'What it is about.' },
+    'key': { type: 'string', value: 'KEY', description: 'Events with the same key are delivered one after the other.' },
+    'delay-ms': { type: 'string', value: 'N', description: 'Wait before the first delivery, in milliseconds.' },
+  },
+  run: async (context) => {
+    const { parameters, options, terminal, connect } = context;
+    const [name] = parameters;
+    const topic = options.text('topic');
+    if ((name === undefined) === (topic === undefined)) throw new UsageError('"nacelle events send" needs a function or --topic, not both');
+    const { api, tenant, send } = connect();
+    const delay = options.text('delay-ms');
+    const to = {
+      ...tenant,
+      ...(name === undefined ? {} : { function: name }),
+      ...(topic === undefined ? {} : { topic }),
+      ...(delay === undefined ? {} : { delayMs: delay }),
+    };
+    const body = dataOf(context);
+    const response = await send(api.v1.events.$url({ query: to as never }), {
+      method: 'POST',
+      headers: headersOf(context, topic),
+      ...(body === undefined ? {} : { body: body as RequestInit['body'] & {} }),
+    });
+    const { items } = (await (await checked(response)).json()) as { items: { id: string; function: string; duplicate: boolean }[] };
+    const rows = items.map(({ id, function: target, duplicate }) => [id, target, duplicate ? 'was sent before' : 'taken']);
+    print(terminal, { items }, () => table(['execution', 'function', ''], rows, 'nobody subscribes to it'));
+  },
+};
+
+export const eventsLs: Command = {
+  name: 'events ls',
+  summary: 'List the events of a function that have not ended, or how many there are of each.',
+  parameters: ['[FN]'],
+  options: {},
+  run: async ({ parameters: [name], terminal, connect }) => {
+    const { api, tenant } = connect();
+    if (name === undefined) {
+      const { items } = await (await api.v1['event-queues'].$get({ query: tenant })).json();
+      const rows = items.map((queue) => [queue.function, `${queue.messages}${queue.exact ? '' : ' or more'}`, String(queue.leased), queue.oldestDueAt ?? '']);
+      print(terminal, { items }, () => table(['function', 'events', 'being delivered', 'oldest due'], rows, 'no events wait'));
+      return;
+    }
+    const items = await allItems(async (query) => (await api.v1.events.$get({ query: { ...tenant, ...query, function: name } })).json());
+    const rows = items.map(({ id, trigger, state, attempts, dueAt, bytes }) => [id, trigger, state, String(attempts), dueAt, String(bytes)]);
+    print(terminal, { items }, () => table(['id', 'trigger', 'state', 'attempts', 'due', 'bytes'], rows, 'no events wait'));
+  },
+};

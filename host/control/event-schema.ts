@@ -1,0 +1,98 @@
+import { z } from '@hono/zod-openapi';
+import { name, time } from './schema.ts';
+
+export const attemptView = z
+  .object({
+    attempt: z.number(),
+    version: z.number(),
+    startedAt: time,
+    endedAt: time,
+    code: z.string().nullable(),
+    message: z.string().optional(),
+    isolate: z.number().optional(),
+    limits: z.object({ memoryMib: z.number().optional(), cpuMs: z.number().optional(), timeMs: z.number().optional() }).optional(),
+    log: z.array(z.string()).optional().openapi({ description: 'The last lines that the execution logged.' }),
+    judged: z.object({ verdict: z.string(), reason: z.string(), by: z.string(), execution: z.string().optional() }).optional(),
+  })
+  .openapi('Attempt');
+
+const trigger = z.enum(['http', 'event', 'topic', 'cron', 'state', 'object']);
+
+export const eventView = z
+  .object({
+    id: z.string(),
+    function: name,
+    trigger,
+    state: z.enum(['waiting', 'leased']).openapi({ description: '"leased": it is being delivered.' }),
+    arrivedAt: time,
+    dueAt: time,
+    attempts: z.number(),
+    hops: z.number(),
+    orderingKey: z.string().optional(),
+    bytes: z.number(),
+    contentType: z.string().nullable(),
+  })
+  .openapi('Event');
+
+export const eventDetail = eventView
+  .extend({ method: z.string(), path: z.string(), headers: z.array(z.tuple([z.string(), z.string()])), tries: z.array(attemptView) })
+  .openapi('EventDetail');
+
+export const acceptedView = z
+  .object({ event: z.string().openapi({ description: "The event's own id." }), function: name, id: z.string(), duplicate: z.boolean() })
+  .openapi('AcceptedEvent');
+
+export const deadLetterView = z
+  .object({
+    id: z.string(),
+    queue: name,
+    function: name,
+    version: z.number(),
+    requestId: z.string(),
+    errorCode: z.string(),
+    errorMessage: z.string(),
+    attempts: z.number(),
+    arrivedAt: time,
+    failedAt: time,
+    bytes: z.number(),
+    contentType: z.string().nullable(),
+    trigger,
+    synchronous: z.boolean(),
+  })
+  .openapi('DeadLetter');
+
+export const deadLetterDetail = deadLetterView
+  .extend({ hops: z.number(), method: z.string(), path: z.string(), headers: z.array(z.tuple([z.string(), z.string()])), tries: z.array(attemptView) })
+  .openapi('DeadLetterDetail');
+
+export const queueView = z
+  .object({
+    function: name,
+    messages: z.number().openapi({ description: 'At least so many until `exact`, some seconds after the start of the node.' }),
+    leased: z.number(),
+    exact: z.boolean(),
+    oldestDueAt: time.optional().openapi({ description: 'When the first that waits was or will be due.' }),
+  })
+  .openapi('EventQueue');
+
+export const deadLetterQueueView = z.object({ name, items: z.number(), bytes: z.number(), nearlyFull: z.boolean() }).openapi('DeadLetterQueue');
+
+export const redrive = z.strictObject({
+  function: name.optional().openapi({ description: 'Another function than the one that failed.' }),
+  version: z.int().min(1).optional().openapi({ description: 'A version that is not live.' }),
+  body: z.base64().max(700_000).optional().openapi({ description: 'A payload in place of the one that came, in base64.' }),
+  dryRun: z.boolean().default(false),
+});
+
+export const redriven = z
+  .object({
+    id: z.string(),
+    function: name,
+    version: z.number(),
+    dryRun: z.boolean(),
+    succeeded: z.boolean().optional(),
+    attempts: z.number().optional(),
+    code: z.string().optional(),
+    message: z.string().optional(),
+  })
+  .openapi('Redriven');

@@ -1,0 +1,48 @@
+import type { DeadLetter } from '../event/dead-letters.ts';
+import type { EventView } from '../event/events.ts';
+import type { EventAttempt, EventRequest } from '../event/model.ts';
+import type { QueueDepth } from '../store/queue.ts';
+import { isoTime } from './view.ts';
+
+const viewAttempt = ({ startedAt, endedAt, ...rest }: EventAttempt) => ({
+  ...rest,
+  startedAt: isoTime(startedAt),
+  endedAt: isoTime(endedAt),
+});
+
+const viewRequest = ({ method, pathWithQuery, headers }: Omit<EventRequest, 'body'>) => ({ method, path: pathWithQuery, headers });
+
+export const viewEvent = ({ id, body, enqueuedAt, dueAt, state, orderingKey }: EventView) => ({
+  id,
+  function: body.function,
+  trigger: body.trigger,
+  state,
+  arrivedAt: isoTime(enqueuedAt),
+  dueAt: isoTime(dueAt),
+  attempts: body.attempts.length,
+  hops: body.hops,
+  ...(orderingKey === undefined ? {} : { orderingKey }),
+  bytes: body.request.body === null ? 0 : Buffer.byteLength(body.request.body, 'base64'),
+  contentType: body.request.headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? null,
+});
+
+export const viewEventDetail = (event: EventView) => ({ ...viewEvent(event), ...viewRequest(event.body.request), tries: event.body.attempts.map(viewAttempt) });
+
+export const viewDeadLetter = ({ arrivedAt, failedAt, tries: _tries, request: _request, hops: _hops, ...rest }: DeadLetter) => ({
+  ...rest,
+  arrivedAt: isoTime(arrivedAt),
+  failedAt: isoTime(failedAt),
+});
+
+export const viewDeadLetterDetail = (letter: DeadLetter) => ({
+  ...viewDeadLetter(letter),
+  hops: letter.hops,
+  ...viewRequest(letter.request),
+  tries: letter.tries.map(viewAttempt),
+});
+
+export const viewQueue = (name: string, { oldestDueAt, ...depth }: QueueDepth) => ({
+  function: name,
+  ...depth,
+  ...(oldestDueAt === undefined ? {} : { oldestDueAt: isoTime(oldestDueAt) }),
+});

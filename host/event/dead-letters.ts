@@ -1,0 +1,250 @@
+/**
+ * Events and requests that failed for good, kept whole until somebody redrives or drops them. Each is a record by its id and
+ * its payload as bytes; queues are names that group them, each with a limit of its own. Begins with `open`, which counts.
+ */
+import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { CommitBatch } from '../store/commit-batch.ts';
+import type { Json, Page, Table, Write } from '../store/table.ts';
+import type { EventAttempt, EventItem, EventRequest, Trigger } from './model.ts';
+
+/** Times are milliseconds since 1970. */
+export type DeadLetter = {
+  id: string;
+  queue: string;
+  function: string;
+  version: number;
+  /** Of the execution. */
+  requestId: string;
+  errorCode: ErrorCode;
+  errorMessage: string;
+  attempts: number;
+  arrivedAt: number;
+  failedAt: number;
+  bytes: number;
+  contentType: string | null;
+  trigger: Trigger;
+  /** A client waited for the answer, and was told of the failure. */
+  synchronous: boolean;
+  hops: number;
+  request: Omit<EventRequest, 'body'> & { hasBody: boolean };
+  tries: EventAttempt[];
+};
+
+export type DeadLetterLimits = { keepMs: number; itemsMax: number; bytesMax: number };
+export type DeadLetterFilter = { queue?: string | undefined; function?: string | undefined; code?: string | undefined; before?: number | undefined };
+
+export type DeadLettersOptions = {
+  table: Table;
+  batch: CommitBatch;
+  limits: DeadLetterLimits;
+  now: () => number;
+  warn: (details: object, message: string) => void;
+};
+
+type Usage = { items: number; bytes: number; warned: boolean };
+
+const warnShare = 0.8;
+const pageMax = 200;
+/** Attempts that are kept of one item, the latest. */
+const triesMax = 20;
+
+const recordPrefix = (tenant: string): string => `${tenant}/dead/`;
+const recordKey = (tenant: string, id: string): string => `${recordPrefix(tenant)}${id}`;
+const payloadKey = (tenant: string, id: string): string => `${tenant}/dead-payload/${id}`;
+
+const sizeOf = ({ bytes, tries, request }: DeadLetter): number => bytes + JSON.stringify(tries).length + JSON.stringify(request.headers).length + 512;
+
+export type Failed = { queue: string; version: number; code: ErrorCode; message: string; synchronous?: boolean };
+
+export class DeadLetters {
+  readonly #options: DeadLettersOptions;
+  /** By `tenant/queue`. */
+  readonly #usage = new Map<string, Usage>();
+
+  constructor(options: DeadLettersOptions) {
+    this.#options = options;
+  }
+
+  /** Counts what is there of some tenants; a queue is not full before that. */
+  async open(tenants: readonly string[]): Promise<void> {
+    for (const tenant of tenants) {
+      for (const [key] of this.#usage) if (key.startsWith(`${tenant}/`)) this.#usage.delete(key);
+      for await (const letter of this.#all(tenant)) this.#count(tenant, letter.queue, 1, sizeOf(letter));
+    }
+  }
+
+  /** The item that an event becomes. */
+  make(id: string, item: EventItem, { queue, version, code, message, synchronous = false }: Failed): DeadLetter {
+    const { body, ...request } = item.request;
+    return {
+      id,
+      queue,
+      function: item.function,
+      version,
+      requestId: id,
+      errorCode: code,
+      errorMessage: message,
+      attempts: item.attempts.length,
+      arrivedAt: item.arrivedAt,
+      failedAt: this.#options.now(),
+      bytes: body === null ? 0 : Buffer.byteLength(body, 'base64'),
+      contentType: request.headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? null,
+      trigger: item.trigger,
+      synchronous,
+      hops: item.hops,
+      request: { ...request, hasBody: body !== null },
+      tries: item.attempts.slice(-triesMax),
+    };
+  }
+
+  /**
+   * The writes that keep an item, for a commit together with whatever it comes from; `kept` is to be called when it has been made.
+   * @throws Problem `dead-letters-full`
+   */
+  keep(item: EventItem, letter: DeadLetter): { writes: Write[]; kept: () => void } {
+    const { tenant } = item;
+    const bytes = sizeOf(letter);
+    this.#admit(tenant, letter.queue, bytes);
+    const payload = item.request.body === null ? [] : [{ key: payloadKey(tenant, letter.id), put: new Uint8Array(Buffer.from(item.request.body, 'base64')) }];
+    return {
+      writes: [{ key: recordKey(tenant, letter.id), put: letter as unknown as Json }, ...payload],
+      kept: () => this.#count(tenant, letter.queue, 1, bytes),
+    };
+  }
+
+  #admit(tenant: string, queue: string, bytes: number): void {
+    const { itemsMax, bytesMax } = this.#options.limits;
+    const usage = this.#usage.get(`${tenant}/${queue}`);
+    if (usage && (usage.items >= itemsMax || usage.bytes + bytes > bytesMax)) {
+      throw new Problem('dead-letters-full', `cannot keep a dead letter: the queue "${queue}" holds at most ${itemsMax} items and ${bytesMax} bytes`);
+    }
+  }
+
+  #count(tenant: string, queue: string, items: number, bytes: number): void {
+    const { itemsMax, bytesMax } = this.#options.limits;
+    const key = `${tenant}/${queue}`;
+    const usage = this.#usage.get(key) ?? { items: 0, bytes: 0, warned: false };
+    usage.items += items;
+    usage.bytes += bytes;
+    this.#usage.set(key, usage);
+    const near = usage.items > itemsMax * warnShare || usage.bytes > bytesMax * warnShare;
+    if (near && !usage.warned) this.#options.warn({ tenant, queue, items: usage.items, bytes: usage.bytes }, 'a queue of dead letters is nearly full');
+    usage.warned = near;
+  }
+
+  /** Queues that have items, with what they hold and how near they are to their limit. */
+  queues(tenant: string): { name: string; items: number; bytes: number; nearlyFull: boolean }[] {
+    const prefix = `${tenant}/`;
+    return [...this.#usage]
+      .filter(([key, { items }]) => key.startsWith(prefix) && items > 0)
+      .map(([key, { items, bytes, warned }]) => ({ name: key.slice(prefix.length), items, bytes, nearlyFull: warned }));
+  }
+
+  /** @throws Problem `not-found` */
+  async get(tenant: string, id: string): Promise<{ letter: DeadLetter; revision: number }> {
+    this.#options.table.refresh();
+    const found = await this.#options.table.get<DeadLetter>(recordKey(tenant, id));
+    if (!found) throw new Problem('not-found', `there is no dead letter "${id}"`);
+    return { letter: found.value, revision: found.revision };
+  }
+
+  /** The bytes as they came. @throws Problem `not-found` */
+  async payload(tenant: string, id: string): Promise<Uint8Array> {
+    await this.get(tenant, id);
+    return (await this.#options.table.get<Uint8Array>(payloadKey(tenant, id)))?.value ?? new Uint8Array(0);
+  }
+
+  /** The event again, as it was. */
+  async revive(tenant: string, id: string): Promise<{ item: EventItem; letter: DeadLetter; revision: number }> {
+    const { letter, revision } = await this.get(tenant, id);
+    const { hasBody, ...request } = letter.request;
+    const body = hasBody ? Buffer.from(await this.payload(tenant, id)).toString('base64') : null;
+    const { function: name, trigger, arrivedAt, hops, tries } = letter;
+    return { letter, revision, item: { tenant, function: name, trigger, arrivedAt, hops, request: { ...request, body }, attempts: tries } };
+  }
+
+  /** By id, the oldest first. A page may have fewer items than asked for, though there are more. */
+  async list(tenant: string, filter: DeadLetterFilter, page: { limit: number; cursor?: string | undefined }): Promise<{ items: DeadLetter[]; next?: string }> {
+    this.#options.table.refresh();
+    const prefix = recordPrefix(tenant);
+    const items: DeadLetter[] = [];
+    let cursor = page.cursor === undefined ? undefined : prefix + page.cursor;
+    for (;;) {
+      const found: Page<DeadLetter> = await this.#options.table.scan<DeadLetter>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
+      for (const { key, value } of found.entries) {
+        cursor = key;
+        if (!matches(value, filter)) continue;
+        items.push(value);
+        if (items.length === page.limit) return { items, next: key.slice(prefix.length) };
+      }
+      if (found.next === undefined) return { items };
+    }
+  }
+
+  /** The writes that remove an item, as it was at `revision`. */
+  removal(tenant: string, letter: DeadLetter, revision: number): { writes: Write[]; removed: () => void } {
+    return {
+      writes: [
+        { key: recordKey(tenant, letter.id), delete: true, expectRevision: revision },
+        { key: payloadKey(tenant, letter.id), delete: true },
+      ],
+      removed: () => this.#count(tenant, letter.queue, -1, -sizeOf(letter)),
+    };
+  }
+
+  /** Notes one more attempt that failed. */
+  async failedAgain(tenant: string, before: DeadLetter, revision: number, attempt: EventAttempt): Promise<DeadLetter> {
+    const letter: DeadLetter = {
+      ...before,
+      attempts: before.attempts + 1,
+      errorCode: attempt.code ?? before.errorCode,
+      errorMessage: attempt.message ?? before.errorMessage,
+      failedAt: attempt.endedAt,
+      tries: [...before.tries, attempt].slice(-triesMax),
+    };
+    await this.#options.batch.submit([{ key: recordKey(tenant, letter.id), put: letter as unknown as Json, expectRevision: revision }]);
+    this.#count(tenant, letter.queue, 0, sizeOf(letter) - sizeOf(before));
+    return letter;
+  }
+
+  /** @throws Problem `not-found` */
+  async drop(tenant: string, id: string): Promise<void> {
+    const { letter, revision } = await this.get(tenant, id);
+    const { writes, removed } = this.removal(tenant, letter, revision);
+    await this.#options.batch.submit(writes);
+    removed();
+  }
+
+  /** Removes what is older than it is kept. */
+  async sweep(tenants: readonly string[]): Promise<number> {
+    const before = this.#options.now() - this.#options.limits.keepMs;
+    let dropped = 0;
+    for (const tenant of tenants) {
+      for await (const { id, failedAt } of this.#all(tenant)) {
+        if (failedAt >= before) continue;
+        await this.drop(tenant, id).catch(() => undefined);
+        dropped++;
+      }
+    }
+    return dropped;
+  }
+
+  forget(tenant: string): void {
+    for (const key of [...this.#usage.keys()]) if (key.startsWith(`${tenant}/`)) this.#usage.delete(key);
+  }
+
+  async *#all(tenant: string): AsyncGenerator<DeadLetter, void, void> {
+    let cursor: string | undefined;
+    do {
+      const page: { items: DeadLetter[]; next?: string } = await this.list(tenant, {}, { limit: pageMax, cursor });
+      yield* page.items;
+      cursor = page.next;
+    } while (cursor !== undefined);
+  }
+}
+
+const matches = (letter: DeadLetter, { queue, function: name, code, before }: DeadLetterFilter): boolean =>
+  (queue === undefined || letter.queue === queue) &&
+  (name === undefined || letter.function === name) &&
+  (code === undefined || letter.errorCode === code) &&
+  (before === undefined || letter.failedAt < before);

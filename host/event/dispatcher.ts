@@ -1,0 +1,221 @@
+/**
+ * Hands queued events to those who deliver them: as many at once as the node and each function allow, tenants in turn.
+ * Begins with `start`; `stop` claims no more and resolves when what is under way has ended.
+ */
+import type { Lease, Queue } from '../store/queue.ts';
+import type { EventClock, EventFunction, EventItem } from './model.ts';
+
+export type DispatcherOptions = {
+  clock: EventClock;
+  /** The queue of a function; asked once while the function has events. */
+  openQueue: (tenant: string, name: string) => Queue<EventItem>;
+  /** Undefined if the function is not there: then its events are delivered to nobody, one at a time. */
+  functionOf: (tenant: string, name: string) => EventFunction | undefined;
+  /** Delivers and settles an event; the lease is acknowledged or given back when it resolves. Never rejects. */
+  deliver: (lease: Lease<EventItem>, queue: Queue<EventItem>, target: EventFunction | undefined) => Promise<void>;
+  /** Deliveries at once, of all functions. */
+  inFlightMax: number;
+  onError: (error: unknown) => void;
+};
+
+/** One tenant leaves room for others, even when it is alone. */
+const tenantShare = 3 / 4;
+/** Messages of one function that are claimed before another has its turn. */
+const claimMax = 8;
+const orphanConcurrency = 4;
+/** A delivery takes at most the time limit of its function and this. */
+const leaseMarginMs = 120_000;
+const retryMs = 1000;
+
+type Lane = {
+  readonly tenant: string;
+  readonly name: string;
+  readonly queue: Queue<EventItem>;
+  inFlight: number;
+  ready: boolean;
+  /** It was woken while it was being looked at. */
+  woken: boolean;
+  callOff: (() => void) | undefined;
+};
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #lanes = new Map<string, Lane>();
+  /** Deliveries under way by tenant, in the order in which tenants had their turn. */
+  readonly #tenants = new Map<string, { inFlight: number; lanes: Map<string, Lane> }>();
+  #inFlight = 0;
+  #started = false;
+  #stopped = false;
+  #pumping: Promise<void> | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  queueOf(tenant: string, name: string): Queue<EventItem> {
+    return this.#lane(tenant, name).queue;
+  }
+
+  /** Functions that have had events since the start, or were found to have some. */
+  lanes(tenant: string): { name: string; queue: Queue<EventItem> }[] {
+    return [...(this.#tenants.get(tenant)?.lanes.values() ?? [])];
+  }
+
+  start(): void {
+    this.#started = true;
+    this.wakeAll();
+  }
+
+  /** Something came into the queue of a function, or may be claimed now. */
+  wake(tenant: string, name: string): void {
+    this.#wake(this.#lane(tenant, name));
+    this.#pump();
+  }
+
+  /** Functions changed. */
+  wakeAll(): void {
+    for (const lane of this.#lanes.values()) this.#wake(lane);
+    this.#pump();
+  }
+
+  /** A tenant is gone, and its queues with it. */
+  async forget(tenant: string): Promise<void> {
+    const found = this.#tenants.get(tenant);
+    for (const lane of found?.lanes.values() ?? []) {
+      lane.callOff?.();
+      this.#lanes.delete(`${tenant}/${lane.name}`);
+      await lane.queue.close();
+    }
+    this.#tenants.delete(tenant);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const lane of this.#lanes.values()) lane.callOff?.();
+    await this.#pumping;
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    for (const lane of this.#lanes.values()) await lane.queue.close();
+  }
+
+  #lane(tenant: string, name: string): Lane {
+    const key = `${tenant}/${name}`;
+    const known = this.#lanes.get(key);
+    if (known) return known;
+    const lane: Lane = { tenant, name, queue: this.#options.openQueue(tenant, name), inFlight: 0, ready: false, woken: false, callOff: undefined };
+    this.#lanes.set(key, lane);
+    const owner = this.#tenants.get(tenant) ?? { inFlight: 0, lanes: new Map<string, Lane>() };
+    owner.lanes.set(name, lane);
+    this.#tenants.set(tenant, owner);
+    return lane;
+  }
+
+  #wake(lane: Lane): void {
+    lane.ready = true;
+    lane.woken = true;
+  }
+
+  #pump(): void {
+    if (!this.#started || this.#stopped || this.#pumping) return;
+    this.#pumping = this.#fill()
+      .catch(this.#options.onError)
+      .finally(() => {
+        this.#pumping = undefined;
+        if (this.#inFlight < this.#options.inFlightMax && this.#next()) this.#pump();
+      });
+  }
+
+  async #fill(): Promise<void> {
+    // What ends in the same turn is made up for together.
+    await Promise.resolve();
+    for (;;) {
+      const lane = this.#stopped ? undefined : this.#next();
+      if (!lane) return;
+      await this.#claim(lane);
+    }
+  }
+
+  /** A lane with something to deliver, of the tenant that has had no turn for longest among those with the fewest deliveries. */
+  #next(): Lane | undefined {
+    const { inFlightMax } = this.#options;
+    if (this.#inFlight >= inFlightMax) return undefined;
+    let best: { tenant: string; inFlight: number; lane: Lane } | undefined;
+    for (const [tenant, { inFlight, lanes }] of this.#tenants) {
+      if (inFlight >= Math.max(1, inFlightMax * tenantShare) || (best && inFlight >= best.inFlight)) continue;
+      const lane = this.#readyOf(lanes);
+      if (lane) best = { tenant, inFlight, lane };
+    }
+    if (!best) return undefined;
+    const owner = this.#tenants.get(best.tenant);
+    if (owner) {
+      this.#tenants.delete(best.tenant);
+      this.#tenants.set(best.tenant, owner);
+      owner.lanes.delete(best.lane.name);
+      owner.lanes.set(best.lane.name, best.lane);
+    }
+    return best.lane;
+  }
+
+  #readyOf(lanes: Map<string, Lane>): Lane | undefined {
+    for (const lane of lanes.values()) if (lane.ready && this.#roomOf(lane) > 0) return lane;
+    return undefined;
+  }
+
+  #roomOf(lane: Lane): number {
+    const target = this.#options.functionOf(lane.tenant, lane.name);
+    if (target?.suspended) return 0;
+    return (target?.concurrency ?? orphanConcurrency) - lane.inFlight;
+  }
+
+  async #claim(lane: Lane): Promise<void> {
+    const { clock, inFlightMax, functionOf, onError } = this.#options;
+    lane.woken = false;
+    const wanted = Math.min(this.#roomOf(lane), inFlightMax - this.#inFlight, claimMax);
+    const leaseMs = (functionOf(lane.tenant, lane.name)?.limits.timeMs ?? 0) + leaseMarginMs;
+    try {
+      const leases = await lane.queue.claim(wanted, leaseMs);
+      for (const lease of leases) this.#begin(lane, lease);
+      if (leases.length === wanted || lane.woken) return;
+      const dueAt = await lane.queue.nextDueAt();
+      if (lane.woken || dueAt === 0) return;
+      lane.ready = false;
+      if (dueAt !== undefined) this.#wakeAt(lane, dueAt);
+    } catch (error) {
+      onError(error);
+      lane.ready = false;
+      this.#wakeAt(lane, clock.now() + retryMs);
+    }
+  }
+
+  #wakeAt(lane: Lane, at: number): void {
+    const { clock } = this.#options;
+    lane.callOff?.();
+    lane.callOff = clock.after(at - clock.now(), () => {
+      lane.callOff = undefined;
+      this.#wake(lane);
+      this.#pump();
+    });
+  }
+
+  #begin(lane: Lane, lease: Lease<EventItem>): void {
+    const { functionOf, deliver, onError } = this.#options;
+    const owner = this.#tenants.get(lane.tenant);
+    this.#inFlight++;
+    lane.inFlight++;
+    if (owner) owner.inFlight++;
+    deliver(lease, lane.queue, functionOf(lane.tenant, lane.name))
+      .catch(onError)
+      .finally(() => {
+        this.#inFlight--;
+        lane.inFlight--;
+        if (owner) owner.inFlight--;
+        this.#wake(lane);
+        if (this.#inFlight === 0) this.#idle?.();
+        this.#pump();
+      });
+  }
+}

@@ -1,0 +1,118 @@
+/** What the parts of events share. Times are milliseconds since 1970; everything that is kept is plain JSON. */
+import type { ErrorCode } from '../base/errors.ts';
+import type { ExecutionRecord, ExecutionTrigger } from '../execution/record.ts';
+import type { HeaderLines } from '../execution/stored-run.ts';
+import type { Json, Write } from '../store/table.ts';
+
+export type { HeaderLines };
+
+/** What brought a delivery about. `http`: a request that is answered later; `event`: sent to the function itself. */
+export type Trigger = ExecutionTrigger;
+
+/** Limits that an attempt has in place of those of the manifest. */
+export type OtherLimits = { memoryMib?: number; cpuMs?: number; timeMs?: number };
+
+/** A request as it is kept. An event is the request of its delivery, in the binary form of CloudEvents. */
+export type EventRequest = { method: string; authority: string; pathWithQuery: string; headers: HeaderLines /** Base64. */; body: string | null };
+
+/** Who judged an attempt: `by` is a function, or `built-in`. */
+export type JudgedBy = { verdict: string; reason: string; by: string; execution?: string };
+
+/** One run of an event. `log` has its last lines. */
+export type EventAttempt = {
+  attempt: number;
+  version: number;
+  startedAt: number;
+  endedAt: number;
+  code: ErrorCode | null;
+  message?: string;
+  isolate?: number;
+  limits?: OtherLimits;
+  log?: string[];
+  judged?: JudgedBy;
+};
+
+/** An event on its way to one function: the body of a queued message, whose id is that of its execution. */
+export type EventItem = {
+  tenant: string;
+  function: string;
+  trigger: Trigger;
+  /** When it came into being; its greatest age counts from then, or from the end of its delay. */
+  arrivedAt: number;
+  /** Executions that led to it, one after the other. */
+  hops: number;
+  request: EventRequest;
+  attempts: EventAttempt[];
+  /** What the next attempt has in place of the live version and its limits. */
+  use?: { version?: number; limits?: OtherLimits };
+};
+
+/** `onFailure` of a manifest, with its defaults. */
+export type FailurePolicy = {
+  retries: number;
+  backoffMs: number;
+  maxAgeMs: number;
+  deadLetter: string;
+  control?: string | undefined;
+  verdict?: 'double-memory' | 'rollback' | undefined;
+};
+
+/** An entry of `onResult`: a condition on the response, and who judges one that meets it. */
+export type ResultRule = {
+  when: { status?: string | undefined; header?: Record<string, string> | undefined; json?: Record<string, Json> | undefined };
+  control: string;
+};
+
+/** An entry of `events`. */
+export type Subscription = { cron: string; timeZone: string; catchUp: 'none' | 'last' | 'all' } | { topic: string } | { state: string } | { object: string };
+
+/** What events need to know of a function. */
+export type EventFunction = {
+  tenant: string;
+  name: string;
+  version: number;
+  /** `DeployedVersion.key` */
+  key: string;
+  /** Deliveries at once. */
+  concurrency: number;
+  limits: { memoryMib: number; cpuMs: number; timeMs: number };
+  suspended: boolean;
+  /** Undefined where the manifest says nothing. */
+  onFailure: FailurePolicy | undefined;
+  onResult: readonly ResultRule[];
+  subscriptions: readonly Subscription[];
+};
+
+export const failureDefaults: FailurePolicy = { retries: 2, backoffMs: 1000, maxAgeMs: 21_600_000, deadLetter: 'default' };
+
+/** Events that lead to events, one after the other. */
+export const hopsMax = 16;
+/** Largest payload of an event, in bytes. */
+export const payloadBytesMax = 512 * 1024;
+
+/** How an attempt ended. `commit` makes its effects together with `writes`; without it they never happen. */
+export type Delivered = {
+  version: number;
+  isolate?: number | undefined;
+  problem: { code: ErrorCode; message: string } | null;
+  response: { status: number; headers: HeaderLines; body: Uint8Array } | null;
+  /** Null if it did not come to an execution. */
+  record: ExecutionRecord | null;
+  startedAt: number;
+  endedAt: number;
+  /** @throws Problem `conflict` and others; then nothing of it happened */
+  commit(writes: readonly Write[]): Promise<void>;
+};
+
+/** Time as a simulation can make it pass. `after` returns what calls it off. */
+export type EventClock = { now(): number; after(ms: number, act: () => void): () => void };
+
+const timerMsMax = 2 ** 31 - 1;
+
+export const systemClock: EventClock = {
+  now: () => Date.now(),
+  after: (ms, act) => {
+    const timer = setTimeout(act, Math.min(Math.max(0, ms), timerMsMax)).unref();
+    return () => clearTimeout(timer);
+  },
+};

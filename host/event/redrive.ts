@@ -1,0 +1,109 @@
+/** Runs dead letters once more: one that goes well is removed in the commit of its effects, one that fails stays, with one more attempt. */
+import { Problem } from '../base/errors.ts';
+import type { Write } from '../store/table.ts';
+import type { DeadLetter, DeadLetters } from './dead-letters.ts';
+import type { Delivered, EventAttempt, EventClock, EventFunction, EventItem } from './model.ts';
+import { type Failure, failureOf } from './retry.ts';
+import type { EventEnd } from './settle.ts';
+
+export type RedriverOptions = {
+  clock: EventClock;
+  deadLetters: DeadLetters;
+  find: (tenant: string, name: string) => EventFunction | undefined;
+  run: (id: string, item: EventItem, attempt: number, target: EventFunction) => Promise<Delivered>;
+  logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
+  endWrites: (end: EventEnd) => Write[];
+};
+
+/** `function` and `version`: other ones than those that failed. `body`: in place of the payload, in base64. */
+export type RedriveOptions = { function?: string | undefined; version?: number | undefined; body?: string | undefined };
+export type Redriven = { id: string; succeeded: boolean; function: string; version: number; attempts: number; code?: string; message?: string };
+
+const conflictsMax = 50;
+
+export class Redriver {
+  readonly #options: RedriverOptions;
+  readonly #underWay = new Set<string>();
+
+  constructor(options: RedriverOptions) {
+    this.#options = options;
+  }
+
+  /** What `redrive` would run. @throws Problem `not-found`, `function-not-found` */
+  async plan(tenant: string, id: string, { function: name, version }: RedriveOptions): Promise<{ id: string; function: string; version: number }> {
+    const { letter } = await this.#options.deadLetters.get(tenant, id);
+    const target = this.#target(tenant, name ?? letter.function);
+    return { id, function: target.name, version: version ?? target.version };
+  }
+
+  #target(tenant: string, name: string): EventFunction {
+    const target = this.#options.find(tenant, name);
+    if (!target) throw new Problem('function-not-found', `cannot redrive to "${name}": there is no such function`);
+    if (target.suspended) throw new Problem('tenant-suspended', `cannot redrive to "${name}": its tenant is suspended`);
+    return target;
+  }
+
+  /** One attempt. @throws Problem `not-found`, `function-not-found`, `tenant-suspended`, `conflict` if it is being redriven */
+  async redrive(tenant: string, id: string, options: RedriveOptions = {}): Promise<Redriven> {
+    const key = `${tenant}/${id}`;
+    if (this.#underWay.has(key)) throw new Problem('conflict', `cannot redrive "${id}": it is being redriven`);
+    this.#underWay.add(key);
+    try {
+      return await this.#attempt(tenant, id, options);
+    } finally {
+      this.#underWay.delete(key);
+    }
+  }
+
+  async #attempt(tenant: string, id: string, { function: name, version, body }: RedriveOptions): Promise<Redriven> {
+    const { deadLetters, run } = this.#options;
+    const { item: before, letter, revision } = await deadLetters.revive(tenant, id);
+    const target = this.#target(tenant, name ?? letter.function);
+    const request = body === undefined ? before.request : { ...before.request, body };
+    const item: EventItem = { ...before, function: target.name, request, ...(version === undefined ? {} : { use: { version } }) };
+    const attempts = letter.attempts + 1;
+    for (let conflicts = 0; ; conflicts++) {
+      const delivered = await run(id, item, attempts, target);
+      let failure = this.#failureOf(item, delivered);
+      if (!failure) {
+        const problem = await this.#succeed(tenant, letter, revision, item, delivered);
+        if (!problem) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
+        if (problem.code === 'conflict' && conflicts < conflictsMax) continue;
+        failure = { code: problem.code, message: problem.message };
+      }
+      await this.#failed(tenant, letter, revision, item, delivered, failure);
+      return { id, succeeded: false, function: target.name, version: delivered.version, attempts, code: failure.code, message: failure.message };
+    }
+  }
+
+  #failureOf(item: EventItem, { problem, response }: Delivered): Failure | undefined {
+    if (problem || !response) return problem ?? { code: 'internal', message: 'there is no response' };
+    return failureOf(response.status, response.headers, item.trigger === 'http', this.#options.clock.now());
+  }
+
+  async #succeed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Delivered): Promise<Problem | undefined> {
+    const { writes, removed } = this.#options.deadLetters.removal(tenant, letter, revision);
+    try {
+      await delivered.commit([...writes, ...this.#options.endWrites({ id: letter.id, item, delivered, state: 'succeeded' })]);
+    } catch (error) {
+      return error instanceof Problem ? error : new Problem('internal', `cannot commit: ${String(error)}`);
+    }
+    removed();
+    return undefined;
+  }
+
+  async #failed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Delivered, failure: Failure): Promise<void> {
+    const { version, isolate, startedAt, endedAt } = delivered;
+    const attempt: EventAttempt = {
+      attempt: letter.attempts + 1,
+      version,
+      startedAt,
+      endedAt,
+      code: failure.code,
+      message: failure.message,
+      log: await this.#options.logOf(item, letter.id, startedAt),
+      ...(isolate === undefined ? {} : { isolate }),
+    };
+    await this.#options.deadLetters.failedAgain(tenant, letter, revision, attempt);
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * Puts events to work on a node: functions come from route tables, deliveries run in gateway threads, effects go through the
+ * one writer, results are kept for who asks. Begins with `start`; ends with `stop`.
+ */
+import { Problem } from '../base/errors.ts';
+import type { EffectWriter } from '../capability/effect-writer.ts';
+import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
+import { type EventLimits, Events, type EventView } from '../event/events.ts';
+import { type Delivered, type EventAttempt, type EventFunction, type EventItem, systemClock } from '../event/model.ts';
+import { Redriver } from '../event/redrive.ts';
+import type { EventEnd } from '../event/settle.ts';
+import { ExecutionIds, gatewayMax } from '../execution/id.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
+import { CommitBatch } from '../store/commit-batch.ts';
+import type { Table, Write } from '../store/table.ts';
+import type { LogHub } from '../telemetry/log-hub.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { NodeLog } from '../telemetry/node-log.ts';
+import type { DeferredResult, LaterRequest } from './deferral-protocol.ts';
+import type { DeferredView } from './deferrals.ts';
+import { StoredLog } from './stored-log.ts';
+
+export type EventHostOptions = {
+  table: Table;
+  writer: Pick<EffectWriter, 'commit'>;
+  run: RunStored;
+  limits: EventLimits;
+  results: { ttlMs: number; bytesMax: number };
+  logs: Pick<LogHub, 'read'>;
+  /** All tenants that are there. */
+  tenants: () => Promise<string[]>;
+  metrics: Pick<Metrics, 'events'>;
+  log: Pick<NodeLog, 'error' | 'warn'>;
+};
+
+type Kept = { at: number; record: ExecutionRecord; result: DeferredResult | null };
+
+/** Largest body of a response that is kept. */
+const resultBytesMax = 700 * 1024;
+const logLinesMax = 20;
+const logLineCharactersMax = 200;
+/** Gateway threads hand logs over soon after they were written. */
+const logDelayMs = 60;
+/** A version may be replaced between its look-up and its run. */
+const replacedMax = 5;
+
+const now = (): number => Date.now();
+
+export class EventHost {
+  readonly events: Events;
+  readonly redriver: Redriver;
+  readonly #options: EventHostOptions;
+  readonly #ids = new ExecutionIds(gatewayMax);
+  readonly #results: StoredLog<Kept>;
+
+  constructor(options: EventHostOptions) {
+    this.#options = options;
+    const { table, results, limits, log } = options;
+    const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot go on with events');
+    this.#results = new StoredLog({ table, prefix: '~node/event/', ...results, onError });
+    const shared = {
+      clock: systemClock,
+      run: (id: string, item: EventItem, attempt: number, target: EventFunction) => this.#run(id, item, attempt, target),
+      logOf: (item: EventItem, id: string, since: number) => this.#logOf(item, id, since),
+      endWrites: (end: EventEnd) => this.#endWrites(end),
+    };
+    this.events = new Events({
+      ...shared,
+      table,
+      batch: new CommitBatch(table),
+      limits,
+      random: Math.random,
+      nextId: () => this.#ids.next(now()),
+      judge: async () => undefined,
+      onEnd: ({ state, item }) => options.metrics.events.add(`${item.trigger} ${state}`),
+      warn: (details, message) => log.warn(details, message),
+      onError,
+    });
+    this.redriver = new Redriver({ ...shared, deadLetters: this.events.deadLetters, find: (tenant, name) => this.events.find(tenant, name) });
+  }
+
+  async start(): Promise<void> {
+    await this.events.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.events.stop();
+    await this.#results.close();
+  }
+
+  /** To be called when all gateways route by the table. */
+  async update(table: RouteTable): Promise<void> {
+    this.events.update(eventFunctions(table), await this.#options.tenants());
+  }
+
+  /** Keeps a request that is to be answered later. */
+  async answerLater({ id, tenant, function: name, method, authority, pathWithQuery, headers, body }: LaterRequest): Promise<void> {
+    await this.events.send({ id, tenant, function: name, trigger: 'http', hops: 0, request: { method, authority, pathWithQuery, headers, body } });
+  }
+
+  /** An event under way, or one whose end is kept. */
+  async find(id: string): Promise<DeferredView | undefined> {
+    const ended = await this.#results.get(id);
+    if (ended) return { record: ended.record, result: ended.result ?? { code: ended.record.code ?? 'internal', message: 'there is no result' } };
+    const queued = await this.events.findById(id);
+    return queued && { record: queuedRecord(queued), result: undefined };
+  }
+
+  async #run(id: string, item: EventItem, attempt: number, target: EventFunction): Promise<Delivered> {
+    const startedAt = now();
+    let [found, end] = [target, await this.#runOnce(id, item, attempt, target.key)];
+    for (let i = 0; i < replacedMax && end.problem?.code === 'function-not-found'; i++) {
+      const live = this.events.find(item.tenant, item.function);
+      if (!live || live.key === found.key) break;
+      [found, end] = [live, await this.#runOnce(id, item, attempt, live.key)];
+    }
+    const effects = end.effects ?? { reads: [], effects: [] };
+    return {
+      version: found.version,
+      isolate: end.record?.isolate,
+      problem: end.problem,
+      response: end.response,
+      record: end.record,
+      startedAt,
+      endedAt: now(),
+      commit: async (writes) => {
+        if (end.problem) throw new Problem('internal', 'cannot commit what failed');
+        await this.#options.writer.commit({ ...effects, writes });
+      },
+    };
+  }
+
+  #runOnce(id: string, { tenant, function: name, trigger, arrivedAt, request }: EventItem, attempt: number, key: string): Promise<StoredEnd> {
+    const { body, ...rest } = request;
+    const stored = { ...rest, id, tenant, function: name, arrivedAt, body: body === null ? null : Buffer.from(body, 'base64') };
+    return this.#options.run({ key, request: stored, overlay: true, attempt, ...(isAwaited(trigger) ? { responseBytesMax: resultBytesMax } : {}) });
+  }
+
+  async #logOf({ tenant, function: name }: EventItem, id: string, since: number): Promise<string[]> {
+    await new Promise<void>((resolve) => setTimeout(resolve, logDelayMs));
+    const lines = this.#options.logs.read(tenant, name).filter(({ execution, at }) => execution === id && at >= since);
+    return lines.slice(-logLinesMax).map(({ stream, text }) => `${stream} ${text}`.slice(0, logLineCharactersMax));
+  }
+
+  /** Results of requests and of what was sent to one function; of other events only what failed, for them nobody waits. */
+  #endWrites({ id, item, delivered, failure, state }: EventEnd): Write[] {
+    if (!isAwaited(item.trigger) && state === 'succeeded') return [];
+    const bare = delivered?.record ?? bareRecord(id, item);
+    const record: ExecutionRecord = {
+      ...bare,
+      trigger: item.trigger,
+      state,
+      ...(failure ? { code: failure.code } : {}),
+      attempts: [...item.attempts, ...(state === 'succeeded' && delivered ? [lastAttempt(item, delivered)] : [])],
+    };
+    return [this.#results.write(id, { at: now(), record, result: isAwaited(item.trigger) ? resultOf(delivered, failure) : null })];
+  }
+}
+
+/** Somebody may ask for the result. */
+const isAwaited = (trigger: EventItem['trigger']): boolean => trigger === 'http' || trigger === 'event';
+
+const lastAttempt = ({ attempts }: EventItem, { version, startedAt, endedAt }: Delivered): EventAttempt => ({
+  attempt: attempts.length + 1,
+  version,
+  startedAt,
+  endedAt,
+  code: null,
+});
+
+const resultOf = (delivered: Delivered | undefined, failure: EventEnd['failure']): DeferredResult | null => {
+  const response = delivered?.response;
+  if (response) return { ...response, body: Buffer.from(response.body).toString('base64') };
+  return failure ? { code: failure.code, message: failure.message } : null;
+};
+
+const bareRecord = (id: string, { tenant, function: name, trigger, arrivedAt, attempts }: EventItem): ExecutionRecord => ({
+  id,
+  tenant,
+  function: name,
+  version: attempts.at(-1)?.version ?? 0,
+  trigger,
+  state: 'queued',
+  arrivedAt: new Date(arrivedAt).toISOString(),
+  fleet: 'on-demand',
+  rung: null,
+  load: 'thread',
+  timeline: [{ at: 0, step: 'arrived' }],
+  decisions: [],
+  sidecars: [],
+  meter: { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 },
+});
+
+const queuedRecord = ({ id, body, state }: EventView): ExecutionRecord => ({
+  ...bareRecord(id, body),
+  state: state === 'leased' ? 'running' : 'queued',
+  attempts: body.attempts,
+});
+
+/** The live functions of a route table; of two live versions the first. */
+const eventFunctions = ({ functions, routes }: RouteTable): EventFunction[] => {
+  const suspended = new Set(routes.flatMap((route) => (route.suspended ? route.targets.map(({ key }) => key) : [])));
+  const found = new Map<string, EventFunction>();
+  for (const version of functions) {
+    const name = `${version.tenant}/${version.function}`;
+    if (!found.has(name)) found.set(name, eventFunction(version, suspended.has(version.key)));
+  }
+  return [...found.values()];
+};
+
+const eventFunction = ({ tenant, function: name, version, key, limits, events, onFailure, onResult }: DeployedVersion, suspended: boolean): EventFunction => ({
+  tenant,
+  name,
+  version,
+  key,
+  concurrency: limits.concurrency,
+  limits,
+  suspended,
+  onFailure,
+  onResult: onResult ?? [],
+  subscriptions: events ?? [],
+});

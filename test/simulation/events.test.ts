@@ -1,0 +1,271 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { makeEvent } from '../../host/event/cloud-event.ts';
+import type { DeadLetter } from '../../host/event/dead-letters.ts';
+import { Events } from '../../host/event/events.ts';
+import type { Delivered, EventClock, EventFunction, EventItem } from '../../host/event/model.ts';
+import { CommitBatch } from '../../host/store/commit-batch.ts';
+import { MemoryTable } from '../../host/store/memory/table.ts';
+import type { Table, Write } from '../../host/store/table.ts';
+import { Agenda } from './agenda.ts';
+import { Random } from './random.ts';
+
+const dayMs = 86_400_000;
+const epoch = Date.UTC(2026, 0, 5);
+
+/** Lets everything that needs no time happen. */
+const settled = async (): Promise<void> => {
+  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+};
+
+type Effect = { id: string; key: string | undefined; order: number };
+
+/** A node whose time is the agenda's and whose deliveries end as chance wants. `kill` ends it as SIGKILL would. */
+class World {
+  readonly agenda = new Agenda();
+  readonly random: Random;
+  readonly table = new MemoryTable();
+  readonly functions: EventFunction[];
+  readonly sent = new Map<string, { key: string | undefined; order: number }>();
+  events!: Events;
+  delivered = 0;
+  #alive = { now: true };
+  #ids = 0;
+  #order = 0;
+
+  constructor(seed: number, functions: EventFunction[]) {
+    this.random = new Random(seed);
+    this.functions = functions;
+  }
+
+  get now(): number {
+    return epoch + this.agenda.nowMs;
+  }
+
+  async boot(): Promise<void> {
+    const alive = { now: true };
+    this.#alive = alive;
+    const table = this.#tableFor(alive);
+    const clock = this.#clockFor(alive);
+    const batch = new CommitBatch(table);
+    this.events = new Events({
+      table,
+      batch,
+      clock,
+      random: () => this.random.next(),
+      limits: { inFlightMax: 32, dedupeMs: dayMs, deadLetters: { keepMs: 30 * dayMs, itemsMax: 100_000, bytesMax: 2 ** 30 } },
+      nextId: () => `e${String(this.#ids++).padStart(9, '0')}`,
+      run: (id, item, _attempt, target) => this.#run(batch, clock, id, item, target),
+      logOf: async () => ['a line'],
+      endWrites: () => [],
+      judge: async () => undefined,
+      onEnd: () => undefined,
+      warn: () => undefined,
+      onError: (error) => {
+        throw error;
+      },
+    });
+    this.events.update(this.functions, [...new Set(this.functions.map(({ tenant }) => tenant))]);
+    await this.events.start();
+  }
+
+  #tableFor(alive: { now: boolean }): Table {
+    return {
+      get: (key) => this.table.get(key),
+      scan: (options) => this.table.scan(options),
+      commit: (writes) =>
+        alive.now ? this.table.commit(writes).then((done) => (alive.now ? done : new Promise(() => undefined))) : new Promise(() => undefined),
+      watch: (prefix, listener) => this.table.watch(prefix, (change) => alive.now && listener(change)),
+      flush: () => this.table.flush(),
+      refresh: () => undefined,
+    };
+  }
+
+  #clockFor(alive: { now: boolean }): EventClock {
+    return {
+      now: () => this.now,
+      after: (ms, act) => {
+        let off = false;
+        this.agenda.after(ms, () => {
+          if (!off && alive.now) act();
+        });
+        return () => {
+          off = true;
+        };
+      },
+    };
+  }
+
+  kill(): void {
+    this.#alive.now = false;
+  }
+
+  async #run(batch: CommitBatch, clock: EventClock, id: string, item: EventItem, target: EventFunction): Promise<Delivered> {
+    const startedAt = this.now;
+    await new Promise<void>((resolve) => clock.after(this.random.exponential(800), resolve));
+    this.delivered++;
+    const poison = item.request.headers.some(([name]) => name === 'ce-poison');
+    const failed = poison || this.random.chance(0.2);
+    const effect: Write = { key: `effect/${id}`, put: { id, key: keyOf(item) ?? null, order: this.#order++ }, expectRevision: 0 };
+    return {
+      version: target.version,
+      problem: failed ? { code: 'guest-trap', message: 'as chance wanted it' } : null,
+      response: failed ? null : { status: 204, headers: [], body: new Uint8Array(0) },
+      record: null,
+      startedAt,
+      endedAt: this.now,
+      commit: (writes) => batch.submit([effect, ...writes]),
+    };
+  }
+
+  /** Sends events over a time, some of them in the order of a key, some that always fail. */
+  produce(count: number, overMs: number): void {
+    for (let i = 0; i < count; i++) {
+      const target = this.random.pick(this.functions);
+      const key = this.random.chance(0.4) ? `k${this.random.whole(1, 3)}` : undefined;
+      const id = `sent-${i}`;
+      const poison: Record<string, string> = this.random.chance(0.05) ? { poison: 'yes' } : {};
+      this.agenda.after(this.random.next() * overMs, () => void this.#send(target, id, key, poison));
+    }
+  }
+
+  /** As a client does: until it is told that the event is safe. */
+  async #send(target: EventFunction, id: string, key: string | undefined, more: Record<string, string>): Promise<void> {
+    const at = this.agenda.nowMs;
+    const event = makeEvent({ id, source: '/test', type: 'test', ...(key === undefined ? {} : { partitionkey: key }), ...more }, 'text/plain', Buffer.from(id));
+    const { events } = this;
+    this.agenda.after(5000, () => {
+      if (!this.sent.has(id)) void this.#send(target, id, key, more);
+    });
+    await events.sendEvent(target.tenant, target.name, event);
+    if (!this.sent.has(id)) this.sent.set(id, { key: key && `${target.tenant}/${target.name} ${key}`, order: at });
+  }
+
+  async run(untilMs: number): Promise<void> {
+    await settled();
+    while (this.agenda.nowMs < untilMs && this.agenda.step()) await settled();
+  }
+
+  async effects(): Promise<Effect[]> {
+    const found: Effect[] = [];
+    for (let cursor: string | undefined; ; ) {
+      const { entries, next } = this.table.scan<Effect>({ prefix: 'effect/', limit: 1000, ...(cursor === undefined ? {} : { cursor }) });
+      found.push(...entries.map(({ value }) => value));
+      if (next === undefined) return found;
+      cursor = next;
+    }
+  }
+
+  async letters(): Promise<DeadLetter[]> {
+    const found: DeadLetter[] = [];
+    for (const tenant of new Set(this.functions.map((target) => target.tenant))) {
+      found.push(...(await this.events.deadLetters.list(tenant, {}, { limit: 10_000 })).items);
+    }
+    return found;
+  }
+}
+
+const keyOf = ({ request }: EventItem): string | undefined => request.headers.find(([name]) => name === 'ce-partitionkey')?.[1];
+
+const target = (tenant: string, name: string, more: Partial<EventFunction> = {}): EventFunction => ({
+  tenant,
+  name,
+  version: 1,
+  key: `${tenant}/${name}@1`,
+  concurrency: 4,
+  limits: { memoryMib: 64, cpuMs: 500, timeMs: 10_000 },
+  suspended: false,
+  onFailure: { retries: 4, backoffMs: 60_000, maxAgeMs: 21_600_000, deadLetter: 'default' },
+  onResult: [],
+  subscriptions: [],
+  ...more,
+});
+
+const six = ['a', 'b', 'c'].flatMap((tenant) => [target(tenant, 'one'), target(tenant, 'two')]);
+
+test('events: over two days with failures and kills, each event takes effect once or is a dead letter', async () => {
+  for (const seed of [1, 2, 3]) {
+    const world = new World(seed, six);
+    await world.boot();
+    world.produce(300, 2 * dayMs - 3_600_000);
+    for (let i = 0; i < 6; i++) {
+      world.agenda.after(world.random.next() * 2 * dayMs, () => {
+        world.kill();
+        world.agenda.after(2000, () => void world.boot());
+      });
+    }
+    await world.run(3 * dayMs);
+    const effects = await world.effects();
+    const letters = await world.letters();
+    assert.is(world.sent.size, 300, 'every event was taken');
+    assert.is(effects.length + letters.length, 300, `seed ${seed}: ${effects.length} took effect, ${letters.length} are dead letters`);
+    const both = letters.filter(({ id }) => effects.some((effect) => effect.id === id));
+    assert.equal(both, []);
+    assert.ok(letters.length >= 5 && letters.every(({ attempts, errorCode }) => attempts === 5 && errorCode === 'guest-trap'));
+    assert.ok(world.delivered > 300 + letters.length * 4);
+  }
+});
+
+test('events: those of one key take effect in their order, whatever fails between', async () => {
+  const world = new World(7, [target('a', 'one', { onFailure: { retries: 10, backoffMs: 1000, maxAgeMs: 21_600_000, deadLetter: 'default' } })]);
+  await world.boot();
+  const order: string[] = [];
+  for (let i = 0; i < 60; i++) {
+    const event = makeEvent({ id: `o${i}`, source: '/test', type: 'test', partitionkey: `k${i % 3}` }, undefined, null);
+    const { id } = await world.events.sendEvent('a', 'one', event);
+    order.push(id);
+  }
+  world.agenda.after(20_000, () => {
+    world.kill();
+    world.agenda.after(1000, () => void world.boot());
+  });
+  await world.run(dayMs);
+  const effects = await world.effects();
+  assert.is(effects.length, 60);
+  for (const key of ['k0', 'k1', 'k2']) {
+    const applied = effects.filter((effect) => effect.key === key).sort((a, b) => a.order - b.order);
+    assert.equal(
+      applied.map(({ id }) => id),
+      order.filter((_, i) => `k${i % 3}` === key),
+    );
+  }
+});
+
+test('cron: each tick of ten days comes once, over kills and daylight saving', async () => {
+  const subscriptions = [{ cron: '0 * * * *', timeZone: 'Europe/Berlin', catchUp: 'all' as const }];
+  const world = new World(11, [
+    target('a', 'hourly', { subscriptions, onFailure: { retries: 10, backoffMs: 1000, maxAgeMs: 21_600_000, deadLetter: 'default' } }),
+  ]);
+  world.agenda.nowMs = Date.UTC(2026, 2, 25) - epoch;
+  const from = world.agenda.nowMs;
+  await world.boot();
+  for (let i = 0; i < 8; i++) {
+    world.agenda.after(world.random.next() * 9 * dayMs, () => {
+      world.kill();
+      world.agenda.after(world.random.next() * 3 * 3_600_000, () => void world.boot());
+    });
+  }
+  await world.run(from + 10 * dayMs);
+  const effects = await world.effects();
+  assert.ok(Math.abs(effects.length - 240) <= 1, `${effects.length} ticks`);
+  assert.equal(await world.letters(), []);
+});
+
+test('cron: after a long stop the last tick is made up for, once, or none is', async () => {
+  for (const [catchUp, most] of [
+    ['last', 1],
+    ['none', 0],
+  ] as const) {
+    const world = new World(13, [target('a', 'hourly', { subscriptions: [{ cron: '0 * * * *', timeZone: 'UTC', catchUp }] })]);
+    world.random.chance = () => false;
+    await world.boot();
+    await settled();
+    world.kill();
+    world.agenda.nowMs += 6.5 * 3_600_000;
+    await world.boot();
+    await world.run(world.agenda.nowMs + 600_000);
+    assert.is((await world.effects()).length, most, catchUp);
+  }
+});
+
+test.run();
