@@ -58,7 +58,7 @@ async function deploy(node: NodeUnderTest): Promise<void> {
 
 /** Sums of 1/rank, by which a random number finds its function. */
 const harmonic: number[] = [];
-for (let i = 0, sum = 0; i < functions; i++) harmonic.push((sum += 1 / (i + 1)));
+for (let i = 0; i < functions; i++) harmonic.push((harmonic[i - 1] ?? 0) + 1 / (i + 1));
 
 function zipf(): number {
   const wanted = Math.random() * (harmonic.at(-1) as number);
@@ -114,7 +114,15 @@ const describe = (what: string, answers: readonly Answer[]) => {
   const share = (place: string): string => `${((100 * answers.filter((answer) => answer.place === place).length) / answers.length).toFixed(1)} %`;
   const places = Object.fromEntries(['resident', 'rung 1', 'rung 2', 'rung 3', 'rung 4'].map((place) => [place, share(place)]));
   const failed = answers.filter(({ status }) => status !== 200).length;
-  return { what, requests: ms.length, failed, 'p50 ms': round(quantile(ms, 0.5)), 'p99 ms': round(quantile(ms, 0.99)), 'worst ms': round(ms.at(-1) ?? 0), ...places };
+  return {
+    what,
+    requests: ms.length,
+    failed,
+    'p50 ms': round(quantile(ms, 0.5)),
+    'p99 ms': round(quantile(ms, 0.99)),
+    'worst ms': round(ms.at(-1) ?? 0),
+    ...places,
+  };
 };
 
 async function steady(node: NodeUnderTest): Promise<void> {
@@ -140,10 +148,7 @@ async function flooded(node: NodeUnderTest): Promise<void> {
   const part = Array.from({ length: functions }, (_, i) => (tenantOf(i) === first ? 1 / (i + 1) : 0)).reduce((a, b) => a + b) / (harmonic.at(-1) as number);
   const rows = [];
   for (const times of [1, flood]) {
-    const [others, own] = await Promise.all([
-      load(node, rate * (1 - part), seconds / 2, of(false)),
-      load(node, rate * part * times, seconds / 2, of(true)),
-    ]);
+    const [others, own] = await Promise.all([load(node, rate * (1 - part), seconds / 2, of(false)), load(node, rate * part * times, seconds / 2, of(true))]);
     rows.push(describe(`others, ${first} × ${times}`, others), describe(`${first} × ${times}`, own));
   }
   console.table(rows);

@@ -8,9 +8,11 @@ import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
+import { codeDirectory } from '../config/code-cache.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import { writeProgram } from '../isolate/program.ts';
 import { createPlacement } from '../placement/core.ts';
 import { type FleetMove, Fleets } from '../placement/fleets.ts';
 import type { PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
@@ -32,7 +34,7 @@ import type { StoredRunFromGateway } from './stored-run-protocol.ts';
 import { StoredRuns } from './stored-runs.ts';
 
 export type FleetOptions = {
-  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'guarantees' | 'cache'>;
+  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'guarantees' | 'cache' | 'data'>;
   table: Table;
   blobs: Blobs;
   /** Commits what executions in an overlay do. */
@@ -65,6 +67,8 @@ const forgettingIn = ({ isolates, cache }: FleetOptions['config']): NodeConfig['
 const readyMs = 2000;
 /** How long a version that requests asked for is kept: longer than gateway threads keep it. */
 const lentMs = 180_000;
+/** A node that has just started has more urgent things to do than to join the modules of isolates. */
+const programMs = 1000;
 /** How many times in a window usage is looked at. */
 const reviewsAWindow = 12;
 
@@ -94,16 +98,20 @@ export class Fleet {
   readonly #results: StoredLog<DeferredEnd>;
   readonly #gateways = new Map<number, PostToGateway>();
   readonly #config: FleetOptions['config'];
+  readonly #log: FleetOptions['log'];
   #table: RouteTable | undefined;
   readonly #known = new Map<string, DeployedVersion>();
   readonly #suspended = new Set<string>();
   #reviewer: NodeJS.Timeout | undefined;
   #moving = false;
   readonly #lent = new Map<string, NodeJS.Timeout>();
+  #program: string | undefined;
+  #programmer: NodeJS.Timeout | undefined;
 
   constructor(options: FleetOptions) {
     const { config, table, blobs, writer, findOwner, compile, log } = options;
     this.#config = config;
+    this.#log = log;
     this.#fleets = new Fleets(config.fleets);
     this.approvals = new Approvals(table);
     const { ttlMs, bytesMax } = config.decisions;
@@ -113,7 +121,7 @@ export class Fleet {
     this.#driver = new FleetDriver({
       placement: createPlacement(forgettingIn(config)),
       compile,
-      makeSettings: () => settingsOf(options),
+      makeSettings: () => ({ ...settingsOf(options), program: this.#program }),
       log,
       onDecision: (decision) => this.#decisions.add(decision),
       onUse: (versions) => this.#count(versions),
@@ -152,6 +160,16 @@ export class Fleet {
     await this.reservations.open();
     await this.approvals.open();
     this.#driver.start();
+    this.#programmer = setTimeout(() => void this.#writeProgram(), programMs).unref();
+  }
+
+  /** Isolates start from their modules until it is there, and for ever if it cannot be written. */
+  async #writeProgram(): Promise<void> {
+    try {
+      this.#program = await writeProgram(codeDirectory(this.#config.data));
+    } catch (error) {
+      this.#log.warn({ error: String(error) }, 'cannot write the program of isolates: they start more slowly');
+    }
   }
 
   /** From now on functions move by their usage: `publish` makes and hands out a route table. */
@@ -163,6 +181,7 @@ export class Fleet {
   async close(): Promise<void> {
     clearInterval(this.#reviewer);
     await this.guarantees.close();
+    clearTimeout(this.#programmer);
     this.runs.close();
     await this.deferrals.close();
     await this.#driver.close();

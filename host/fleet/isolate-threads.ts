@@ -8,8 +8,8 @@ import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { RunPlace } from '../instance/runner.ts';
 import { allocateHoldings, HOLDINGS_MAX, IdleCells } from '../isolate/holdings.ts';
-import { Isolate } from '../isolate/isolate.ts';
-import type { FromIsolate, IsolateSettings } from '../isolate/protocol.ts';
+import { Isolate, type IsolateOptions } from '../isolate/isolate.ts';
+import type { FromIsolate } from '../isolate/protocol.ts';
 
 /** Heap of an isolate thread: what the runtime keeps of modules and instances, not their memories. */
 const heapMib = 128;
@@ -48,7 +48,7 @@ export type IsolateThreadsEvents = {
 type Waiting = { held: HeldVersion; loadedFrom: LoadedFrom; resolve: (from: LoadedFrom) => void; reject: (problem: Problem) => void };
 
 /** What one more isolate is to be started with. */
-export type MakeSettings = () => Omit<IsolateSettings, 'id' | 'cells'>;
+export type MakeSettings = () => Omit<IsolateOptions, 'id' | 'cells' | 'heapMib'>;
 
 export class IsolateThreads {
   readonly shared = allocateHoldings();

@@ -23,7 +23,12 @@ export type IsolateEvents = {
 export type IsolateOptions = IsolateSettings & {
   /** Heap of the thread, in MiB; guests' memories are not part of it. */
   heapMib: number;
+  /** Path of the program in one file, as program.ts writes it; the modules themselves if it is not given. */
+  program?: string | undefined;
 };
+
+/** The module that an isolate runs. */
+export const threadUrl = new URL(`./thread${moduleExtension}`, import.meta.url);
 
 export class Isolate {
   readonly id: number;
@@ -33,13 +38,15 @@ export class Isolate {
   private ending = false;
   private failure: unknown;
 
-  constructor({ heapMib, ...settings }: IsolateOptions, events: IsolateEvents) {
+  constructor({ heapMib, program, ...settings }: IsolateOptions, events: IsolateEvents) {
     this.id = settings.id;
-    this.worker = new Worker(new URL(`./thread${moduleExtension}`, import.meta.url), {
+    this.worker = new Worker(program ?? threadUrl, {
       name: `isolate ${settings.id}`,
       workerData: settings,
       transferList: [settings.keyvalue, settings.objects].flatMap((access) => access?.port ?? []),
       resourceLimits: { maxOldGenerationSizeMb: heapMib },
+      // What the process was started with would be loaded into each thread too.
+      ...(program === undefined ? {} : { execArgv: [] }),
     });
     this.worker.on('message', (message: FromIsolate) => {
       this.heardMs = performance.now();

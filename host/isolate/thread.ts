@@ -7,12 +7,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { moduleExtension } from '../base/module-extension.ts';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { connectObjects } from '../capability/object-client.ts';
-import { createOutboundHttp } from '../capability/outbound-http.ts';
+import type { OutboundClient } from '../capability/outbound-http.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
 import type { Run } from '../instance/runner.ts';
 import { RecordedCopy } from '../sidecar/recorded.ts';
 import type { StoreReader } from '../store/store.ts';
-import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
+import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import { Activity } from './activity.ts';
 import { IdleCells } from './holdings.ts';
 import type { FromIsolate, Holding, IsolateSettings, ToIsolate } from './protocol.ts';
@@ -24,13 +24,18 @@ const post = (message: FromIsolate): void => port.postMessage(message);
 
 const settings = workerData as IsolateSettings;
 const cells = new IdleCells(settings.cells);
-const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
 
-/** The store is loaded for the first version that has buckets: most isolates never do, and their heaps are small. */
-const openReader = (data: string): StoreReader => {
-  const load = createRequire(import.meta.url);
-  return (load(`../store/lmdb/store${moduleExtension}`) as typeof import('../store/lmdb/store.ts')).openStoreReader(data);
+/** What only some versions need is loaded for the first that does: most isolates start faster without, and stay smaller. */
+const load = createRequire(import.meta.url);
+const openReader = (data: string): StoreReader =>
+  (load(`../store/lmdb/store${moduleExtension}`) as typeof import('../store/lmdb/store.ts')).openStoreReader(data);
+let client: OutboundClient | undefined;
+const reach = (): OutboundClient => {
+  const { createOutboundHttp } = load(`../capability/outbound-http${moduleExtension}`) as typeof import('../capability/outbound-http.ts');
+  client ??= createOutboundHttp({ reservedPorts: settings.reservedPorts });
+  return client;
 };
+const outbound: OutboundHttp = { send: (request) => reach().send(request) };
 const objects = settings.objects && connectObjects(settings.objects, openReader);
 const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openReader);
 
@@ -62,7 +67,7 @@ const endIfDrained = (): void => {
   }
   for (const { runner } of holdings.values()) runner.close();
   for (const serving of gateways.values()) serving.close();
-  outbound.close();
+  client?.close();
   recorded?.close();
   void Promise.all([keyvalue?.close(), objects?.close()]).then(() => {
     activity.tell();
@@ -103,7 +108,7 @@ const hold = (holding: Holding): void => {
   try {
     if (grant.objects && grant.objects.size > 0) objects?.reader.refresh();
     if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
-    if (grant.outboundHosts.length > 0) outbound.prepare();
+    if (grant.outboundHosts.length > 0) reach().prepare();
     const linked = holding.composition ? { tenant: tenant ?? '', ...openRecorded() } : {};
     const runner = createPoolRunner({ ...holding, ...linked });
     holdings.set(cell, { runner, running: 0, released: false });

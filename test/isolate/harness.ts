@@ -15,14 +15,14 @@ export type Kit = {
 };
 
 /** A warm isolate of tenant `t` with one channel to this thread. */
-export async function startIsolate({ heapMib = 256 } = {}): Promise<Kit> {
+export async function startIsolate({ heapMib = 256, program }: { heapMib?: number; program?: string } = {}): Promise<Kit> {
   const shared = allocateHoldings();
   const messages: FromIsolate[] = [];
   const waiting: (() => void)[] = [];
   const { promise: exited, resolve: onExit } = Promise.withResolvers<string | undefined>();
   let client: IsolateClient | undefined;
   const isolate = new Isolate(
-    { id: 1, cells: shared, reservedPorts: [], heapMib },
+    { id: 1, cells: shared, reservedPorts: [], heapMib, program },
     {
       onMessage(message) {
         messages.push(message);
