@@ -3,6 +3,7 @@
  * directory to itself, and ends with `close`, when its requests have been answered.
  */
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import { Problem } from './base/errors.ts';
 import { EffectWriter } from './capability/effect-writer.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
@@ -26,6 +27,10 @@ import { RecordedStore } from './deploy/recorded-store.ts';
 import { defaultRoutes } from './deploy/route.ts';
 import type { DeployedVersion, RouteTable } from './deploy/route-table.ts';
 import { scanValues } from './deploy/scan.ts';
+import { type Edge, openEdge } from './edge/edge.ts';
+import { createOrigin, type Origin } from './edge/origin.ts';
+import { newBoxKey } from './edge/sealing.ts';
+import { newSigningKey } from './edge/signing.ts';
 import { EventHost } from './fleet/event-host.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { type Artifacts, createArtifacts } from './gateway/artifacts.ts';
@@ -67,6 +72,7 @@ const loadedBeforeMs = 1000;
 /** How many times in a window of `fleets.windowMs` gateway threads tell what was asked of them. */
 const usesAWindow = 12;
 const secretKeyBytes = 32;
+const edgeIdBytes = 8;
 /** Log lines of one function that a gateway thread hands over at once. */
 const logBatchLimits = { linesMax: 1000, bytesMax: 1024 * 1024 };
 
@@ -95,6 +101,10 @@ type Ground = {
   buckets: EffectWriter;
   sweeper: KeyValueSweeper;
   recorded: RecordedStore;
+  secretKey: Uint8Array;
+  origin: Origin;
+  /** Set where another node's deployments are followed. */
+  edge: Edge | undefined;
 };
 
 const openGround = async (config: NodeConfig): Promise<Ground> => {
@@ -107,7 +117,8 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   });
   const implemented = new Map([...hostInterfaces].map(([name, { functions }]) => [name, Object.keys(functions)]));
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
-  const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
+  const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
+  const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
   const findOwner = (tenant: string) => findTenant(store.table, tenant);
   const buckets = new EffectWriter({ table: store.table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
   const sweeper = new KeyValueSweeper({
@@ -118,10 +129,13 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
   const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
-  return {
+  const files = new DataFiles(config.data);
+  const secretKey = await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes));
+  const signingKey = await files.readOrMake('origin.key', newSigningKey);
+  const ground: Ground = {
     config,
+    files,
     recorded,
-    files: new DataFiles(config.data),
     log,
     metrics,
     logs: new LogHub(config.logs, config.logs.allBytesMax),
@@ -133,7 +147,11 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
     artifacts,
     buckets,
     sweeper,
+    secretKey,
+    origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version }),
+    edge: undefined,
   };
+  return ground;
 };
 
 const closeGround = async ({ preparer, cache, store, buckets, objects, sweeper, recorded }: Ground): Promise<void> => {
@@ -165,7 +183,7 @@ const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
 };
 
 const openDeployments = async (
-  { config, files, logs, store, held, objects, artifacts, recorded }: Ground,
+  { config, secretKey, logs, store, held, objects, artifacts, recorded }: Ground,
   fleet: Fleet,
   onRouteTable: (table: RouteTable) => Promise<void>,
 ): Promise<Deployments> =>
@@ -174,7 +192,7 @@ const openDeployments = async (
     blobs: held,
     ceilings: config.ceilings,
     domain: config.domain,
-    secretKey: await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes)),
+    secretKey,
     prepare: (digest) => summaryOf(artifacts, digest),
     inspect: async (digest) => (await artifacts.get(digest)).artifact,
     changeObjects: (id, change) => objects.store.change(id, change),
@@ -253,17 +271,57 @@ const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number, debug: 
   });
 };
 
-const describeNode = async ({ cache }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
+/** Makes the node an edge, where it is configured to be one. */
+const openAsEdge = async ({ config, files, store, held, secretKey, artifacts, logs, log }: Ground, deployments: Deployments): Promise<Edge | undefined> => {
+  if (config.edge.origin === '') return undefined;
+  return openEdge({
+    settings: { ...config.edge, name: config.edge.name || hostname() },
+    table: store.table,
+    blobs: store.blobs,
+    held,
+    secretKey,
+    boxKey: await files.readOrMake('edge.key', newBoxKey),
+    domain: config.domain,
+    moduleBytesMax: config.modules.bytesMax,
+    product: version,
+    newId: () => randomBytes(edgeIdBytes).toString('hex'),
+    publish: () => deployments.publish(),
+    finishRemovals: () => deployments.tenants.finishRemovals(),
+    forget: (tenant, name) => logs.remove(tenant, name),
+    prepare: (digest) => artifacts.get(digest),
+    log,
+  });
+};
+
+/** Nobody waits for it: a deployment is done when it is served here. */
+const tellEdges = ({ origin, log }: Ground): void => {
+  origin.feed.refresh().catch((error: unknown) => log.error({ error: String(error) }, 'cannot tell edges of a change'));
+};
+
+const describeNode = async ({ cache, edge }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
   const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
   return {
     ...fleet.describe(),
     gateways: (await gateways.count()).map(({ id, inFlight, instances }) => ({ id, inFlight, instances })),
     cache: { entries, bytes, hits, misses, evicted, expired },
+    ...(edge ? { edge: edge.view() } : {}),
     versions: { nacelle: version, node: process.versions.node, v8: process.versions.v8 },
   };
 };
 
-const exposeAll = async ({ cache, metrics }: Ground, gateways: Gateways): Promise<string> => {
+const countEdges = ({ metrics, origin, edge }: Ground): void => {
+  metrics.edgesConnected.set('', origin.roster.connected);
+  if (!edge) return;
+  const { state, revision, pulls } = edge.view();
+  metrics.originConnected.set('', state === 'connected' ? 1 : 0);
+  metrics.originRevision.set('', revision);
+  for (const outcome of ['pulled', 'resumed', 'failed'] as const) metrics.pulls.set(outcome, pulls[outcome]);
+  metrics.pullBytes.set('', pulls.bytes);
+};
+
+const exposeAll = async (ground: Ground, gateways: Gateways): Promise<string> => {
+  const { cache, metrics } = ground;
+  countEdges(ground);
   const { hits, misses, evicted, expired, damaged, bytes } = cache.counters();
   metrics.cacheLookups.set('hit', hits);
   metrics.cacheLookups.set('miss', misses);
@@ -296,7 +354,9 @@ const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, events: E
   },
   node: () => describeNode(ground, gateways, fleet),
   metrics: () => exposeAll(ground, gateways),
-  notReady: () => (gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []),
+  origin: ground.origin,
+  follows: ground.edge && { url: ground.config.edge.origin, view: () => (ground.edge as Edge).view() },
+  notReady: () => [...(gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []), ...(ground.edge?.notReady() ?? [])],
   invoke: ({ tenant, function: name }, request) => {
     const host = defaultRoutes(tenant, name, ground.config.domain).find((route) => route.host !== null)?.host;
     if (!host) throw new Problem('internal', `the function "${name}" has no default host`);
@@ -370,8 +430,10 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     await gateways.route(table);
     fleet.end(table);
     await events.update(table);
+    tellEdges(ground);
   });
   await deployments.open();
+  ground.edge = await openAsEdge(ground, deployments);
   fleet.review(() => deployments.publish());
   const { files, log } = ground;
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
@@ -404,6 +466,8 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     collectEveryMs,
   );
   undo.push(() => clearInterval(collector));
+  ground.edge?.start();
+  undo.push(() => ground.edge?.close());
   const warm = setTimeout(() => ground.preparer.warm(), warmAfterMs);
   undo.push(() => clearTimeout(warm));
   log.info({ http: httpUrl, control: controlUrl, data: config.data, gateways: config.gateways }, 'the node answers');

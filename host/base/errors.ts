@@ -167,6 +167,11 @@ const table = {
     cause: 'The function that makes the object gave other bytes than before.',
     remedy: 'Put the object anew: the function is not relied on any more.',
   },
+  'follows-origin': {
+    status: 409,
+    cause: 'The node is an edge: what it serves is deployed at its origin.',
+    remedy: 'Send the request to the origin that the message names.',
+  },
   'store-full': { status: 507, cause: 'The store has reached its size limit.', remedy: 'Remove data, or raise the limit.' },
   'unavailable': { status: 503, cause: 'The node cannot do this now.', remedy: 'Retry later.' },
   'not-implemented': { status: 501, cause: 'This version of the node does not do this yet.', remedy: 'Leave the option out.' },

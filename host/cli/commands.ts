@@ -2,6 +2,7 @@ import type { Command } from './command.ts';
 import { deadLettersDrop, deadLettersLs, deadLettersRedrive, deadLettersShow } from './commands/dead-letters.ts';
 import { decisions } from './commands/decisions.ts';
 import { deploy } from './commands/deploy.ts';
+import { edgesDrain, edgesLs, edgesRm, edgesShow } from './commands/edges.ts';
 import { eventsLs, eventsSend } from './commands/events.ts';
 import { explain } from './commands/explain.ts';
 import { invoke } from './commands/invoke.ts';
@@ -66,4 +67,8 @@ export const commands: readonly Command[] = [
   tokensAdd,
   tokensLs,
   tokensRm,
+  edgesLs,
+  edgesShow,
+  edgesDrain,
+  edgesRm,
 ];

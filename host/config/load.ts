@@ -118,11 +118,12 @@ function isolateProblems({ max, idleMs, instanceIdleMs, whenFull, queueMs, confi
   ];
 }
 
-function crossProblems({ http, control, isolates, fleets, deferral }: NodeConfig): string[] {
+function crossProblems({ http, control, isolates, fleets, deferral, edge }: NodeConfig): string[] {
   const same = http.port !== 0 && formatAddress(http) === formatAddress(control);
   const { residentAbove, onDemandBelow } = fleets;
   const { periodMs, bucketMs } = deferral;
   return [
+    ...(edge.origin !== '' && edge.token === '' ? ['cannot set edge.origin: an edge needs a token of its origin (--token)'] : []),
     ...(same ? [`cannot set control: must be another address than http, got ${formatAddress(control)} for both`] : []),
     ...isolateProblems(isolates),
     ...(residentAbove > onDemandBelow ? [] : [`cannot set fleets.residentAbove: must be above fleets.onDemandBelow ${onDemandBelow}, got ${residentAbove}`]),

@@ -36,6 +36,10 @@ const path = z.string({ error: 'must be a path' }).min(1, { error: 'must be a pa
 const domainError = 'must be a host name in lower case, as in "localhost" or "example.com"';
 const domain = z.string({ error: domainError }).regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, { error: domainError });
 
+const originError = 'must be a URL of http or https without a path, as in "http://origin:8081"';
+const originKeyError = 'must be "sha256:" and 64 hexadecimal digits';
+const edgeNameError = 'must be at most 128 letters, digits and "._:-"';
+
 /** Every setting of a node, with its default. Sizes end in their unit: MiB, or bytes. */
 export const configSchema = section({
   $schema: z.string({ error: 'must be a string' }).optional(),
@@ -110,6 +114,26 @@ export const configSchema = section({
     ttlMs: whole(1, 365 * DAY_MS, 3_600_000, 'How long a prepared module is kept after its last use, in milliseconds.'),
     bytesMax: whole(MIB, 1024 * 1024 * MIB, 1024 * MIB, 'Size of the cache of prepared modules, in bytes.'),
     pinLive: flag(false, 'Keep the modules of live versions in the cache whatever their age.'),
+  }).prefault({}),
+  edge: section({
+    origin: z
+      .string({ error: originError })
+      .refine((text) => text === '' || /^https?:\/\/[^/?#]+\/?$/.test(text), { error: originError })
+      .default('')
+      .describe('URL of the control API of the node whose functions this one serves, as its edge. Empty: it has its own.'),
+    token: z.string({ error: 'must be a token' }).default('').describe('Token of the origin with the scope "edge" or "edge-secrets".'),
+    originKey: z
+      .string({ error: originKeyError })
+      .regex(/^(sha256:[0-9a-f]{64})?$/, { error: originKeyError })
+      .default('')
+      .describe('Fingerprint that the key of the origin must have. Empty: the one that it had when this edge joined.'),
+    name: z
+      .string({ error: edgeNameError })
+      .regex(/^[\w.:-]{0,128}$/, { error: edgeNameError })
+      .default('')
+      .describe('How the origin lists this edge. Empty: by the name of the machine.'),
+    prefetch: flag(true, 'Fetch every component that functions need ahead of its first use, so that the edge can do without its origin.'),
+    pullBytesPerSecond: whole(0, 1024 * 1024 * MIB, 0, 'Bytes a second that components are fetched with at most, all together. 0: no limit.'),
   }).prefault({}),
   store: section({
     bytesMax: whole(MIB, 16 * 1024 * 1024 * MIB, 16 * 1024 * MIB, 'Size that the store may reach, in bytes.'),

@@ -1,13 +1,15 @@
 import type { MiddlewareHandler } from 'hono';
 import { approvalRoutes } from './approvals.ts';
-import { authenticate, type ControlEnv } from './auth.ts';
+import { authenticate, type ControlEnv, refuseOnEdge } from './auth.ts';
 import { limitBody } from './body.ts';
 import { bucketReportRoutes, bucketSettingsRoutes } from './bucket-routes.ts';
 import { deadLetterListRoutes, deadLetterRoutes, redriveRoutes } from './dead-letters.ts';
 import { decisionRoutes } from './decisions.ts';
 import type { ControlDeps } from './deps.ts';
+import { edgeChangeRoutes, edgeRoutes } from './edges.ts';
 import { newGroup } from './endpoint.ts';
 import { eventListRoutes, eventRemovalRoutes, eventRoutes, sendRoutes } from './events.ts';
+import { feedContentRoutes, feedRoutes } from './feed.ts';
 import { functionRoutes } from './functions.ts';
 import { invokeRoutes } from './invoke.ts';
 import { logRoutes } from './logs.ts';
@@ -57,6 +59,7 @@ export const createControlApp = (deps: ControlDeps) => {
   const root = newGroup();
   root.use('*', account(deps));
   root.use('*', authenticate(deps.deployments));
+  root.use('*', refuseOnEdge(deps.follows?.url));
   root.use('*', limitBody);
   root.onError(errorHandler(deps.log));
   root.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
@@ -89,6 +92,10 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', deadLetterRoutes(deps))
     .route('/', redriveRoutes(deps))
     .route('/', tokenRoutes(deps))
+    .route('/', edgeRoutes(deps))
+    .route('/', edgeChangeRoutes(deps))
+    .route('/', feedRoutes(deps))
+    .route('/', feedContentRoutes(deps))
     .route('/', nodeRoutes(deps));
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });
   root.notFound(notFoundHandler(root));

@@ -2,7 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { Problem } from '../base/errors.ts';
 import type { Deployments } from '../deploy/deployments.ts';
 import { defaultTenant } from '../deploy/names.ts';
-import { permits, type ScopeKind, soleTenant } from '../deploy/scope.ts';
+import { permits, type ScopeKind, soleTenant, type TenantScopeKind } from '../deploy/scope.ts';
 import type { Identity } from '../deploy/token.ts';
 
 /** What handlers find in their context: who asks, and for which tenant. */
@@ -47,12 +47,32 @@ export const requireAdmin: Guard = guard('admin', async (context, next) => {
   await next();
 });
 
+/** For what edges ask of their origin. */
+export const requireEdge = (kind: 'edge' | 'edge-secrets'): Guard =>
+  guard(kind, async (context, next) => {
+    if (!permits(context.get('identity').scopes, kind, null)) throw new Problem('forbidden', `${actionOf(context)}: the token needs the scope "${kind}"`);
+    await next();
+  });
+
+/** What changes deployments, by method and path: not on an edge, which has them from its origin. */
+const deploymentChanges =
+  /^(PUT \/v1\/modules|POST \/v1\/functions|DELETE \/v1\/functions\/[^/]+|POST \/v1\/functions\/[^/]+\/(live|rollback)|(PUT|DELETE) \/v1\/functions\/[^/]+\/secrets\/.+|(POST|DELETE) \/v1\/sidecars(\/.+)?|POST \/v1\/tenants(\/[^/]+\/(suspend|resume))?|DELETE \/v1\/tenants\/[^/]+|PUT \/v1\/tenants\/[^/]+\/sidecars)$/;
+
+/** Refuses changes of deployments where another node's are followed. */
+export const refuseOnEdge =
+  (origin: string | undefined): MiddlewareHandler<ControlEnv> =>
+  async (context, next) => {
+    if (origin !== undefined && deploymentChanges.test(`${context.req.method} ${context.req.path}`))
+      throw new Problem('follows-origin', `${actionOf(context)}: this node is an edge of ${origin}`);
+    await next();
+  };
+
 /**
  * For what concerns one tenant: the one that `?tenant=` names, or else the token's own. The scope is checked before
  * anything is looked up, so that the answer is the same whether the tenant exists or not. While a tenant is suspended,
  * only an admin changes anything of it, and nobody invokes.
  */
-export const requireScope = ({ tenants }: Pick<Deployments, 'tenants'>, kind: Exclude<ScopeKind, 'admin'>): Guard =>
+export const requireScope = ({ tenants }: Pick<Deployments, 'tenants'>, kind: TenantScopeKind): Guard =>
   guard(kind, async (context, next) => {
     const identity = context.get('identity');
     const name = tenantOf(identity, context.req.query('tenant'));

@@ -1,5 +1,7 @@
 import type { TenantBuckets } from '../capability/tenant-buckets.ts';
 import type { Deployments } from '../deploy/deployments.ts';
+import type { EdgeView } from '../edge/edge.ts';
+import type { Origin } from '../edge/origin.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DecisionQuery } from '../fleet/decision-log.ts';
 import type { DeferredView } from '../fleet/deferrals.ts';
@@ -32,6 +34,8 @@ export type NodeInfo = {
   fleets: { resident: string[]; onDemand: string[] };
   gateways: { id: number; inFlight: number; instances: number }[];
   cache: { entries: number; bytes: number; hits: number; misses: number; evicted: number; expired: number };
+  /** Where it follows another node's deployments. */
+  edge?: EdgeView;
   versions: { nacelle: string; node: string; v8: string };
 };
 
@@ -57,6 +61,10 @@ export type ControlDeps = {
   reservations: Pick<Reservations, 'find' | 'put' | 'remove'>;
   /** Whether a function may run in the gateway threads, where `fleets.resident` asks for an admin's word. */
   approveResident: (tenant: string, name: string, approved: boolean) => Promise<void>;
+  /** What edges of this node are told. */
+  origin: Origin;
+  /** Whose deployments this node follows, if it is an edge. */
+  follows?: { url: string; view: () => EdgeView } | undefined;
   node: () => NodeInfo | Promise<NodeInfo>;
   /** All metrics in Prometheus' text format. */
   metrics: () => Promise<string>;

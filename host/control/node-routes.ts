@@ -7,11 +7,17 @@ import { endpoint, json, newGroup, openEndpoint } from './endpoint.ts';
 import { tenantQuery } from './schema.ts';
 
 const status = z.object({ status: z.literal('ok') });
+const readiness = status.extend({
+  origin: z
+    .enum(['connecting', 'connected', 'cut-off'])
+    .optional()
+    .openapi({ description: 'Of an edge: whether it hears its origin. It serves what it has in any case.' }),
+});
 const execution = z.custom<ExecutionRecord>(() => true).openapi('Execution', { type: 'object' });
 const nodeInfo = z.custom<NodeInfo>(() => true).openapi('Node', { type: 'object' });
 
 /** Executions, the node itself and its health. */
-export const nodeRoutes = ({ deployments: { tenants }, executions, node, metrics, notReady }: ControlDeps) =>
+export const nodeRoutes = ({ deployments: { tenants }, executions, node, metrics, notReady, follows }: ControlDeps) =>
   newGroup()
     .openapi(
       endpoint({
@@ -44,8 +50,8 @@ export const nodeRoutes = ({ deployments: { tenants }, executions, node, metrics
     .openapi(openEndpoint({ method: 'get', path: '/healthz', responses: { 200: json(status, 'The process runs') } }), (context) =>
       context.json({ status: 'ok' as const }, 200),
     )
-    .openapi(openEndpoint({ method: 'get', path: '/readyz', responses: { 200: json(status, 'Functions are served') } }), (context) => {
+    .openapi(openEndpoint({ method: 'get', path: '/readyz', responses: { 200: json(readiness, 'Functions are served') } }), (context) => {
       const reasons = notReady();
       if (reasons.length > 0) throw new Problem('unavailable', `the node is not ready: ${reasons.join('; ')}`, reasons);
-      return context.json({ status: 'ok' as const }, 200);
+      return context.json({ status: 'ok' as const, ...(follows ? { origin: follows.view().state } : {}) }, 200);
     });

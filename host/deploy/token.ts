@@ -34,12 +34,12 @@ const secretBytes = 32;
 const nobody = Buffer.alloc(32);
 
 const hashOf = (token: string): Buffer => createHash('sha256').update(token).digest();
-const scopeText = (scope: Scope): string => (scope.kind === 'admin' ? 'admin' : `${scope.kind}:${scope.tenant}`);
+const scopeText = (scope: Scope): string => ('tenant' in scope ? `${scope.kind}:${scope.tenant}` : scope.kind);
 const info = ({ hash: _hash, ...rest }: TokenRecord): TokenInfo => rest;
 
 const requireTenants = async (table: Table, scopes: readonly Scope[]): Promise<void> => {
   for (const scope of scopes) {
-    if (scope.kind === 'admin') continue;
+    if (!('tenant' in scope)) continue;
     const tenant = await table.get<TenantRecord>(tenantKey(scope.tenant));
     if (!tenant || tenant.value.state === 'removing')
       throw new Problem('not-found', `cannot create a token for "${scopeText(scope)}": there is no tenant "${scope.tenant}"`);

@@ -1,11 +1,12 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
+import type { LoadSource } from '../base/load-source.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
 import type { Blobstore } from '../wasi/blobstore-port.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
-import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
+import type { ExecutionFacts, ExecutionState } from './record.ts';
 
 /**
  * The two ends of one execution towards the client, made by whoever took the request. What the guest did with its

@@ -1,4 +1,5 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { LoadSource } from '../base/load-source.ts';
 import { Slots } from '../base/slots.ts';
 import type { FunctionRunner, RunEnd } from '../instance/runner.ts';
 import type { Blobstore } from '../wasi/blobstore-port.ts';
@@ -8,7 +9,7 @@ import type { Overlay } from '../wasi/overlay.ts';
 import { type Exchange, Execution, type ExecutionHome, type FunctionLog } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
 import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
-import type { ExecutionFacts, LoadSource } from './record.ts';
+import type { ExecutionFacts } from './record.ts';
 import type { ExecutionRing } from './ring.ts';
 
 /** Executions that may wait for their turn: as many as may run, and at least this many. */

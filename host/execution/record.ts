@@ -1,9 +1,9 @@
 import type { ErrorCode } from '../base/errors.ts';
+import type { LoadSource } from '../base/load-source.ts';
 import { type HostCalls, noMeter, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
 import type { Attempt } from './attempts.ts';
 
 /** Where the module of an execution came from. */
-export type LoadSource = 'thread' | 'cache' | 'prepared';
 
 export type ExecutionState = 'queued' | 'deferred' | 'running' | 'succeeded' | 'failed' | 'dead-lettered';
 

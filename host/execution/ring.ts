@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../base/errors.ts';
+import type { LoadSource } from '../base/load-source.ts';
 import type { RunMeter } from '../instance/runner.ts';
-import type { ExecutionFacts, ExecutionState, LoadSource } from './record.ts';
+import type { ExecutionFacts, ExecutionState } from './record.ts';
 
 /** Executions of one function that are kept whole. */
 export const keptExecutions = 1000;

@@ -2,7 +2,9 @@
  * Drives the placement core: feeds it what happens and the clock, and does to isolates and gateways what it says. Begins
  * with `start`; ends with `close`, which ends all isolates.
  */
+
 import { type ErrorCode, errorTable, Problem } from '../base/errors.ts';
+import type { LoadSource } from '../base/load-source.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunDecision } from '../instance/runner.ts';
@@ -316,7 +318,7 @@ export class FleetDriver {
     );
   }
 
-  #answer(execution: string, placed: PlacedRequest, held: HeldVersion, rung: Rung, load: 'thread' | 'cache' | 'prepared', decision: PlacementDecision): void {
+  #answer(execution: string, placed: PlacedRequest, held: HeldVersion, rung: Rung, load: LoadSource, decision: PlacementDecision): void {
     this.#asking.delete(execution);
     const answer: FleetToGateway = { kind: 'placed', execution, isolate: placed.isolate, cell: held.cell, rung, load, decision: forGateway(decision) };
     this.#gateways.get(placed.gateway)?.(answer);

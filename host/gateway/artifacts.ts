@@ -1,55 +1,68 @@
 import { Problem } from '../base/errors.ts';
+import type { StoredSource } from '../base/load-source.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import { type Artifact, decodeArtifact, PROFILE } from '../module/artifact.ts';
 import { type ArtifactCache, artifactKey } from '../module/cache.ts';
 import type { Preparer } from '../module/preparer.ts';
 import type { Blobs } from '../store/blobs.ts';
 
-export type PreparedModule = { artifact: Artifact; from: 'cache' | 'prepared' };
+export type PreparedModule = { artifact: Artifact; from: StoredSource };
 
 /** Where the modules of a node come from: the cache, or else the component's bytes, prepared. Each is fetched once at a time. */
 export type Artifacts = {
   /** @throws Problem `module-not-found`, `module-invalid`, `import-unknown` */
   get(digest: string): Promise<PreparedModule>;
   /** With its core modules compiled, to be posted to threads. */
-  compile(digest: string): Promise<{ artifact: CompiledArtifact; from: 'cache' | 'prepared' }>;
+  compile(digest: string): Promise<{ artifact: CompiledArtifact; from: StoredSource }>;
 };
 
 export type ArtifactsOptions = {
   cache: ArtifactCache;
   preparer: Preparer;
   blobs: Blobs;
+  /** Brings bytes that are not on this node into Blobs; undefined where there is no other place. */
+  pull?: (digest: string) => Promise<void>;
   /** Told how long a preparation took. */
   onPrepared: (seconds: number) => void;
 };
 
-const compileAll = async ({ artifact, from }: PreparedModule): Promise<{ artifact: CompiledArtifact; from: 'cache' | 'prepared' }> => {
+const compileAll = async ({ artifact, from }: PreparedModule): Promise<{ artifact: CompiledArtifact; from: StoredSource }> => {
   const { plan, reports, restorable } = artifact;
   const modules = await Promise.all(artifact.modules.map((bytes) => WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>)));
   return { artifact: { plan, reports, restorable, modules }, from };
 };
 
-export const createArtifacts = ({ cache, preparer, blobs, onPrepared }: ArtifactsOptions): Artifacts => {
+export const createArtifacts = ({ cache, preparer, blobs, pull, onPrepared }: ArtifactsOptions): Artifacts => {
   const compiling = new Map<string, ReturnType<Artifacts['compile']>>();
 
-  const load = async (digest: string): Promise<Uint8Array> => {
-    const bytes = await blobs.get(digest);
+  const load = async (digest: string, onPulled: () => void): Promise<Uint8Array> => {
+    let bytes = await blobs.get(digest);
+    if (!bytes && pull) {
+      await pull(digest);
+      onPulled();
+      bytes = await blobs.get(digest);
+    }
     if (!bytes) throw new Problem('module-not-found', `cannot prepare module ${digest}: its bytes are not in the store`);
     return bytes;
   };
 
-  const prepare = async (digest: string): Promise<Uint8Array<ArrayBuffer>> => {
+  const prepare = async (digest: string, onPulled: () => void): Promise<Uint8Array<ArrayBuffer>> => {
     const startMs = performance.now();
-    const artifact = await preparer.prepare(digest, () => load(digest));
+    const artifact = await preparer.prepare(digest, () => load(digest, onPulled));
     onPrepared((performance.now() - startMs) / 1000);
     return artifact;
   };
 
   const get = async (digest: string): Promise<PreparedModule> => {
-    const { value, from } = await cache.getOrFill(artifactKey(digest, PROFILE), () => prepare(digest));
+    let isPulled = false;
+    const { value, from } = await cache.getOrFill(artifactKey(digest, PROFILE), () =>
+      prepare(digest, () => {
+        isPulled = true;
+      }),
+    );
     const artifact = decodeArtifact(value);
     if (!artifact) throw new Problem('internal', `cannot read the artifact of module ${digest}: it is damaged`);
-    return { artifact, from };
+    return { artifact, from: isPulled && from === 'prepared' ? 'pulled' : from };
   };
 
   const compile: Artifacts['compile'] = (digest) => {

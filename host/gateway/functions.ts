@@ -1,3 +1,4 @@
+import type { StoredSource } from '../base/load-source.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
 import { grantOf, loadComposition } from '../deploy/grant.ts';
@@ -174,7 +175,7 @@ export class Functions {
     if (this.#kept.length < keptMax) this.#kept.push(describeExecution(version.tenant, version.function, execution));
   }
 
-  async #loadHere(version: DeployedVersion): Promise<{ runner: FunctionRunner; load: 'cache' | 'prepared' }> {
+  async #loadHere(version: DeployedVersion): Promise<{ runner: FunctionRunner; load: StoredSource }> {
     const { loader, keyvalue, objects, recorded } = this.#options;
     const { tenant, function: name, limits, instance: mode } = version;
     const { artifact, load } = await loader.load(version.digest);

@@ -1,8 +1,9 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { StoredSource } from '../base/load-source.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { FromGateway } from './protocol.ts';
 
-export type LoadedModule = { artifact: CompiledArtifact; load: 'cache' | 'prepared' };
+export type LoadedModule = { artifact: CompiledArtifact; load: StoredSource };
 
 type Waiting = { resolve: (loaded: LoadedModule) => void; reject: (problem: Problem) => void };
 
@@ -28,7 +29,7 @@ export class ModuleLoader {
     return shared;
   }
 
-  take(request: number, artifact: CompiledArtifact, load: 'cache' | 'prepared'): void {
+  take(request: number, artifact: CompiledArtifact, load: StoredSource): void {
     this.#waiting.get(request)?.resolve({ artifact, load });
     this.#waiting.delete(request);
   }

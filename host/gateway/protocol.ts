@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
+import type { StoredSource } from '../base/load-source.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
@@ -56,7 +57,7 @@ export type ToGateway =
   /** Port 0: any free one. Answered by `listening` or `not-listening`. */
   | { kind: 'listen'; port: number }
   /** Answers `artifact-wanted`. */
-  | { kind: 'artifact'; request: number; artifact: CompiledArtifact; from: 'cache' | 'prepared' }
+  | { kind: 'artifact'; request: number; artifact: CompiledArtifact; from: StoredSource }
   | { kind: 'artifact-refused'; request: number; code: ErrorCode; message: string }
   /** Answered by `found`. */
   | { kind: 'find'; request: number; execution: string }

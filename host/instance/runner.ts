@@ -1,4 +1,5 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
+import type { LoadSource } from '../base/load-source.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 
 /** Calls of host functions: how often each of `names` was called. */
@@ -59,7 +60,7 @@ export type RunDecision = {
 };
 
 /** Where a run found its place outside of this thread: `rung` of the placement ladder, in which isolate, when (`performance.now()`). */
-export type RunPlace = { rung: 1 | 2 | 3 | 4; isolate: number; load: 'thread' | 'cache' | 'prepared'; atMs: number };
+export type RunPlace = { rung: 1 | 2 | 3 | 4; isolate: number; load: LoadSource; atMs: number };
 
 /** One run under way. `ended` never rejects; it resolves when the instance is free or gone. */
 export type Run = {

@@ -31,6 +31,12 @@ export class Metrics {
   readonly prepareSeconds = new Histogram('nacelle_prepare_seconds', 'Time that the preparation of a module took.', MILLISECONDS);
   /** By class of status. */
   readonly controlRequests = new Counter('nacelle_control_requests_total', 'Requests answered by the control API, by class of status.', 'status');
+  readonly edgesConnected = new Counter('nacelle_edges_connected', 'Edges that follow this node now.', undefined, 'gauge');
+  readonly originConnected = new Counter('nacelle_origin_connected', 'Of an edge: 1 while it hears its origin, else 0.', undefined, 'gauge');
+  readonly originRevision = new Counter('nacelle_origin_revision', 'Of an edge: the revision of the deployments that it serves by.', undefined, 'gauge');
+  /** By outcome: `pulled`, `resumed`, `failed`. */
+  readonly pulls = new Counter('nacelle_pulls_total', 'Of an edge: components fetched from the origin, by outcome.', 'outcome');
+  readonly pullBytes = new Counter('nacelle_pull_bytes_total', 'Of an edge: bytes of components fetched from the origin.');
   readonly logLines = new Counter('nacelle_log_lines_total', 'Lines that functions logged, by stream.', 'stream');
   readonly logLinesDropped = new Counter('nacelle_log_lines_dropped_total', 'Lines that functions logged faster than they could be kept.');
 

@@ -5,6 +5,9 @@ import type { ControlDeps, InvokeTarget, NodeInfo } from '../../host/control/dep
 import { findTenant, isTenant } from '../../host/deploy/ground.ts';
 import { tenantKey } from '../../host/deploy/keys.ts';
 import { parseScope, type Scope } from '../../host/deploy/scope.ts';
+import type { EdgeView } from '../../host/edge/edge.ts';
+import { createOrigin } from '../../host/edge/origin.ts';
+import { newSigningKey } from '../../host/edge/signing.ts';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
 import { EventHost } from '../../host/fleet/event-host.ts';
 import type { ObjectStore } from '../../host/object/object-store.ts';
@@ -84,9 +87,11 @@ const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost
     metrics: new Metrics(),
     log: { warn: () => undefined, error: () => undefined },
   });
+const followed = (url: string | undefined): ControlDeps['follows'] =>
+  url === undefined ? undefined : { url, view: () => ({ state: 'connected' }) as EdgeView };
 
 /** The control API over deployments in memory; executions are known by id: `exec-<tenant>`. */
-export const openControl = async (options: FixtureOptions = {}, settings: Partial<ControlDeps['settings']> = {}): Promise<ControlFixture> => {
+export const openControl = async (options: FixtureOptions = {}, settings: Partial<ControlDeps['settings']> = {}, follows?: string): Promise<ControlFixture> => {
   const hub = new LogHub({ linesMax: 5000, bytesMax: 4_000_000 }, 64_000_000);
   const fixture = await openFixture({ changeObjects: (id, change) => objects.change(id, change), ...options });
   const owners = { ownerKey: tenantKey, isOwner: isTenant };
@@ -105,6 +110,8 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     approveResident: async () => undefined,
     sidecarInstances: () => [],
     events: idleEvents(fixture.table, buckets, hub),
+    follows: followed(follows),
+    origin: createOrigin({ ...fixture, secretKey: Buffer.alloc(32, 7), signingKey: newSigningKey(), domain: 'localhost', product: '0.1.0' }),
     decisions: async (query) => [decisionFor(query)],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,
@@ -139,7 +146,6 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
         ...(signal ? { signal } : {}),
       }),
     );
-  const fetch = async (to: Request): Promise<Response> => app.fetch(to);
   return {
     ...fixture,
     hub,
@@ -149,7 +155,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     admin,
     token,
     request,
-    fetch,
+    fetch: async (to) => app.fetch(to),
     get hanging() {
       return hanging;
     },

@@ -74,6 +74,14 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['GET', '/v1/tenants/acme/reservation', 'admin'],
   ['PUT', '/v1/tenants/acme/reservation', 'admin', { isolates: 1 }],
   ['DELETE', '/v1/tenants/acme/reservation', 'admin'],
+  ['GET', '/v1/edges', 'admin'],
+  ['GET', '/v1/edges/0123456789abcdef', 'admin'],
+  ['POST', '/v1/edges/0123456789abcdef/drain', 'admin', {}],
+  ['DELETE', '/v1/edges/0123456789abcdef', 'admin'],
+  ['PUT', '/v1/edges/0123456789abcdef/report', 'edge', { name: 'e', product: '0', revision: 1, draining: false }],
+  ['GET', '/v1/feed', 'edge'],
+  ['GET', `/v1/feed/modules/${digest}`, 'edge'],
+  ['POST', '/v1/feed/secrets', 'edge-secrets', { key: 'AA', secrets: [] }],
 ];
 
 const includes: Readonly<Record<string, readonly string[]>> = { deploy: ['deploy', 'read'], invoke: ['invoke'], debug: ['debug', 'read'], read: ['read'] };
@@ -81,6 +89,7 @@ const includes: Readonly<Record<string, readonly string[]>> = { deploy: ['deploy
 /** What the design says: admin may do all, a kind includes others, nothing crosses tenants. */
 const mayCall = (token: string, scope: string | null): boolean => {
   if (scope === null || token === 'admin') return true;
+  if (scope === 'edge' || scope === 'edge-secrets') return token === scope || token === 'edge-secrets';
   const [kind = '', tenant] = token.split(':');
   return scope === 'any' || (scope !== 'admin' && tenant === 'acme' && (includes[kind] ?? []).includes(scope));
 };
@@ -94,7 +103,7 @@ const openWithTenants = async (): Promise<ControlFixture> => {
 };
 
 const call = (control: ControlFixture, [method, path, scope, json]: (typeof endpoints)[number], token: string): Promise<Response> => {
-  const ofTenant = scope !== null && scope !== 'any' && scope !== 'admin';
+  const ofTenant = scope !== null && !['any', 'admin', 'edge', 'edge-secrets'].includes(scope);
   return control.request(method, ofTenant ? `${path}${path.includes('?') ? '&' : '?'}tenant=acme` : path, { token, ...(json === undefined ? {} : { json }) });
 };
 
@@ -117,7 +126,19 @@ test('control API: every endpoint of the OpenAPI document is in the table, with 
   assert.is(documented.length, tested.length);
 });
 
-for (const kind of ['admin', 'deploy:acme', 'invoke:acme', 'debug:acme', 'read:acme', 'deploy:other', 'invoke:other', 'debug:other', 'read:other']) {
+for (const kind of [
+  'admin',
+  'edge',
+  'edge-secrets',
+  'deploy:acme',
+  'invoke:acme',
+  'debug:acme',
+  'read:acme',
+  'deploy:other',
+  'invoke:other',
+  'debug:other',
+  'read:other',
+]) {
   test(`control API: a token for ${kind} reaches what it is for, and nothing else`, async () => {
     const control = await openWithTenants();
     const token = await control.token(kind);

@@ -19,6 +19,7 @@ export const LAYERS = [
   'event',
   'object',
   'deploy',
+  'edge',
   'fleet',
   'gateway',
   'control',

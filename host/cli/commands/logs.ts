@@ -1,7 +1,7 @@
+import { serverEvents } from '../../base/server-events.ts';
 import type { ControlClient } from '../client.ts';
 import { checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
-import { serverEvents } from '../events.ts';
 import { print, type Terminal } from '../terminal.ts';
 
 type Line = { at: string; execution: string; stream: string; level?: string | undefined; text: string };

@@ -2,13 +2,12 @@ import { Problem } from '../../base/errors.ts';
 import { cacheCode, saveCode } from '../../config/code-cache.ts';
 import { loadConfig } from '../../config/load.ts';
 import { settings } from '../../config/settings.ts';
-import type { Command, Context, OptionSpec } from '../command.ts';
+import { type Command, type Context, type OptionSpec, UsageError } from '../command.ts';
 import { print } from '../terminal.ts';
 
 const later: Readonly<Record<string, OptionSpec>> = {
   'tls-cert': { type: 'string', value: 'FILE', description: 'Not in this version.' },
   'tls-key': { type: 'string', value: 'FILE', description: 'Not in this version.' },
-  origin: { type: 'string', value: 'URL', description: 'Not in this version.' },
   cluster: { type: 'string', value: 'URL', description: 'Not in this version.' },
 };
 
@@ -26,6 +25,14 @@ function refuseLater({ options }: Context): void {
   throw new Problem('not-implemented', problems[0] as string, problems);
 }
 
+/** Short names of what makes an edge. */
+function edgeFlags({ options, env }: Context): Record<string, string> {
+  const origin = options.text('origin') ?? options.text('edge-origin');
+  const token = options.text('token') ?? options.text('edge-token') ?? (options.has('origin') ? env.NACELLE_TOKEN : undefined);
+  const key = options.text('origin-key') ?? options.text('edge-origin-key');
+  return { ...(origin ? { 'edge-origin': origin } : {}), ...(token ? { 'edge-token': token } : {}), ...(key ? { 'edge-origin-key': key } : {}) };
+}
+
 const ended = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) resolve();
@@ -40,6 +47,9 @@ export const serve: Command = {
   local: true,
   options: {
     config: { type: 'string', value: 'FILE', description: 'Settings in JSON with comments. Default: NACELLE_CONFIG, or ./node.jsonc if it is there.' },
+    origin: { type: 'string', value: 'URL', description: 'The same as --edge-origin.' },
+    token: { type: 'string', value: 'TOKEN', description: 'The same as --edge-token. Default beside --origin: NACELLE_TOKEN.' },
+    'origin-key': { type: 'string', value: 'KEY', description: 'The same as --edge-origin-key.' },
     examples: { type: 'boolean', description: 'Deploy the example functions at the first start.' },
     ...settingOptions,
     ...later,
@@ -47,8 +57,9 @@ export const serve: Command = {
   run: async (context) => {
     refuseLater(context);
     const { options, env, directory, terminal, signal } = context;
-    const flags = Object.fromEntries(['config', ...settings.map(({ flag }) => flag)].map((name) => [name, options.text(name)]));
+    const flags = { ...Object.fromEntries(['config', ...settings.map(({ flag }) => flag)].map((name) => [name, options.text(name)])), ...edgeFlags(context) };
     const config = loadConfig({ flags, env, directory });
+    if (config.edge.origin !== '' && options.flag('examples')) throw new UsageError('an edge serves what its origin has: --examples is not for it');
     cacheCode(config.data);
     const { startNode } = await import('../../node.ts');
     saveCode();

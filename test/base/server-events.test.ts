@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ServerEvent, serverEvents } from '../../host/cli/events.ts';
+import { EventTooLarge, type ServerEvent, serverEvents } from '../../host/base/server-events.ts';
 
 async function read(pieces: Uint8Array[]): Promise<ServerEvent[]> {
   const events: ServerEvent[] = [];
@@ -13,14 +13,22 @@ const body = Buffer.from(': heartbeat\n\nid: 4\nevent: line\ndata: {"text":"grü
 
 test('serverEvents: reads events and leaves comments and what is not complete', async () => {
   assert.equal(await read([body]), [
-    { event: 'line', data: '{"text":"grüße: 🌍"}' },
-    { event: 'message', data: 'one\ntwo' },
+    { event: 'line', data: '{"text":"grüße: 🌍"}', id: '4' },
+    { event: 'message', data: 'one\ntwo', id: '' },
   ]);
 });
 
 test('serverEvents: does not care where the body is cut', async () => {
   const whole = await read([body]);
   for (let cut = 0; cut <= body.length; cut++) assert.equal(await read([body.subarray(0, cut), body.subarray(cut)]), whole);
+});
+
+test('serverEvents: an event that never ends is not kept for ever', async () => {
+  const endless = Array.from({ length: 100 }, () => Buffer.from('data: x'));
+  const all = async () => {
+    for await (const _event of serverEvents(endless, 100));
+  };
+  assert.instance(await all().catch((error: unknown) => error), EventTooLarge);
 });
 
 test('serverEvents: ends for any bytes', async () => {

@@ -1,0 +1,81 @@
+import { allItems } from '../client.ts';
+import type { Command } from '../command.ts';
+import { fields, print, table } from '../terminal.ts';
+
+type Edge = {
+  id: string;
+  name: string;
+  product: string;
+  state: string;
+  connected: boolean;
+  joinedAt: string;
+  seenAt: string | null;
+  revision: number;
+  behind: number;
+};
+
+const standing = ({ connected, behind, revision }: Edge): string =>
+  !connected ? 'away' : revision === 0 ? 'joining' : behind === 0 ? 'up to date' : `${behind} behind`;
+
+export const edgesLs: Command = {
+  name: 'edges ls',
+  summary: 'List the edges that serve what is deployed here.',
+  parameters: [],
+  options: {},
+  run: async ({ terminal, connect }) => {
+    const { api } = connect();
+    const items: Edge[] = await allItems(async (query) => (await api.v1.edges.$get({ query })).json());
+    print(terminal, { items }, () =>
+      table(
+        ['id', 'name', 'state', 'standing', 'revision', 'version', 'last heard of'],
+        items.map((edge) => [edge.id, edge.name, edge.state, standing(edge), String(edge.revision), edge.product, edge.seenAt ?? '-']),
+        'no edges: "nacelle serve --origin URL --token TOKEN" elsewhere makes one',
+      ),
+    );
+  },
+};
+
+export const edgesShow: Command = {
+  name: 'edges show',
+  summary: 'Show an edge.',
+  parameters: ['ID'],
+  options: {},
+  run: async ({ terminal, connect, parameters: [id = ''] }) => {
+    const edge: Edge = await (await connect().api.v1.edges[':id'].$get({ param: { id } })).json();
+    print(terminal, edge, () =>
+      fields([
+        ['id', edge.id],
+        ['name', edge.name],
+        ['state', edge.state],
+        ['standing', standing(edge)],
+        ['revision', String(edge.revision)],
+        ['version', edge.product],
+        ['joined', edge.joinedAt],
+        ['last heard of', edge.seenAt ?? '-'],
+      ]),
+    );
+  },
+};
+
+export const edgesDrain: Command = {
+  name: 'edges drain',
+  summary: 'Let an edge say that it is not ready, so that requests go elsewhere; it serves those that still come.',
+  parameters: ['ID'],
+  options: { off: { type: 'boolean', description: 'Take it back.' } },
+  run: async ({ terminal, connect, options, parameters: [id = ''] }) => {
+    const json = { draining: !options.flag('off') };
+    const edge: Edge = await (await connect().api.v1.edges[':id'].drain.$post({ param: { id }, json })).json();
+    print(terminal, edge, ({ name, state }) => `${name}: ${state}`);
+  },
+};
+
+export const edgesRm: Command = {
+  name: 'edges rm',
+  summary: 'Refuse an edge from now on; one that was removed before is forgotten. It goes on with what it has.',
+  parameters: ['ID'],
+  options: {},
+  run: async ({ terminal, connect, parameters: [id = ''] }) => {
+    await connect().api.v1.edges[':id'].$delete({ param: { id } });
+    print(terminal, { removed: id }, () => `removed ${id}`);
+  },
+};

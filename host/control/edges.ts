@@ -1,0 +1,103 @@
+import { z } from '@hono/zod-openapi';
+import type { EdgeInfo } from '../edge/roster.ts';
+import { requireAdmin, requireEdge } from './auth.ts';
+import type { ControlDeps } from './deps.ts';
+import { endpoint, json, jsonBody, newGroup, nothing } from './endpoint.ts';
+import { listOf, page, time } from './schema.ts';
+import { isoTime } from './view.ts';
+
+const params = z.object({ id: z.string().regex(/^[0-9a-f]{16}$/, { error: 'must be 16 hexadecimal digits' }) });
+
+const edgeView = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    product: z.string().openapi({ description: 'Its version of nacelle.' }),
+    state: z.enum(['active', 'draining', 'removed']),
+    connected: z.boolean(),
+    joinedAt: time,
+    seenAt: time.nullable(),
+    revision: z.number().openapi({ description: 'The revision of the deployments that it serves by; 0: it has not said.' }),
+    behind: z.number().openapi({ description: 'Revisions that it lacks.' }),
+  })
+  .openapi('Edge');
+
+const report = z.strictObject({
+  name: z.string().min(1).max(128),
+  product: z.string().max(64),
+  revision: z.int().min(0),
+  draining: z.boolean(),
+});
+
+const viewIn = (feed: ControlDeps['origin']['feed']) => (info: EdgeInfo) => ({
+  ...info,
+  joinedAt: isoTime(info.joinedAt),
+  seenAt: info.seenAt === 0 ? null : isoTime(info.seenAt),
+  behind: info.revision === 0 ? feed.at : Math.max(0, feed.at - info.revision),
+});
+
+/** The edges of this node. */
+export const edgeRoutes = ({ origin: { feed, roster } }: ControlDeps) => {
+  const view = viewIn(feed);
+  return newGroup()
+    .openapi(
+      endpoint({
+        method: 'get',
+        path: '/v1/edges',
+        middleware: requireAdmin,
+        request: { query: z.strictObject(page) },
+        responses: { 200: json(listOf(edgeView), 'Edges by id') },
+      }),
+      async (context) => {
+        const { limit, cursor } = context.req.valid('query');
+        const listed = await roster.list({ limit, cursor });
+        return context.json({ ...listed, items: listed.items.map(view) }, 200);
+      },
+    )
+    .openapi(
+      endpoint({ method: 'get', path: '/v1/edges/{id}', middleware: requireAdmin, request: { params }, responses: { 200: json(edgeView, 'The edge') } }),
+      async (context) => context.json(view(await roster.find(context.req.valid('param').id)), 200),
+    );
+};
+
+/** What is done to edges, and what they report. */
+export const edgeChangeRoutes = ({ origin: { feed, roster } }: ControlDeps) => {
+  const view = viewIn(feed);
+  return newGroup()
+    .openapi(
+      endpoint({
+        method: 'post',
+        path: '/v1/edges/{id}/drain',
+        middleware: requireAdmin,
+        request: { params, body: jsonBody(z.strictObject({ draining: z.boolean().default(true) })) },
+        responses: { 200: json(edgeView, 'It says that it is not ready, so that requests go elsewhere, and serves those that come') },
+      }),
+      async (context) => context.json(view(await roster.drain(context.req.valid('param').id, context.req.valid('json').draining)), 200),
+    )
+    .openapi(
+      endpoint({
+        method: 'delete',
+        path: '/v1/edges/{id}',
+        middleware: requireAdmin,
+        request: { params },
+        responses: { 204: nothing('Refused from now on; one that was removed before is forgotten') },
+      }),
+      async (context) => {
+        await roster.remove(context.req.valid('param').id);
+        return context.body(null, 204);
+      },
+    )
+    .openapi(
+      endpoint({
+        method: 'put',
+        path: '/v1/edges/{id}/report',
+        middleware: requireEdge('edge'),
+        request: { params, body: jsonBody(report) },
+        responses: { 204: nothing('Noted') },
+      }),
+      async (context) => {
+        await roster.report(context.req.valid('param').id, context.req.valid('json'));
+        return context.body(null, 204);
+      },
+    );
+};

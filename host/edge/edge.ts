@@ -1,0 +1,248 @@
+import { Problem } from '../base/errors.ts';
+import type { Blobs } from '../store/blobs.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
+import type { Table } from '../store/table.ts';
+import { type Alarm, type LinkState, OriginLink } from './link.ts';
+import type { FeedMessage, Position } from './message.ts';
+import { createOriginClient, type OriginClient } from './origin-client.ts';
+import { type PullCounters, Puller } from './pull.ts';
+import { digestOfHolder, type RecordChanges } from './records.ts';
+import { functionsOf, Replica, type SecretValues } from './replica.ts';
+import { fetchSecrets } from './secret-values.ts';
+
+export type EdgeSettings = {
+  /** The control API of the origin. */
+  origin: string;
+  token: string;
+  /** The fingerprint that the origin's key must have; '' believes the first one. */
+  originKey: string;
+  /** What people call this edge. */
+  name: string;
+  prefetch: boolean;
+  pullBytesPerSecond: number;
+};
+
+export type EdgeOptions = {
+  settings: EdgeSettings;
+  table: Table;
+  blobs: Blobs;
+  /** Keeps bytes that nobody holds yet, and is told of those that somebody let go. */
+  held: Pick<HeldBlobs, 'claim' | 'doubt'>;
+  /** 32 bytes: secrets are encrypted with them at rest. */
+  secretKey: Uint8Array;
+  /** The key for which the origin encrypts secrets. */
+  boxKey: Uint8Array;
+  domain: string;
+  moduleBytesMax: number;
+  product: string;
+  /** A new id, for an edge that joins. */
+  newId: () => string;
+  /** Serves by what the Table says now. */
+  publish: () => Promise<void>;
+  /** Erases tenants that are marked as removed. */
+  finishRemovals: () => Promise<void>;
+  /** A function is gone: drop what memory holds of it. */
+  forget: (tenant: string, name: string) => void;
+  /** Makes a module ready before it is asked for. */
+  prepare: (digest: string) => Promise<unknown>;
+  log: { info(fields: object, message: string): void; warn(fields: object, message: string): void; error(fields: object, message: string): void };
+};
+
+/** What an edge says of itself: `GET /v1/node`, `edge`. */
+export type EdgeView = {
+  id: string;
+  name: string;
+  origin: string;
+  originKey: string;
+  state: LinkState;
+  since: string;
+  revision: number;
+  draining: boolean;
+  failure: string | null;
+  alarm: { at: string; why: Alarm['why']; detail: string } | null;
+  pulls: PullCounters;
+};
+
+/** Modules that are pulled and prepared before a change is served by; more are made ready afterwards. */
+const readyFirstMax = 16;
+const readyWithinMs = 10_000;
+const reportEveryMs = 10_000;
+const prefetchAtOnce = 2;
+
+/**
+ * A node that serves what another one has deployed. It begins with `openEdge`, follows its origin from `start` on, and ends
+ * with `close`. While the origin is away it goes on with what is in its Table and Blobs.
+ */
+export class Edge {
+  readonly id: string;
+  private readonly options: EdgeOptions;
+  private readonly client: OriginClient;
+  private readonly replica: Replica;
+  private readonly link: OriginLink;
+  private readonly puller: Puller;
+  private readonly ending = new AbortController();
+  private reporter: NodeJS.Timeout | undefined;
+  private fetching: Promise<void> = Promise.resolve();
+  private draining = false;
+
+  constructor(options: EdgeOptions, replica: Replica, origin: { edge: string } & Position) {
+    const { settings, blobs, moduleBytesMax } = options;
+    const { signal } = this.ending;
+    this.options = options;
+    this.id = origin.edge;
+    this.replica = replica;
+    this.client = createOriginClient(settings.origin, settings.token);
+    this.puller = new Puller({
+      client: this.client,
+      blobs,
+      bytesMax: moduleBytesMax,
+      bytesPerSecond: settings.pullBytesPerSecond,
+      isConnected: () => this.link.isConnected,
+      signal,
+    });
+    this.link = new OriginLink({
+      client: this.client,
+      position: { key: origin.key, revision: origin.revision },
+      fingerprint: settings.originKey === '' ? undefined : settings.originKey,
+      edge: origin.edge,
+      apply: (message, at) => this.apply(message, at),
+      onAlarm: ({ why, detail }) => options.log.error({ why, detail, origin: settings.origin }, 'the origin is not believed'),
+      onDrain: (draining) => {
+        this.draining = draining;
+      },
+      onState: (state) => {
+        options.log.info({ state, origin: settings.origin, revision: this.link.status().revision }, 'edge');
+        if (state === 'connected') this.report();
+      },
+    });
+  }
+
+  start(): void {
+    this.link.start();
+    this.reporter = setInterval(() => this.report(), reportEveryMs);
+    if (this.options.settings.prefetch) this.prefetch();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.reporter);
+    this.ending.abort();
+    await this.link.close();
+    await this.fetching;
+  }
+
+  /** Brings a component into Blobs. @throws Problem `unavailable`, `not-found`, `store-full` */
+  pull(digest: string): Promise<void> {
+    return this.puller.pull(digest);
+  }
+
+  /** Why requests should go elsewhere. To be cut off is no reason. */
+  notReady(): string[] {
+    const { revision } = this.link.status();
+    return [
+      ...(revision === 0 ? [`this edge has heard nothing from its origin ${this.options.settings.origin} yet`] : []),
+      ...(this.draining ? ['this edge is being drained'] : []),
+    ];
+  }
+
+  view(): EdgeView {
+    const { state, since, revision, key, failure, alarm } = this.link.status();
+    const { name, origin } = this.options.settings;
+    return {
+      id: this.id,
+      name,
+      origin,
+      originKey: key,
+      state,
+      since: new Date(since).toISOString(),
+      revision,
+      draining: this.draining,
+      failure: failure ?? null,
+      alarm: alarm ? { ...alarm, at: new Date(alarm.at).toISOString() } : null,
+      pulls: { ...this.puller.counters },
+    };
+  }
+
+  private async apply(message: FeedMessage, at: Position): Promise<void> {
+    const changes = await this.replica.changesOf(message);
+    const secrets = await this.secretsFor(changes, at.key);
+    const digests = changes.put.flatMap(([key]) => digestOfHolder(key) ?? []);
+    const claims = digests.map((digest) => this.options.held.claim(digest));
+    await this.makeReady(digests);
+    const gone = await this.replica.apply(changes, secrets, { ...at, edge: this.id }).finally(() => {
+      for (const release of claims) release();
+    });
+    for (const key of changes.remove) this.letGo(key);
+    await this.options.publish();
+    for (const { tenant, name } of functionsOf(changes)) this.options.forget(tenant, name);
+    if (gone.length > 0) await this.options.finishRemovals();
+    this.options.log.info({ revision: at.revision, put: changes.put.length, removed: changes.remove.length }, 'edge: took over a revision of the origin');
+    this.report(at.revision);
+    if (this.options.settings.prefetch) this.prefetch();
+  }
+
+  private async secretsFor(changes: RecordChanges, originKey: string): Promise<SecretValues> {
+    const keys = await this.replica.missingSecrets(changes);
+    if (keys.length === 0) return new Map();
+    try {
+      return await fetchSecrets({ client: this.client, boxKey: this.options.boxKey, originKey, keys, signal: this.ending.signal });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== 'forbidden') throw error;
+      this.options.log.warn({ secrets: keys.length }, 'edge: its token may not have secrets, functions go without');
+      return new Map();
+    }
+  }
+
+  private letGo(key: string): void {
+    const digest = digestOfHolder(key);
+    if (digest !== undefined) this.options.held.doubt(digest);
+  }
+
+  /** A new version is pulled and prepared before requests reach it. What cannot be had soon is had when it is asked for. */
+  private async makeReady(needed: readonly string[]): Promise<void> {
+    const digests = needed.slice(0, readyFirstMax);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, readyWithinMs);
+    });
+    const ready = Promise.allSettled(digests.map((digest) => this.options.prepare(digest)));
+    await Promise.race([ready, late]);
+    clearTimeout(timer);
+  }
+
+  /** Brings every component that functions need here, so that the edge can do without its origin. */
+  private prefetch(): void {
+    this.fetching = this.fetching.then(async () => {
+      const digests = await this.replica.digests();
+      const next = async (): Promise<void> => {
+        for (let digest = digests.pop(); digest !== undefined && !this.ending.signal.aborted; digest = digests.pop())
+          await this.pull(digest).catch((error: unknown) => this.options.log.warn({ digest, error: String(error) }, 'edge: cannot fetch a module ahead'));
+      };
+      await Promise.all(Array.from({ length: prefetchAtOnce }, next));
+    });
+  }
+
+  /** Tells the origin how far this edge is. Not to be told is no failure: the next report says it. */
+  private report(revision = this.link.status().revision): void {
+    if (!this.link.isConnected) return;
+    const { name } = this.options.settings;
+    const body = JSON.stringify({ name, product: this.options.product, revision, draining: this.draining });
+    this.client
+      .request(`/v1/edges/${this.id}/report`, { method: 'PUT', body, headers: { 'content-type': 'application/json' }, signal: this.ending.signal })
+      .then((response) => response.body?.cancel())
+      .catch(() => undefined);
+  }
+}
+
+/**
+ * Makes a node an edge, or one again.
+ * @throws Problem `config-invalid` if the node has functions of its own
+ */
+export async function openEdge(options: EdgeOptions): Promise<Edge> {
+  const replica = new Replica(options);
+  if (await replica.hasOwnFunctions())
+    throw new Problem('config-invalid', 'cannot follow an origin: the data directory has functions of its own (choose another with --data)');
+  const known = await replica.origin();
+  const origin = known ?? { key: '', revision: 0, edge: options.newId() };
+  if (!known) await replica.setOrigin(origin);
+  return new Edge(options, replica, origin);
+}

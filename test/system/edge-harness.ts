@@ -1,0 +1,42 @@
+import { freshDirectory, startTestNode, type TestNode, until } from './node.ts';
+
+/** Origins and edges as processes. */
+
+export type EdgeView = { id: string; state: string; revision: number; alarm: { why: string; detail: string } | null; failure: string | null };
+
+export const tokenOf = async (origin: TestNode, ...scopes: string[]): Promise<string> =>
+  ((await (await origin.api('POST', '/v1/tokens', { scopes })).json()) as { token: string }).token;
+
+export const follow = (origin: TestNode, token: string, data = freshDirectory(), more: string[] = []): Promise<TestNode> =>
+  startTestNode({ data, gateways: 1, args: ['--origin', origin.control, '--token', token, ...more] });
+
+export const textOf = async (url: string): Promise<string | undefined> => {
+  const response = await fetch(url).catch(() => undefined);
+  return response?.ok ? await response.text() : undefined;
+};
+
+export const serves = (node: TestNode, path: string, text: string): Promise<true> =>
+  until(async () => ((await textOf(node.url + path)) === text ? true : undefined), `${path} to answer ${JSON.stringify(text)}`, 20_000);
+
+export const viewOf = async (node: TestNode): Promise<EdgeView> => ((await (await node.api('GET', '/v1/node')).json()) as { edge: EdgeView }).edge;
+
+export const edgeIs = (node: TestNode, what: string, is: (view: EdgeView) => boolean): Promise<EdgeView> =>
+  until(
+    async () => {
+      const view = await viewOf(node);
+      return is(view) ? view : undefined;
+    },
+    what,
+    20_000,
+  );
+
+export const readyz = async (node: TestNode): Promise<[status: number, origin: string | undefined]> => {
+  const response = await fetch(`${node.control}/readyz`);
+  return [response.status, ((await response.json()) as { origin?: string }).origin];
+};
+
+export const hello = 'Hello from nacelle!\n';
+
+/** Restarts a node on the addresses that it had. */
+export const again = ({ data, url, control }: TestNode, args: string[] = []): Promise<TestNode> =>
+  startTestNode({ data, gateways: 1, args: [...args, '--http', new URL(url).host, '--control', new URL(control).host] });
