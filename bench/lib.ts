@@ -125,9 +125,11 @@ function parseWrk(text: string): Load {
   };
 }
 
-/** Runs wrk with one thread against `url`. */
-export async function wrk(url: string, connections: number, seconds: number): Promise<Load> {
-  const child = spawn('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Runs wrk with one thread against `url`. `script`: path of a Lua script that makes the requests. */
+export async function wrk(url: string, connections: number, seconds: number, script?: string): Promise<Load> {
+  const child = spawn('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...(script ? ['-s', script] : []), url], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let text = '';
   child.stdout.on('data', (chunk) => (text += chunk));
   const [code] = (await once(child, 'close')) as [number];
