@@ -50,10 +50,16 @@ const costOf = (effect: Effect): { writes: number; bytes: number } => {
   }
 };
 
-const bytesOfWrite = (write: Write): number => {
-  if (!('put' in write)) return write.key.length;
-  return write.key.length + (write.put instanceof Uint8Array ? write.put.length : JSON.stringify(write.put).length);
+/** About how much a value takes, without encoding it. */
+const sizeOf = (value: unknown): number => {
+  if (typeof value === 'string' || value instanceof Uint8Array) return value.length;
+  if (typeof value !== 'object' || value === null) return 8;
+  let bytes = 2;
+  for (const name in value) bytes += name.length + 4 + sizeOf((value as Record<string, unknown>)[name]);
+  return bytes;
 };
+
+const bytesOfWrite = (write: Write): number => write.key.length + ('put' in write ? sizeOf(write.put) : 0);
 
 const costOfWork = (work: Work): { writes: number; bytes: number } => {
   if ('change' in work) return { writes: writesOfChange(work.change), bytes: bytesOfChange(work.change) };
@@ -154,7 +160,7 @@ export class EffectWriter {
     const { table } = this.#options;
     for (let attempt = 1; ; attempt++) {
       table.refresh();
-      const draft = new Draft(table);
+      const draft = new Draft(table, attempt === 1);
       const outcomes = await this.#make(draft, batch);
       const writes = draft.writes();
       try {

@@ -2,8 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { Effects } from '../wasi/overlay.ts';
-import type { ExecutionRecord } from './record.ts';
-import type { RunStored, StoredEnd, StoredRequest, StoredResponse, StoredRunOptions } from './stored-run.ts';
+import type { StoredEnd, StoredResponse } from './stored-run.ts';
 
 /** How one attempt ended: `code` is null for the one that was committed. Times are milliseconds since 1970. */
 export type Attempt = {
@@ -16,26 +15,27 @@ export type Attempt = {
   nodeEnded?: true;
 };
 
-export type Succeeded = { record: ExecutionRecord; response: StoredResponse; attempts: Attempt[]; committedAt: number };
+export type Succeeded = { end: StoredEnd; response: StoredResponse; attempts: Attempt[]; committedAt: number };
 
 export type AttemptsOptions = {
-  request: StoredRequest;
+  /** Of the function, for messages. */
+  function: string;
   /** The version to run, looked up for each attempt: it may have been replaced. */
   version: () => { key: string } | { refused: ErrorCode };
-  run: RunStored;
+  /** Runs an attempt in an overlay. Never rejects. */
+  run: (key: string, attempt: number) => Promise<StoredEnd>;
   /** Makes the effects of the attempt that succeeded, and whatever else is to be true with them, in one commit. */
   commit: (effects: Effects, success: Succeeded) => Promise<unknown>;
   /** Told of each attempt that failed, before the next begins. */
   onFailed?: (attempts: readonly Attempt[]) => Promise<void>;
   /** Attempts after the first that failed. Conflicts with other executions have a bound of their own. */
   retries: number;
-  runOptions?: StoredRunOptions;
   /** Attempts of before, as when the node was ended meanwhile. */
   before?: readonly Attempt[];
 };
 
-/** `problem` is that of the last attempt. */
-export type AttemptsEnd = { success: Succeeded } | { success: undefined; problem: Problem; record: ExecutionRecord | null; attempts: Attempt[] };
+/** `problem` is that of the last attempt, `last` the end of the last that was run. */
+export type AttemptsEnd = { success: Succeeded } | { success: undefined; problem: Problem; last: StoredEnd | undefined; attempts: Attempt[] };
 
 /** Attempts that the node ended under: a request that ends nodes is not run for ever. */
 const nodeEndsMax = 10;
@@ -67,46 +67,46 @@ export const runUntilCommitted = async (options: AttemptsOptions): Promise<Attem
   const attempts: Attempt[] = [...before];
   const nodeEnds = before.filter(({ nodeEnded }) => nodeEnded).length;
   const tally: Tally = { failures: before.filter(({ code, nodeEnded }) => code !== 'conflict' && !nodeEnded).length, conflicts: 0 };
-  let record: ExecutionRecord | null = null;
+  let last: StoredEnd | undefined;
   if (nodeEnds > nodeEndsMax) {
     const problem = new Problem('isolate-lost', `the node ended under ${nodeEnds} attempts at the execution`);
-    return { success: undefined, problem, record, attempts };
+    return { success: undefined, problem, last, attempts };
   }
   for (let attempt = (before.at(-1)?.attempt ?? 0) + 1; ; attempt++) {
     const startedAt = steadyNow();
     const ended = await runOnce(options, attempt, attempts, startedAt);
     if ('success' in ended) return ended;
     const { problem } = ended;
-    record = ended.record ?? record;
+    last = ended.end ?? last;
     attempts.push({ attempt, startedAt, endedAt: steadyNow(), code: problem.code, message: problem.message });
     if (attempts.length > toldMax) attempts.splice(0, attempts.length - toldMax);
     if (problem.code === 'conflict') tally.conflicts++;
     else tally.failures++;
     const wait = waitMs(tally, problem.code, retries);
-    if (wait === undefined) return { success: undefined, problem, record, attempts };
+    if (wait === undefined) return { success: undefined, problem, last, attempts };
     if (problem.code !== 'conflict') await options.onFailed?.(attempts);
     if (wait >= 1) await sleep(wait);
   }
 };
 
 const runOnce = async (
-  { request, version, run, commit, runOptions }: AttemptsOptions,
+  { function: name, version, run, commit }: AttemptsOptions,
   attempt: number,
   before: readonly Attempt[],
   startedAt: number,
-): Promise<{ success: Succeeded } | { problem: Problem; record: ExecutionRecord | null }> => {
+): Promise<{ success: Succeeded } | { problem: Problem; end: StoredEnd | undefined }> => {
   const found = version();
-  if ('refused' in found) return { problem: new Problem(found.refused, `cannot run "${request.function}" now`), record: null };
-  const end: StoredEnd = await run({ key: found.key, request, overlay: true, attempt }, runOptions);
-  if (end.problem) return { problem: new Problem(end.problem.code, end.problem.message), record: end.record };
-  const { record, response, effects } = end;
+  if ('refused' in found) return { problem: new Problem(found.refused, `cannot run "${name}" now`), end: undefined };
+  const end = await run(found.key, attempt);
+  if (end.problem) return { problem: new Problem(end.problem.code, end.problem.message), end };
+  const { response, effects } = end;
   try {
     const committedAt = steadyNow();
-    const success: Succeeded = { record, response, attempts: [...before, { attempt, startedAt, endedAt: committedAt, code: null }], committedAt };
+    const success: Succeeded = { end, response, attempts: [...before, { attempt, startedAt, endedAt: committedAt, code: null }], committedAt };
     await commit(effects ?? { reads: [], effects: [] }, success);
     return { success };
   } catch (error) {
-    return { problem: asCommitProblem(error), record };
+    return { problem: asCommitProblem(error), end };
   }
 };
 

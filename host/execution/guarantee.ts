@@ -11,14 +11,12 @@ export type KeptBody = { base64: string } | { digest: string; bytes: number };
 
 export type KeptResponse = { status: number; headers: HeaderLines; body: KeptBody };
 
-/** What the Table has of a key. */
+/** What the Table has of a key with which executions have ended. */
 export type GuaranteeRecord = {
   /** Of the request; another one with the same key is refused. */
   fingerprint: string;
   /** Executions that took effect. */
   succeeded: number;
-  /** Executions under way. */
-  active: string[];
   /** The last that took effect, and how long it took in milliseconds. */
   last: { execution: string; tookMs: number; response: KeptResponse } | null;
   /** When something was last executed with it, in milliseconds since 1970. */
@@ -41,9 +39,27 @@ export const guaranteeKey = (tenant: string, name: string, authorization: string
 export const fingerprintOf = ({ method, pathWithQuery, body }: Pick<StoredRequest, 'method' | 'pathWithQuery' | 'body'>): string =>
   sha256(`${method} ${pathWithQuery}\n`, body ?? '');
 
+/** What the supervisor must know of a request; `rest` has all else, as JSON, and `body` the body if it is not in there. */
+export type GuardedHead = Pick<StoredRequest, 'id' | 'tenant' | 'function' | 'arrivedAt'> & { rest: string; body: Uint8Array | null };
+
+/** A body up to this size travels within `rest`. */
+const innerBodyMax = 16 * 1024;
+
+type Rest = Omit<StoredRequest, keyof GuardedHead> & { base64?: string };
+
+export const headOf = ({ id, tenant, function: name, arrivedAt, body, ...rest }: StoredRequest): GuardedHead => {
+  const inner = body && body.length <= innerBodyMax ? { base64: Buffer.from(body).toString('base64') } : {};
+  return { id, tenant, function: name, arrivedAt, rest: JSON.stringify({ ...rest, ...inner }), body: 'base64' in inner ? null : body };
+};
+
+export const wholeOf = ({ rest, body, ...head }: GuardedHead): StoredRequest => {
+  const { base64, ...parts } = JSON.parse(rest) as Rest;
+  return { ...head, ...parts, body: base64 === undefined ? body : Buffer.from(base64, 'base64') };
+};
+
 /** What a gateway thread asks the supervisor to see to. */
 export type GuardedRequest = {
-  request: StoredRequest;
+  request: GuardedHead;
   /** `GuaranteeRecord` is there; null: no key was given, and the request is executed in any case. */
   guarantee: { at: string; key: string; runs: number; fingerprint: string } | null;
   retries: number;

@@ -28,7 +28,8 @@ export type StoredResponse = { status: number; headers: HeaderLines; body: Uint8
 export type StoredRun = {
   /** `DeployedVersion.key` of the version that is to run. */
   key: string;
-  request: StoredRequest;
+  /** Read only if it is to be sent. */
+  readonly request: StoredRequest;
   /** Its effects are to gather, and to be committed by who asked for the run. Otherwise they are made as it goes. */
   overlay: boolean;
   /** Told to the guest as `nacelle-attempt`; undefined if it is not to know. */
@@ -42,13 +43,39 @@ export type StoredRun = {
  * `effects` what it did in its overlay: both are null after a problem.
  */
 export type StoredEnd =
-  | { problem: { code: ErrorCode; message: string }; record: ExecutionRecord | null; response: null; effects: null }
-  | { problem: null; record: ExecutionRecord; response: StoredResponse; effects: Effects | null };
+  | { problem: { code: ErrorCode; message: string }; readonly record: ExecutionRecord | null; response: null; effects: null }
+  | { problem: null; readonly record: ExecutionRecord; response: StoredResponse; effects: Effects | null };
+
+/** What a thread sends of it: the record as JSON, since it is an object of many parts that often only goes into the Table. */
+export type SentEnd =
+  | { problem: { code: ErrorCode; message: string }; record: string | null; response: null; effects: null }
+  | { problem: null; record: string; response: StoredResponse; effects: Effects | null };
+
+/** The record is read when it is asked for; `recordText` has it as JSON. */
+export class ReceivedEnd {
+  readonly problem: SentEnd['problem'];
+  readonly response: StoredResponse | null;
+  readonly effects: Effects | null;
+  readonly recordText: string | null;
+
+  constructor({ problem, record, response, effects }: SentEnd) {
+    this.problem = problem;
+    this.recordText = record;
+    this.response = response;
+    this.effects = effects;
+  }
+
+  get record(): ExecutionRecord | null {
+    return this.recordText === null ? null : (JSON.parse(this.recordText) as ExecutionRecord);
+  }
+}
 
 /** Which thread, and how long it may be silent; see `StoredRuns` of the fleet. */
 export type StoredRunOptions = {
   /** The gateway thread that is to run it, if it is there. */
   gateway?: number | undefined;
+  /** That thread has the request, by this id of its execution, and need not be sent it. */
+  held?: string | undefined;
   /** The run is lost when its thread has not been heard of for so long; default: only when the thread is gone. */
   leaseMs?: number | undefined;
 };

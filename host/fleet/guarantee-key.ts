@@ -15,6 +15,10 @@ export class GuaranteeKey {
   revision = 0;
   /** Its function was removed: nothing of it is committed any more. */
   forgotten = false;
+  /** Executions under way. */
+  readonly active = new Set<string>();
+  /** Of the request that it stands for. */
+  fingerprint: string | undefined;
   readonly waiters = new Set<Waiter>();
   #uses = 0;
   #last: Promise<unknown>;
@@ -28,10 +32,11 @@ export class GuaranteeKey {
     const entry = await table.get<GuaranteeRecord>(this.at);
     this.record = entry?.value;
     this.revision = entry?.revision ?? 0;
+    this.fingerprint ??= entry?.value.fingerprint;
   }
 
   get idle(): boolean {
-    return this.#uses === 0 && this.waiters.size === 0 && (this.record?.active.length ?? 0) === 0;
+    return this.#uses === 0 && this.waiters.size === 0 && this.active.size === 0;
   }
 
   /** Runs `work` when all before it is done. */

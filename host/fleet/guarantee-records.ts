@@ -1,13 +1,12 @@
 /** Records of executions by key, as the Table has them. */
 import type { Attempt } from '../execution/attempts.ts';
-import type { GuaranteeRecord, GuardedRequest, KeptBody } from '../execution/guarantee.ts';
-import type { ExecutionRecord } from '../execution/record.ts';
-import type { StoredRequest } from '../execution/stored-run.ts';
+import type { GuaranteeRecord, GuardedHead, GuardedRequest, KeptBody } from '../execution/guarantee.ts';
+import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { Json, Write } from '../store/table.ts';
 
 /** An execution under way: what is needed to run it again without its client. */
 export type StartedRecord = {
-  request: Omit<StoredRequest, 'body'> & { body: KeptBody | null };
+  request: Omit<GuardedHead, 'body'> & { body: KeptBody | null };
   guarantee: NonNullable<GuardedRequest['guarantee']>;
   retries: number;
   leaseMs: number;
@@ -16,8 +15,25 @@ export type StartedRecord = {
   attempts: readonly Attempt[];
 };
 
-/** An execution that has ended; `guarantee`: where the record of its key is. Ids begin with their time, so they stand in its order. */
-export type EndedRecord = { at: number; guarantee: string | null; bytes: number; record: ExecutionRecord; body?: KeptBody | undefined };
+/**
+ * An execution that has ended; `guarantee`: where the record of its key is. Ids begin with their time, so they stand in its
+ * order. `record` is what the thread told, as JSON (null if it did not come to an execution), `more` what is known besides.
+ */
+export type EndedRecord = { at: number; guarantee: string | null; bytes: number; record: string | null; more: More; body?: KeptBody | undefined };
+type More = Pick<ExecutionRecord, 'id' | 'tenant' | 'function' | 'state' | 'key' | 'runs' | 'attempts'> & {
+  arrivedAt: number;
+  code?: ExecutionRecord['code'];
+  committedAt?: number | undefined;
+  duplicates: number;
+};
+
+/** An ended execution as the control API tells it. `duplicates`: those that are not in the record yet. */
+export const describeEnded = ({ record, more }: EndedRecord, duplicates: number): ExecutionRecord => {
+  const { arrivedAt: _, committedAt, code, ...rest } = more;
+  const base = record === null ? bareRecord(more, more.state) : (JSON.parse(record) as ExecutionRecord);
+  const whole: ExecutionRecord = { ...base, ...rest, ...(code && { code }), duplicates: more.duplicates + duplicates };
+  return committedAt === undefined ? whole : withCommit(whole, committedAt);
+};
 
 export const startedPrefix = '~node/started/';
 export const endedPrefix = '~node/guaranteed/';
@@ -38,7 +54,7 @@ export const keptBytes = (response: { headers: readonly [string, string][]; body
 };
 
 /** With the step of its commit, at a time since 1970. */
-export const withCommit = (record: ExecutionRecord, committedAt: number): ExecutionRecord => {
+const withCommit = (record: ExecutionRecord, committedAt: number): ExecutionRecord => {
   const at = Math.round((committedAt - Date.parse(record.arrivedAt)) * 1000);
   const last = record.timeline.at(-1)?.at ?? 0;
   return { ...record, timeline: [...record.timeline, { at: Math.max(at, last), step: 'committed' }] };

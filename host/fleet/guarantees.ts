@@ -5,18 +5,19 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type ErrorCode, Problem } from '../base/errors.ts';
-import type { EffectWriter } from '../capability/effect-writer.ts';
+import { EffectWriter } from '../capability/effect-writer.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
 import { type Attempt, type AttemptsEnd, runUntilCommitted, type Succeeded, steadyNow } from '../execution/attempts.ts';
-import { type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteePrefix } from '../execution/guarantee.ts';
+import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type GuardedRequest, guaranteePrefix, wholeOf } from '../execution/guarantee.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
-import type { RunStored, StoredRequest } from '../execution/stored-run.ts';
+import { ReceivedEnd, type RunStored, type StoredEnd } from '../execution/stored-run.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import { GuaranteeBodies } from './guarantee-bodies.ts';
 import { GuaranteeKey, replayOf } from './guarantee-key.ts';
 import {
+  describeEnded,
   type EndedRecord,
   endedKey,
   endedPrefix,
@@ -25,7 +26,6 @@ import {
   type StartedRecord,
   startedKey,
   startedPrefix,
-  withCommit,
 } from './guarantee-records.ts';
 
 export type GuaranteesOptions = {
@@ -43,7 +43,7 @@ export type GuaranteesOptions = {
 };
 
 type Run = {
-  readonly request: StoredRequest;
+  readonly request: GuardedHead;
   readonly body: StartedRecord['request']['body'];
   /** Undefined if no key was given. */
   readonly key: GuaranteeKey | undefined;
@@ -78,11 +78,15 @@ const told: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'body-too-large',
 ]);
 
+const nothing: Effects = { reads: [], effects: [] };
+
 const refused = (code: ErrorCode, message: string, execution: string | null = null): GuardedAnswer => ({ kind: 'refused', code, message, execution });
 
 export class Guarantees {
   readonly #options: GuaranteesOptions;
   readonly #bodies: GuaranteeBodies;
+  /** Commits what has no effects: beside the writer of effects, so that one is prepared while the other is made. */
+  readonly #notes: EffectWriter;
   readonly #now: () => number;
   readonly #boot = randomUUID();
   readonly #keys = new Map<string, GuaranteeKey>();
@@ -97,17 +101,24 @@ export class Guarantees {
   constructor(options: GuaranteesOptions) {
     this.#options = options;
     this.#bodies = new GuaranteeBodies(options.table, options.blobs);
+    this.#notes = new EffectWriter({ table: options.table, keyvalue: { findOwner: options.findOwner, bucketBytesMax: 0 } });
     this.#now = options.now ?? steadyNow;
   }
 
   /** Takes up what was under way; to be called when gateway threads can run it. */
   async open(): Promise<void> {
     const started: Entry<StartedRecord>[] = [];
-    for await (const entry of this.#scan<StartedRecord>(startedPrefix)) started.push(entry);
+    for await (const entry of this.#scan<StartedRecord>(startedPrefix)) {
+      const { at, fingerprint } = entry.value.guarantee;
+      const key = this.#key(at);
+      key.active.add(entry.value.request.id);
+      key.fingerprint = fingerprint;
+      started.push(entry);
+    }
     const resume = async (): Promise<void> => {
       for (let entry = started.shift(); entry && !this.#closed; entry = started.shift()) await this.#resume(entry).catch(this.#options.onError);
     };
-    // Their keys are taken before anybody can ask for them; the executions themselves nobody waits for here.
+    // Their keys are taken before anybody can ask for them; nobody waits for the executions themselves.
     for (let i = 0; i < resumedAtOnce; i++) void resume();
     void this.#measure().catch(this.#options.onError);
     this.#flusher = setInterval(() => void this.#flushDuplicates().catch(this.#options.onError), duplicatesFlushMs).unref();
@@ -126,6 +137,7 @@ export class Guarantees {
     clearInterval(this.#sweeper);
     for (const key of this.#keys.values()) key.tellWaiters();
     await this.#flushDuplicates();
+    await this.#notes.idle();
   }
 
   /** Sees to a request: answers at once, or when its execution, or the one that it waits for, has ended. */
@@ -145,11 +157,10 @@ export class Guarantees {
 
   async find(id: string): Promise<ExecutionRecord | undefined> {
     const run = this.#runs.get(id);
-    if (run) return { ...bareRecord(run.request, 'running'), ...described(run, run.attempts) };
+    if (run) return { ...bareRecord(run.request, 'running'), ...described(run, run.attempts), duplicates: run.duplicates };
     const ended = await this.#options.table.get<EndedRecord>(endedKey(id));
     if (!ended) return undefined;
-    const { record } = ended.value;
-    return record.duplicates === undefined ? record : { ...record, duplicates: record.duplicates + (this.#duplicates.get(id) ?? 0) };
+    return describeEnded(ended.value, this.#duplicates.get(id) ?? 0);
   }
 
   /** Forgets the keys of a function that was removed, or of all functions of a tenant. */
@@ -165,15 +176,14 @@ export class Guarantees {
     const key = this.#key(guarantee.at);
     try {
       const next = await key.serial(async (): Promise<Run | GuardedAnswer | 'wait'> => {
-        const { record } = key;
-        if (!record) return this.#begin(asked, key, gateway);
-        if (record.fingerprint !== guarantee.fingerprint)
+        const { record, fingerprint } = key;
+        if (fingerprint !== undefined && fingerprint !== guarantee.fingerprint)
           return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
-        const replay = replayOf(record, guarantee.runs);
-        const [active] = record.active;
+        const replay = record && replayOf(record, guarantee.runs);
+        const [active] = key.active;
         if (replay) this.#count(replay.execution, 1);
         if (replay) return replay;
-        if (active === undefined || record.succeeded + record.active.length < guarantee.runs) return this.#begin(asked, key, gateway);
+        if (active === undefined || (record?.succeeded ?? 0) + key.active.size < guarantee.runs) return this.#begin(asked, key, gateway);
         this.#count(active, 1);
         return asked.waitMs > 0 ? 'wait' : inProgress(active);
       });
@@ -188,7 +198,7 @@ export class Guarantees {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         key.waiters.delete(waiter);
-        resolve(inProgress(key.record?.active[0] ?? null));
+        resolve(inProgress([...key.active][0] ?? null));
       }, waitMs).unref();
       const waiter = { runs, answer: resolve, timer };
       key.waiters.add(waiter);
@@ -220,11 +230,11 @@ export class Guarantees {
     const { request } = run;
     const body = request.body && (await this.#bodies.keep(request.body, `${request.id}.request`));
     const reserved: Run = { ...run, body };
-    const before = key.record ?? { fingerprint: guarantee.fingerprint, succeeded: 0, active: [], last: null, at: 0 };
-    const record: GuaranteeRecord = { ...before, active: [...before.active, request.id], at: this.#now() };
-    const writes = [putRecord(key.at, record, key.revision), putRecord(startedKey(request.id), this.#startedRecord(reserved, guarantee), 0)];
-    const { revision } = await this.#commit(request.tenant, { reads: [], effects: [] }, writes);
-    key.set(record, revision);
+    const { revision } = await this.#commit(this.#notes, request.tenant, nothing, [
+      putRecord(startedKey(request.id), this.#startedRecord(reserved, guarantee), 0),
+    ]);
+    key.active.add(request.id);
+    key.fingerprint = guarantee.fingerprint;
     reserved.revision = revision;
     return reserved;
   }
@@ -234,23 +244,33 @@ export class Guarantees {
   }
 
   /** A commit that depends on the tenant being there. */
-  async #commit(tenant: string, effects: Effects, writes: readonly Write[]): Promise<{ revision: number }> {
+  async #commit(writer: Pick<EffectWriter, 'commit'>, tenant: string, effects: Effects, writes: readonly Write[]): Promise<{ revision: number }> {
     const owner = await this.#options.findOwner(tenant);
     if (!owner) throw new Problem('not-found', `there is no tenant "${tenant}"`);
-    return this.#options.writer.commit({ ...effects, writes: [{ key: owner.key, check: true, expectRevision: owner.revision }, ...writes] });
+    return writer.commit({ ...effects, writes: [{ key: owner.key, check: true, expectRevision: owner.revision }, ...writes] });
   }
 
   /** Runs until an attempt is committed, or none is left. */
   async #execute(run: Run): Promise<GuardedAnswer> {
     const { request, key, retries, leaseMs, gateway } = run;
+    const options = { gateway, held: gateway === undefined ? undefined : request.id, leaseMs };
     let answer: GuardedAnswer | undefined;
     try {
       const end = await runUntilCommitted({
-        request,
+        function: request.function,
         version: () => this.#options.versionOf(request.tenant, request.function, run.version),
-        run: this.#options.run,
+        run: (version, attempt) => {
+          const stored = {
+            key: version,
+            get request() {
+              return wholeOf(request);
+            },
+            overlay: true,
+            attempt,
+          };
+          return this.#options.run(stored, options);
+        },
         retries,
-        runOptions: { gateway, leaseMs },
         before: run.attempts,
         commit: async (effects, success) => {
           answer = await (key ? key.serial(() => this.#succeed(run, effects, success)) : this.#succeed(run, effects, success));
@@ -260,6 +280,7 @@ export class Guarantees {
       if (!end.success) answer = await (key ? key.serial(() => this.#fail(run, end)) : this.#fail(run, end));
     } finally {
       this.#runs.delete(request.id);
+      key?.active.delete(request.id);
       this.#requestBytes -= request.body?.length ?? 0;
       key?.tellWaiters();
     }
@@ -275,11 +296,10 @@ export class Guarantees {
     const body = await this.#bodies.keep(response.body, owner);
     const kept = { status: response.status, headers: response.headers, body };
     const tookMs = Math.max(0, committedAt - request.arrivedAt);
-    const record = { ...withCommit(success.record, committedAt), ...described(run, attempts) };
-    const bytes = keptBytes(response);
     const last = { execution: request.id, tookMs, response: kept };
     try {
-      const ended: EndedRecord = { at: this.#now(), guarantee: key?.at ?? null, bytes, record, body: 'digest' in body ? body : undefined };
+      const ended = this.#endedRecord(run, success.end, attempts, { state: 'succeeded', committedAt });
+      ended.body = 'digest' in body ? body : undefined;
       await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }));
     } catch (error) {
       const drops = this.#bodies.drops(body, owner);
@@ -289,7 +309,7 @@ export class Guarantees {
     return { kind: 'response', replayed: false, ...last };
   }
 
-  async #fail(run: Run, { problem, record, attempts }: Extract<AttemptsEnd, { success: undefined }>): Promise<GuardedAnswer> {
+  async #fail(run: Run, { problem, last, attempts }: Extract<AttemptsEnd, { success: undefined }>): Promise<GuardedAnswer> {
     const { request, key } = run;
     const final = told.has(problem.code)
       ? problem
@@ -297,31 +317,36 @@ export class Guarantees {
           'execution-failed',
           `"${request.function}" failed ${attempts.length} times, and nothing of it was kept; at last ${problem.code}: ${problem.message}`,
         );
-    const failed: ExecutionRecord = {
-      ...(record ?? bareRecord(request, 'failed')),
-      state: 'failed',
-      code: final.code,
-      ...described(run, attempts),
-    };
     if (!key?.forgotten && !(this.#closed && key)) {
-      const ended: EndedRecord = { at: this.#now(), guarantee: key?.at ?? null, bytes: keptBytes(null), record: failed };
-      await this.#end(run, { reads: [], effects: [] }, ended, (before) => before);
+      const ended = this.#endedRecord(run, last, attempts, { state: 'failed', code: final.code });
+      await this.#end(run, nothing, ended, (before) => before);
     }
     return refused(final.code, final.message, request.id);
   }
 
+  #endedRecord(
+    run: Run,
+    end: StoredEnd | undefined,
+    attempts: readonly Attempt[],
+    how: { state: 'succeeded' | 'failed'; code?: ErrorCode; committedAt?: number },
+  ): EndedRecord {
+    const { id, tenant, function: name, arrivedAt } = run.request;
+    const more = { id, tenant, function: name, arrivedAt, ...how, ...described(run, attempts), duplicates: run.duplicates };
+    return { at: this.#now(), guarantee: run.key?.at ?? null, bytes: keptBytes(end?.response ?? null), record: recordTextOf(end), more };
+  }
+
   /** The last commit of an execution. `lease-lost` if its record is no longer as this thread has written it. */
   async #end({ request, body, key, revision }: Run, effects: Effects, ended: EndedRecord, change: (record: GuaranteeRecord) => GuaranteeRecord): Promise<void> {
-    const writes: Write[] = [putRecord(endedKey(request.id), ended)];
+    const writes: Write[] = [putRecord(endedKey(request.id), ended, 0)];
     let next: GuaranteeRecord | undefined;
-    if (key?.record) {
-      const changed = change(key.record);
-      next = { ...changed, active: changed.active.filter((id) => id !== request.id), at: this.#now() };
+    if (key) {
+      next = { ...change(key.record ?? { fingerprint: key.fingerprint ?? '', succeeded: 0, last: null, at: 0 }), at: this.#now() };
       writes.push(putRecord(key.at, next, key.revision), { key: startedKey(request.id), delete: true, expectRevision: revision });
       writes.push(...this.#bodies.drops(body, `${request.id}.request`));
     }
-    const committed = await this.#commit(request.tenant, effects, writes);
+    const committed = await this.#commit(this.#options.writer, request.tenant, effects, writes);
     if (next) key?.set(next, committed.revision);
+    key?.active.delete(request.id);
     this.#keptBytes += ended.bytes;
   }
 
@@ -331,9 +356,8 @@ export class Guarantees {
     if (!run.guarantee || run.key?.forgotten) return;
     try {
       const record = this.#startedRecord(run, run.guarantee);
-      const { revision } = await this.#options.writer.commit({
-        reads: [],
-        effects: [],
+      const { revision } = await this.#notes.commit({
+        ...nothing,
         writes: [putRecord(startedKey(run.request.id), record, run.revision)],
       });
       run.revision = revision;
@@ -391,7 +415,7 @@ export class Guarantees {
   }
 
   async #flushDuplicates(): Promise<void> {
-    const { table, writer } = this.#options;
+    const { table } = this.#options;
     const counted = [...this.#duplicates];
     for (let from = 0; from < counted.length; from += pageMax) {
       const part = counted.slice(from, from + pageMax);
@@ -402,9 +426,9 @@ export class Guarantees {
           if (left > 0) this.#duplicates.set(id, left);
           else this.#duplicates.delete(id);
           if (!entry) return;
-          const { record } = entry.value;
-          const counting: EndedRecord = { ...entry.value, record: { ...record, duplicates: (record.duplicates ?? 0) + times } };
-          await writer.commit({ reads: [], effects: [], writes: [putRecord(entry.key, counting, entry.revision)] });
+          const { more } = entry.value;
+          const counting: EndedRecord = { ...entry.value, more: { ...more, duplicates: more.duplicates + times } };
+          await this.#notes.commit({ ...nothing, writes: [putRecord(entry.key, counting, entry.revision)] });
         }),
       );
     }
@@ -414,10 +438,10 @@ export class Guarantees {
   async sweep(): Promise<void> {
     const before = this.#now() - this.#options.config.ttlMs;
     for await (const { key, value } of this.#scan<EndedRecord>(endedPrefix)) {
-      if (Date.parse(value.record.arrivedAt) > before || this.#closed) return;
+      if (value.more.arrivedAt > before || this.#closed) return;
       if (value.at > before) continue;
       await this.#forgetKey(value.guarantee, before);
-      const drops = this.#bodies.drops(value.body, `${value.record.id}.response`);
+      const drops = this.#bodies.drops(value.body, `${value.more.id}.response`);
       await this.#options.table.commit([{ key, delete: true }, ...drops]);
       this.#keptBytes -= value.bytes;
     }
@@ -427,7 +451,7 @@ export class Guarantees {
     if (at === null) return;
     const key = this.#key(at);
     await key.serial(async () => {
-      if (!key.record || key.record.active.length > 0 || key.record.at > before) return;
+      if (!key.record || key.active.size > 0 || key.record.at > before) return;
       await this.#options.table.commit([{ key: at, delete: true }]);
       key.record = undefined;
       key.revision = 0;
@@ -464,8 +488,12 @@ const inProgress = (execution: string | null): GuardedAnswer => ({
   retryAfterMs,
 });
 
-const described = ({ guarantee, duplicates }: Run, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts' | 'duplicates'> => ({
+const described = ({ guarantee }: Run, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({
   ...(guarantee && { key: guarantee.key, runs: guarantee.runs }),
   attempts: [...attempts],
-  duplicates,
 });
+
+const recordTextOf = (end: StoredEnd | undefined): string | null => {
+  if (end instanceof ReceivedEnd) return end.recordText;
+  return end?.record ? JSON.stringify(end.record) : null;
+};

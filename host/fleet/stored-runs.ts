@@ -3,7 +3,7 @@
  * is gone, or when its lease ends because the thread has not said for too long that it is alive.
  */
 import type { ErrorCode } from '../base/errors.ts';
-import type { StoredEnd, StoredRun, StoredRunOptions } from '../execution/stored-run.ts';
+import { ReceivedEnd, type StoredEnd, type StoredRun, type StoredRunOptions } from '../execution/stored-run.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from './stored-run-protocol.ts';
 
 export type GatewayLink = { id: number; post: (message: StoredRunToGateway) => void };
@@ -35,7 +35,7 @@ export class StoredRuns {
   }
 
   /** Runs a request once. Never rejects; what its thread says after the end of its lease is not heard. */
-  run(run: StoredRun, { gateway: wanted, leaseMs }: StoredRunOptions = {}): Promise<StoredEnd> {
+  run(run: StoredRun, { gateway: wanted, held, leaseMs }: StoredRunOptions = {}): Promise<StoredEnd> {
     const gateway = this.#options.gateway(wanted);
     if (!gateway) return Promise.resolve(failedEnd('unavailable', 'no gateway thread is there'));
     const id = ++this.#runs;
@@ -47,12 +47,14 @@ export class StoredRuns {
       };
       this.#running.set(id, { gateway, leaseMs, heardMs: this.#now(), end });
       if (leaseMs !== undefined) this.#startChecking();
-      gateway.post({ kind: 'run-stored', run: id, ...run });
+      const request = held !== undefined && gateway.id === wanted ? { held } : run.request;
+      const { key, overlay, attempt, responseBytesMax } = run;
+      gateway.post({ kind: 'run-stored', run: id, key, overlay, attempt, responseBytesMax, request });
     });
   }
 
   take(message: StoredRunFromGateway): void {
-    if (message.kind === 'stored-ended') this.#running.get(message.run)?.end(message.end);
+    if (message.kind === 'stored-ended') this.#running.get(message.run)?.end(new ReceivedEnd(message.end) as StoredEnd);
     else for (const id of message.runs) this.#heard(id);
   }
 

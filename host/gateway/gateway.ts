@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import { gathering } from '../base/gathering.ts';
 import { moduleExtension } from '../base/module-extension.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
@@ -124,7 +125,12 @@ export class Gateway {
     return Promise.race([promise, this.#gone.promise]);
   }
 
-  readonly postFleet: PostToGateway = (message, transfer = []) => this.#worker.postMessage(message, transfer);
+  readonly postFleet: PostToGateway = (message, transfer) => {
+    // Of these there may be many in one turn, and none has a port.
+    if (message.kind === 'guarded' || message.kind === 'run-stored') this.#postSoon(message);
+    else this.#worker.postMessage(message, transfer);
+  };
+  readonly #postSoon = gathering<ToGateway>((messages) => this.#post(messages.length === 1 ? (messages[0] as ToGateway) : { kind: 'several', messages }));
 
   #post(message: ToGateway): void {
     this.#worker.postMessage(message);
@@ -148,6 +154,9 @@ export class Gateway {
   readonly #take = (message: FromGateway): void => {
     this.#heardMs = performance.now();
     switch (message.kind) {
+      case 'several':
+        for (const one of message.messages) this.#take(one);
+        break;
       case 'routing':
         this.#routings.get(message.version)?.resolve();
         this.#routings.delete(message.version);

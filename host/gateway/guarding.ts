@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import { fingerprintOf, type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteeKey } from '../execution/guarantee.ts';
+import { fingerprintOf, type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteeKey, headOf } from '../execution/guarantee.ts';
 import type { ExecutionIds } from '../execution/id.ts';
 import type { StoredRequest } from '../execution/stored-run.ts';
 import { replayOf } from '../fleet/guarantee-key.ts';
@@ -25,7 +25,7 @@ export type GuardingOptions = {
   store: () => StoreReader;
 };
 
-type Asked = GuardedRequest & { guarantee: NonNullable<GuardedRequest['guarantee']> };
+type Asked = Omit<GuardedRequest, 'request'> & { request: StoredRequest; guarantee: NonNullable<GuardedRequest['guarantee']> };
 
 /** Bodies of requests that wait here. */
 const heldBytesMax = 128 * 1024 * 1024;
@@ -34,6 +34,7 @@ const replayedFlushMs = 250;
 export class Guarding {
   readonly #options: GuardingOptions;
   readonly #waiting = new Map<number, (answer: GuardedAnswer) => void>();
+  readonly #held = new Map<string, StoredRequest>();
   readonly #replayed = new Map<string, number>();
   #asks = 0;
   #heldBytes = 0;
@@ -41,6 +42,11 @@ export class Guarding {
 
   constructor(options: GuardingOptions) {
     this.#options = options;
+  }
+
+  /** The request of an execution whose client waits here. */
+  held(execution: string): StoredRequest | undefined {
+    return this.#held.get(execution);
   }
 
   take({ ask, answer }: GuaranteeToGateway): void {
@@ -92,9 +98,10 @@ export class Guarding {
     for (;;) {
       const replay = this.#find(asked.guarantee);
       if (replay) return replay;
-      const { request } = asked;
-      const again = { ...asked, waitMs: Math.max(0, untilMs - performance.now()), request: { ...request, id: this.#options.ids.next(request.arrivedAt) } };
-      const answer = await this.#ask(again);
+      const request = { ...asked.request, id: this.#options.ids.next(asked.request.arrivedAt) };
+      this.#held.set(request.id, request);
+      const answer = await this.#ask({ ...asked, request: headOf(request), waitMs: Math.max(0, untilMs - performance.now()) });
+      this.#held.delete(request.id);
       if (answer.kind !== 'again') return answer;
     }
   }

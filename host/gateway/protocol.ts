@@ -48,6 +48,8 @@ export type GatewaySettings = {
 /** From the supervisor to a gateway thread. */
 export type ToGateway =
   | DebugToGateway
+  /** What came up in one turn, in its order. */
+  | { kind: 'several'; messages: readonly ToGateway[] }
   | FleetToGateway
   | DeferralToGateway
   | StoredRunToGateway
@@ -76,6 +78,7 @@ export type GatewayNumbers = { inFlight: number; queued: number; instances: numb
 /** From a gateway thread to the supervisor. */
 export type FromGateway =
   | DebugFromGateway
+  | { kind: 'several'; messages: readonly FromGateway[] }
   | FleetFromGateway
   | DeferralFromGateway
   | StoredRunFromGateway

@@ -57,7 +57,10 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   #length: number | undefined;
   #execution: Execution | undefined;
 
-  constructor({ request, attempt, responseBytesMax = responseBytesDefault }: StoredRun, onEnd: (execution: Execution, problem: Problem | undefined) => void) {
+  constructor(
+    { request, attempt, responseBytesMax = responseBytesDefault }: Pick<StoredRun, 'attempt' | 'responseBytesMax'> & { request: StoredRequest },
+    onEnd: (execution: Execution, problem: Problem | undefined) => void,
+  ) {
     this.request = guestRequestOf(request, attempt);
     this.bytesIn = request.body?.length ?? 0;
     this.#responseBytesMax = responseBytesMax;

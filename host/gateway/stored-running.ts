@@ -3,7 +3,7 @@ import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import type { FunctionExecutor } from '../execution/executor.ts';
 import { describeExecution } from '../execution/record.ts';
-import type { StoredEnd, StoredRun } from '../execution/stored-run.ts';
+import type { SentEnd, StoredRequest } from '../execution/stored-run.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from '../fleet/stored-run-protocol.ts';
 import { Overlay } from '../wasi/overlay.ts';
 import { StoredExchange } from './stored-exchange.ts';
@@ -11,7 +11,11 @@ import { StoredExchange } from './stored-exchange.ts';
 export type StoredRunningOptions = {
   post: (message: StoredRunFromGateway) => void;
   executorOf: (key: string) => { executor: FunctionExecutor; version: DeployedVersion } | undefined;
+  /** A request that this thread has, by the id of its execution. */
+  held: (execution: string) => StoredRequest | undefined;
 };
+
+type RunMessage = Extract<StoredRunToGateway, { kind: 'run-stored' }>;
 
 /** How often the supervisor is told that runs are under way: well within the shortest lease. */
 const aliveMs = 250;
@@ -27,24 +31,25 @@ export class StoredRunning {
 
   take(message: StoredRunToGateway): void {
     if (message.kind === 'stop-stored') this.#running.get(message.run)?.stop('unavailable');
-    else this.#run(message.run, message);
+    else this.#run(message);
   }
 
-  #run(run: number, stored: StoredRun): void {
-    const { key, request } = stored;
-    const found = this.#options.executorOf(key);
-    if (!found) {
-      const problem = { code: 'function-not-found' as const, message: 'the function was removed or replaced before its time came' };
+  #run({ run, request: sent, ...rest }: RunMessage): void {
+    const found = this.#options.executorOf(rest.key);
+    const request = 'held' in sent ? this.#options.held(sent.held) : sent;
+    if (!found || !request) {
+      const message = found ? 'the request is no longer held' : 'the function was removed or replaced before its time came';
+      const problem = { code: found ? ('unavailable' as const) : ('function-not-found' as const), message };
       this.#options.post({ kind: 'stored-ended', run, end: { problem, record: null, response: null, effects: null } });
       return;
     }
     const { executor, version } = found;
-    const overlay = stored.overlay ? new Overlay() : undefined;
-    const exchange = new StoredExchange(stored, (execution, problem) => {
+    const overlay = rest.overlay ? new Overlay() : undefined;
+    const exchange = new StoredExchange({ ...rest, request }, (execution, problem) => {
       // The record is whole when the executor has let go of the execution.
       setImmediate(() => {
-        const record = describeExecution(version.tenant, version.function, execution);
-        const end: StoredEnd = problem
+        const record = JSON.stringify(describeExecution(version.tenant, version.function, execution));
+        const end: SentEnd = problem
           ? { problem: { code: problem.code, message: problem.message }, record, response: null, effects: null }
           : { problem: null, record, response: exchange.result(), effects: overlay?.collect() ?? null };
         this.#ended(run, end);
@@ -58,7 +63,7 @@ export class StoredRunning {
     this.#beat ??= setInterval(() => this.#options.post({ kind: 'stored-alive', runs: [...this.#running.keys()] }), aliveMs).unref();
   }
 
-  #ended(run: number, end: StoredEnd): void {
+  #ended(run: number, end: SentEnd): void {
     this.#running.delete(run);
     if (this.#running.size === 0) {
       clearInterval(this.#beat);

@@ -3,6 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import { gathering } from '../base/gathering.ts';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { connectObjects } from '../capability/object-client.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
@@ -37,6 +38,8 @@ const settings = workerData as GatewaySettings;
 const port = parentPort;
 if (!port) throw new Error('a gateway is started as a worker thread');
 const post = (message: FromGateway): void => port.postMessage(message);
+/** For what there is much of, and may come at the end of the turn. */
+const postSoon = gathering<FromGateway>((messages) => post(messages.length === 1 ? (messages[0] as FromGateway) : { kind: 'several', messages }));
 
 const metrics = new Metrics();
 const thread: ThreadLoad = { executions: 0, executionsMax: settings.executionsMax };
@@ -95,8 +98,8 @@ const functions = new Functions({
 
 const debugging = new Debugging({ post, makeExecutor: (version) => functions.lend(version) });
 const deferring = new Deferring({ post, ids });
-const guarding = keyvalue && new Guarding({ post, ids, store: () => keyvalue.store() });
-const stored = new StoredRunning({ post, executorOf: (key) => functions.serving(key) });
+const guarding = keyvalue && new Guarding({ post: postSoon, ids, store: () => keyvalue.store() });
+const stored = new StoredRunning({ post: postSoon, executorOf: (key) => functions.serving(key), held: (execution) => guarding?.held(execution) });
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);
 const listener = createHttp1Listener((incoming, outgoing, expectsContinue) => app(incoming, outgoing, expectsContinue), settings.timeMsMax);
@@ -169,6 +172,9 @@ const stop = async (graceMs: number): Promise<void> => {
 
 const take = (message: ToGateway): void => {
   switch (message.kind) {
+    case 'several':
+      for (const one of message.messages) take(one);
+      break;
     case 'routes':
       route(message.table);
       break;

@@ -2,7 +2,15 @@ import { Problem } from '../base/errors.ts';
 import { conflict } from './limits.ts';
 import type { Entry, Table, Value, Write } from './table.ts';
 
-type State = { readonly key: string; readonly found: number; readonly value: Value | undefined; readonly changed: boolean; readonly checked: boolean };
+type State = {
+  readonly key: string;
+  readonly found: number;
+  readonly value: Value | undefined;
+  readonly changed: boolean;
+  readonly checked: boolean;
+  /** Its revision was believed, and its value is not known. */
+  readonly believed?: boolean;
+};
 
 /**
  * A commit in the making: changes of records on top of what the Table has, each on what the ones before it made. It begins
@@ -10,24 +18,32 @@ type State = { readonly key: string; readonly found: number; readonly value: Val
  */
 export class Draft {
   readonly #table: Pick<Table, 'get'>;
+  readonly #believing: boolean;
   readonly #states = new Map<string, State>();
   /** What `attempt` puts back: states as they were before, undefined where there was none. */
   #journal: [key: string, before: State | undefined][] | undefined;
 
-  constructor(table: Pick<Table, 'get'>) {
+  /**
+   * @param believing `write` believes the revisions that it is told, and so reads nothing: when one of them is wrong, the
+   * commit as a whole meets a conflict, and a draft that does not believe must say whose it is
+   */
+  constructor(table: Pick<Table, 'get'>, believing = false) {
     this.#table = table;
+    this.#believing = believing;
   }
 
   /** The record as this draft leaves it. */
   async get<T extends Value = Value>(key: string): Promise<T | undefined> {
-    return (await this.#state(key)).value as T | undefined;
+    const state = await this.#state(key);
+    if (!state.believed) return state.value as T | undefined;
+    return (await this.#table.get<T>(key))?.value;
   }
 
   /** Sets a record, or deletes it. The commit depends on what was there. */
   async set(key: string, value: Value | undefined): Promise<void> {
     const state = await this.#state(key);
-    if (value === undefined && state.value === undefined) return;
-    this.#change({ ...state, value, changed: true });
+    if (value === undefined && state.value === undefined && !state.believed) return;
+    this.#change({ ...state, value, changed: true, believed: false });
   }
 
   /**
@@ -49,7 +65,10 @@ export class Draft {
 
   /** A write as the Table takes it. @throws Problem `conflict` */
   async write(write: Write): Promise<void> {
-    if (write.expectRevision !== undefined) await this.require(write.key, write.expectRevision);
+    const { key, expectRevision } = write;
+    if (this.#believing && expectRevision !== undefined && !this.#states.has(key))
+      this.#change({ key, found: expectRevision, value: undefined, changed: false, checked: true, believed: true });
+    else if (expectRevision !== undefined) await this.require(key, expectRevision);
     if (!('check' in write)) await this.set(write.key, 'put' in write ? write.put : undefined);
   }
 

@@ -37,8 +37,11 @@ const codeOf = async (promise: Promise<unknown>): Promise<string> =>
     () => 'ok',
     (error: unknown) => (error instanceof Problem ? error.code : String(error)),
   );
+/** All records but the counters of buckets that are empty. */
 const contentsOf = async (table: MemoryTable): Promise<[string, unknown][]> =>
-  (await table.scan({ limit: 1000 })).entries.map(({ key, value }) => [key, value instanceof Uint8Array ? textOf(value) : value]);
+  (await table.scan({ limit: 1000 })).entries
+    .filter(({ value }) => (value as { keys?: number }).keys !== 0)
+    .map(({ key, value }) => [key, value instanceof Uint8Array ? textOf(value) : value]);
 
 type Op =
   | { op: 'get' | 'exists' | 'delete'; key: string }
