@@ -15,6 +15,7 @@ import type { Blobs } from '../store/blobs.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import { GuaranteeBodies } from './guarantee-bodies.ts';
+import { GuaranteeDuplicates } from './guarantee-duplicates.ts';
 import { GuaranteeKey, replayOf } from './guarantee-key.ts';
 import {
   describeEnded,
@@ -64,7 +65,6 @@ const requestBytesMax = 256 * 1024 * 1024;
 /** Executions of before that are taken up at once. */
 const resumedAtOnce = 16;
 const retryAfterMs = 1000;
-const duplicatesFlushMs = 500;
 const sweepMsMax = 60_000;
 const pageMax = 200;
 
@@ -91,10 +91,9 @@ export class Guarantees {
   readonly #boot = randomUUID();
   readonly #keys = new Map<string, GuaranteeKey>();
   readonly #runs = new Map<string, Run>();
-  readonly #duplicates = new Map<string, number>();
+  readonly #duplicates: GuaranteeDuplicates;
   #requestBytes = 0;
   #keptBytes = 0;
-  #flusher: NodeJS.Timeout | undefined;
   #sweeper: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -102,6 +101,7 @@ export class Guarantees {
     this.#options = options;
     this.#bodies = new GuaranteeBodies(options.table, options.blobs);
     this.#notes = new EffectWriter({ table: options.table, keyvalue: { findOwner: options.findOwner, bucketBytesMax: 0 } });
+    this.#duplicates = new GuaranteeDuplicates({ table: options.table, notes: this.#notes, onError: options.onError });
     this.#now = options.now ?? steadyNow;
   }
 
@@ -121,7 +121,7 @@ export class Guarantees {
     // Their keys are taken before anybody can ask for them; nobody waits for the executions themselves.
     for (let i = 0; i < resumedAtOnce; i++) void resume();
     void this.#measure().catch(this.#options.onError);
-    this.#flusher = setInterval(() => void this.#flushDuplicates().catch(this.#options.onError), duplicatesFlushMs).unref();
+    this.#duplicates.open();
     const everyMs = Math.max(100, Math.min(sweepMsMax, this.#options.config.ttlMs / 4));
     this.#sweeper = setInterval(() => void this.sweep().catch(this.#options.onError), everyMs).unref();
   }
@@ -133,10 +133,9 @@ export class Guarantees {
 
   async close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#flusher);
     clearInterval(this.#sweeper);
     for (const key of this.#keys.values()) key.tellWaiters();
-    await this.#flushDuplicates();
+    await this.#duplicates.close();
     await this.#notes.idle();
   }
 
@@ -160,7 +159,7 @@ export class Guarantees {
     if (run) return { ...bareRecord(run.request, 'running'), ...described(run, run.attempts), duplicates: run.duplicates };
     const ended = await this.#options.table.get<EndedRecord>(endedKey(id));
     if (!ended) return undefined;
-    return describeEnded(ended.value, this.#duplicates.get(id) ?? 0);
+    return describeEnded(ended.value, this.#duplicates.of(id));
   }
 
   /** Forgets the keys of a function that was removed, or of all functions of a tenant. */
@@ -411,27 +410,7 @@ export class Guarantees {
   #count(id: string, times: number): void {
     const run = this.#runs.get(id);
     if (run) run.duplicates += times;
-    else this.#duplicates.set(id, (this.#duplicates.get(id) ?? 0) + times);
-  }
-
-  async #flushDuplicates(): Promise<void> {
-    const { table } = this.#options;
-    const counted = [...this.#duplicates];
-    for (let from = 0; from < counted.length; from += pageMax) {
-      const part = counted.slice(from, from + pageMax);
-      await Promise.all(
-        part.map(async ([id, times]) => {
-          const entry = await table.get<EndedRecord>(endedKey(id));
-          const left = (this.#duplicates.get(id) ?? 0) - times;
-          if (left > 0) this.#duplicates.set(id, left);
-          else this.#duplicates.delete(id);
-          if (!entry) return;
-          const { more } = entry.value;
-          const counting: EndedRecord = { ...entry.value, more: { ...more, duplicates: more.duplicates + times } };
-          await this.#notes.commit({ ...nothing, writes: [putRecord(entry.key, counting, entry.revision)] });
-        }),
-      );
-    }
+    else this.#duplicates.add(id, times);
   }
 
   /** Removes what ended longer ago than it is to be remembered. */
