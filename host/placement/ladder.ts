@@ -1,4 +1,5 @@
 import type { Rung } from './model.ts';
+import { urgentSize } from './pool-size.ts';
 import type { Holding, Isolate, Lot, Pool, State, SubPool, Version } from './state.ts';
 
 /** A place for one more execution. `idle`: the holding whose instance is taken. `reclaim`: idle instances must be dropped first. */
@@ -48,9 +49,9 @@ function standbyOf(state: State, { standby, pool }: SubPool, version: Version): 
   return fits(isolate.busy, isolate.busyMib) ? found(isolate, 3, undefined, true) : undefined;
 }
 
-/** The floor of a pool is kept for tenants that have less than their share. */
-export const isKept = (state: State, { warm, configuration }: Pool, { tenant }: Version): boolean =>
-  warm.size <= configuration.floor && tenant.common >= state.share;
+/** The floor of a pool, and when there are no more isolates to be had what stands by beside it, is kept for tenants that have less than their share. */
+export const isKept = (state: State, pool: Pool, { tenant }: Version): boolean =>
+  tenant.common >= state.share && pool.warm.size <= (state.isolates.size < state.config.max ? pool.configuration.floor : urgentSize(state, pool));
 
 function warmIn(state: State, pool: Pool, version: Version): Found | undefined {
   const isolate = pool.warm.first;

@@ -1,3 +1,4 @@
+import { targetSize, urgentSize } from './pool-size.ts';
 import { makeRoom } from './scale-in.ts';
 import { retire, startIsolate } from './start.ts';
 import { isolateLabel, type Pool, type State, type SubPool } from './state.ts';
@@ -5,14 +6,6 @@ import { isolateLabel, type Pool, type State, type SubPool } from './state.ts';
 const SECOND_MS = 1000;
 /** Isolates that make way or take their place at once: each costs a thread start, which all others wait for too. */
 const REPLACED_AT_ONCE = 4;
-
-/** Isolates that should stand by: the floor, and what is taken within a second (or two start-up times, if that is longer); at most the ceiling. */
-export function targetSize(state: State, { configuration, takes, startMs }: Pool): number {
-  const { floor, ceiling } = configuration;
-  const taken = takes.per(state.nowMs, Math.max(SECOND_MS, 2 * startMs));
-  // A single take of late is no rate yet.
-  return Math.min(ceiling, floor + Math.floor(taken + 0.5));
-}
 
 const maySpawn = (state: State, pool: Pool): boolean => state.isolates.size < state.config.max && pool.retryAtMs <= state.nowMs;
 
@@ -39,8 +32,7 @@ export function refillPool(state: State, pool: Pool): void {
   while (pool.warm.size + pool.warming < wanted && state.common < state.commonMax && maySpawn(state, pool)) startIsolate(state, pool, null, inputs());
   if (pool.retryAtMs > state.nowMs) return;
   while (pool.warming + ending(state) < REPLACED_AT_ONCE) {
-    const urgent = Math.max(pool.configuration.floor, Math.min(wanted, pool.needed + pool.configuration.floor));
-    if (pool.warm.size + pool.warming + state.leaving.size >= urgent || !makeRoom(state, pool)) return;
+    if (pool.warm.size + pool.warming + state.leaving.size >= pool.needed + urgentSize(state, pool) || !makeRoom(state, pool)) return;
   }
 }
 

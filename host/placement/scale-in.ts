@@ -1,9 +1,11 @@
 import type { PassedOver } from './model.ts';
+import { urgentSize } from './pool-size.ts';
 import { retire } from './start.ts';
 import { type Isolate, isolateLabel, type Pool, type Queue, type State, type Tenant } from './state.ts';
 
 const LOOKED_AT_MAX = 8;
-const RESTED_MS_MAX = 1000;
+/** An isolate that rested for less is in use, however few its requests are. */
+const RESTED_MS = 50;
 
 /** The waiting tenant that makes room is sought for: the first in turn that has less than its share. */
 export function neediest(state: State, pool: Pool): Queue | undefined {
@@ -20,11 +22,14 @@ function surplus(state: State, wanting: Pool): Isolate | undefined {
   return state.pools.find((pool) => pool !== wanting && pool.warm.size > pool.configuration.floor)?.warm.first;
 }
 
-/** The longest idle isolate; one that rests only for a moment makes way for a tenant that has none, and for nobody else. */
+/**
+ * The longest idle isolate. What stands by is taken by tenants that have less than their share only, so that it is worth as much
+ * as the isolate that makes way for it; but one that has only just rested makes way for nobody but a tenant that has none.
+ */
 function longestIdle(state: State, needy: Queue | undefined): Isolate | undefined {
   const isolate = state.idle.first;
   if (!isolate || needy?.tenant.common === 0) return isolate;
-  return state.nowMs - isolate.lastUsedMs >= Math.min(RESTED_MS_MAX, state.config.idleMs / 4) ? isolate : undefined;
+  return state.nowMs - isolate.lastUsedMs >= Math.min(RESTED_MS, state.config.idleMs / 4) ? isolate : undefined;
 }
 
 /** The least busy isolate of the tenant that has most, if that is more than its share. */
@@ -52,7 +57,7 @@ function byTurns(state: State, needy: Queue | undefined): Isolate | undefined {
  */
 export function makeRoom(state: State, pool: Pool): boolean {
   const needy = neediest(state, pool);
-  const belowFloor = pool.warm.size + pool.warming < pool.configuration.floor;
+  const belowFloor = pool.warm.size + pool.warming < urgentSize(state, pool);
   if (!needy && !belowFloor) return false;
   const beneficiary = needy
     ? `for ${needy.tenant.name}, which has ${needy.tenant.common} of ${state.share} isolates`

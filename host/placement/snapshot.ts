@@ -1,6 +1,6 @@
 import type { IsolateView, PlacementSnapshot, PoolView, QueueView, SubPoolView } from './model.ts';
 import { poolName } from './place.ts';
-import { targetSize } from './refill.ts';
+import { targetSize } from './pool-size.ts';
 import type { Isolate, Pool, Queue, State, SubPool } from './state.ts';
 
 const holds = ({ holdings }: Isolate) => [...holdings.values()].filter(({ instances }) => instances > 0).map(({ version }) => version.spec.version);

@@ -66,4 +66,42 @@ test('placement: a tenant that floods at ten times its share hardly delays the o
   assert.ok(flooded <= Math.max(2 * alone, 1), `${flooded} ms, ${alone} ms without the flood`);
 });
 
+/** 99th percentile of the time that requests of twenty tenants wait on sixteen isolates, once all is warm. */
+function waitOfManyMs(perSecond: number, executionMs: number): { waitMs: number; changes: number } {
+  const random = new Random(11);
+  const functions = 1000;
+  const config = {
+    max: 16,
+    slots: 8,
+    idleMs: 60_000,
+    instanceIdleMs: 30_000,
+    whenFull: 'queue' as const,
+    queueMs: 5000,
+    queueMax: 1024,
+    tenantQueueMax: 256,
+    startTimeoutMs: 10_000,
+    configurations: [{ name: 'standard', memoryMib: 512, bindings: '0.2', floor: 2, ceiling: 8 }],
+  };
+  const world = new World(config, random, { start: 0, hang: 0, load: 0, kill: 0, drop: 0, clock: 0 }, executionMs);
+  const spec = (i: number) => ({ version: `t${i % 20}/f${i}@1`, tenant: `t${i % 20}`, memoryMib: 64, bindings: '0.2', whenExhausted: 'overflow' as const });
+  for (let i = 0; i < functions; i++) world.tell({ type: 'version-added', spec: spec(i) });
+  for (let atMs = 0, n = 0; atMs < SECONDS * 1000; atMs += random.exponential(1000 / perSecond), n++)
+    world.agenda.after(atMs, () => world.arrive(`e${n}`, spec(random.zipf(functions)).version, true));
+  for (let ms = 0; ms < SECONDS * 1000; ms += 20) world.agenda.after(ms, () => world.tell({ type: 'tick' }));
+  let started = 0;
+  world.agenda.after(WARM_MS, () => {
+    world.waitedMs.clear();
+    started = world.started;
+  });
+  while (world.agenda.step());
+  const waits = [...world.waitedMs.values()].flat().sort((a, b) => a - b);
+  return { waitMs: waits[Math.floor(waits.length * 0.99)] as number, changes: (world.started - started) / (SECONDS - WARM_MS / 1000) };
+}
+
+test('placement: more tenants than isolates share them without a wait that is felt', () => {
+  const { waitMs, changes } = waitOfManyMs(100, 5);
+  console.log(`20 tenants on 16 isolates: ${waitMs.toFixed(0)} ms (p99), ${changes.toFixed(0)} isolates a second change their tenant`);
+  assert.ok(waitMs <= 50, `${waitMs} ms`);
+});
+
 test.run();

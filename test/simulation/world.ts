@@ -41,9 +41,13 @@ export class World {
   faults: Faults;
   /** How long requests waited for their place, by tenant; infinitely if they were refused. */
   readonly waitedMs = new Map<string, number[]>();
+  /** Isolates that were ever started. */
+  started = 0;
   private readonly random: Random;
+  private readonly executionMs: number;
 
-  constructor(config: Required<PlacementConfig>, random: Random, faults: Faults) {
+  constructor(config: Required<PlacementConfig>, random: Random, faults: Faults, executionMs = EXECUTION_MS) {
+    this.executionMs = executionMs;
     this.random = random;
     this.faults = faults;
     this.judge = new Judge(config);
@@ -116,6 +120,7 @@ export class World {
       runs: new Map(),
     };
     this.threads.set(isolate, thread);
+    this.started++;
     if (this.random.chance(this.faults.kill)) this.agenda.after(this.random.exponential(200), () => this.kill(thread));
     if (this.random.chance(this.faults.hang)) return;
     this.later(40, () => {
@@ -208,7 +213,7 @@ export class World {
   }
 
   private run(thread: Thread, run: Run): void {
-    const durationMs = this.random.exponential(this.random.chance(0.05) ? 20 * EXECUTION_MS : EXECUTION_MS);
+    const durationMs = this.random.exponential(this.random.chance(0.05) ? 20 * this.executionMs : this.executionMs);
     if (this.random.chance(0.5)) this.agenda.after(durationMs * this.random.next(), () => (run.effect = true));
     this.agenda.after(durationMs, () => this.end(thread, run));
   }
