@@ -1,7 +1,7 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
 import type { LoadSource } from '../base/load-source.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
-import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
+import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type RunSteps, type SidecarRun } from '../instance/runner.ts';
 import type { Blobstore } from '../wasi/blobstore-port.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
@@ -71,6 +71,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   /** What it used; zeros until it has ended. */
   meter: RunMeter = noMeter;
   sidecars: readonly SidecarRun[] | undefined = undefined;
+  steps: RunSteps | undefined = undefined;
   /** Why it was stopped, if it was. */
   stopCode: ErrorCode | undefined = undefined;
   run: Run | undefined = undefined;

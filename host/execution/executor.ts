@@ -265,6 +265,7 @@ export class FunctionExecutor implements ExecutionHome {
   #finish(execution: Execution, end: RunEnd): void {
     execution.meter = end.meter;
     execution.sidecars = end.sidecars;
+    execution.steps = end.steps;
     execution.startedMs = end.startedMs ?? Number.NaN;
     this.#running.delete(execution.slot);
     this.#options.thread.executions--;

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { LoadSource } from '../base/load-source.ts';
-import { type HostCalls, noMeter, type RunDecision, type RunMeter, type RunPlace, type SidecarRun } from '../instance/runner.ts';
+import { type HostCalls, noMeter, type RunDecision, type RunMeter, type RunPlace, type RunSteps, type SidecarRun } from '../instance/runner.ts';
 import type { Attempt } from './attempts.ts';
 
 /** Where the module of an execution came from. */
@@ -22,7 +22,20 @@ export type Meter = {
 };
 
 /** Steps of an execution in the order in which they happen. */
-const steps = ['arrived', 'deferred', 'admitted', 'placed', 'sidecars-ready', 'guest-started', 'response-started', 'ended', 'committed', 'released'] as const;
+const steps = [
+  'arrived',
+  'deferred',
+  'admitted',
+  'placed',
+  'attached',
+  'instantiated',
+  'sidecars-ready',
+  'guest-started',
+  'response-started',
+  'ended',
+  'committed',
+  'released',
+] as const;
 
 /** A choice that concerned the execution, in microseconds since its arrival. */
 export type ExecutionDecision = { at: number; kind: string; choice: string; inputs: RunDecision['inputs']; passedOver: RunDecision['passedOver'] };
@@ -82,6 +95,7 @@ export type ExecutionFacts = {
   readonly place: RunPlace | undefined;
   readonly decisions: readonly RunDecision[] | undefined;
   readonly sidecars: readonly SidecarRun[] | undefined;
+  readonly steps: RunSteps | undefined;
   status: number;
   meter: RunMeter;
   bytesIn: number;
@@ -98,11 +112,15 @@ const moments = [
   ['releasedMs', 'released'],
 ] as const;
 
+type Step = ExecutionRecord['timeline'][number];
+
+const inOrder = (a: Step, b: Step): number => a.at - b.at || steps.indexOf(a.step) - steps.indexOf(b.step);
+
 const timelineOf = (facts: ExecutionFacts): ExecutionRecord['timeline'] => {
   const timeline: ExecutionRecord['timeline'] = moments.flatMap(([moment, step]) =>
     Number.isNaN(facts[moment]) ? [] : [{ at: Math.round((facts[moment] - facts.arrivedMs) * 1000), step }],
   );
-  return facts.sidecars ? [...timeline, ...sidecarsReady(facts)].sort((a, b) => a.at - b.at) : timeline;
+  return facts.sidecars || facts.steps ? [...timeline, ...made(facts), ...sidecarsReady(facts)].sort(inOrder) : timeline;
 };
 
 /** Calls by interface, without version: `wasi:http/types`. */
@@ -123,6 +141,13 @@ const describeSidecar = ({ startedMs, readyMs, stoppedMs, ...run }: SidecarRun, 
     ...(readyMs === undefined ? {} : { readyAt: at(readyMs) }),
     ...(stoppedMs === undefined ? {} : { stoppedAt: at(stoppedMs) }),
   };
+};
+
+/** What an execution waited for beside its place; nothing of one that found an instance. */
+const made = ({ steps: { attachedMs, instantiatedMs } = {}, arrivedMs }: ExecutionFacts): ExecutionRecord['timeline'] => {
+  const at = (ms: number | undefined, step: 'attached' | 'instantiated'): ExecutionRecord['timeline'] =>
+    ms === undefined ? [] : [{ at: Math.round((ms - arrivedMs) * 1000), step }];
+  return [...at(attachedMs, 'attached'), ...at(instantiatedMs, 'instantiated')];
 };
 
 /** When the last sidecar that started before the function had become ready, as a step. */

@@ -25,7 +25,7 @@ const firstRows = 16;
 type Numbers = Pick<ExecutionFacts, (typeof numberFields)[number]>;
 type Labels = { id: string; state: ExecutionState; code: ErrorCode | undefined; load: LoadSource; meter: RunMeter } & Pick<
   ExecutionFacts,
-  'fleet' | 'place' | 'decisions' | 'sidecars'
+  'fleet' | 'place' | 'decisions' | 'sidecars' | 'steps'
 >;
 
 /**
@@ -43,6 +43,7 @@ export class ExecutionRing {
   readonly #places: ExecutionFacts['place'][] = [];
   readonly #decisions: ExecutionFacts['decisions'][] = [];
   readonly #sidecars: ExecutionFacts['sidecars'][] = [];
+  readonly #steps: ExecutionFacts['steps'][] = [];
   readonly #rows: number;
   #written = 0;
 
@@ -81,6 +82,7 @@ export class ExecutionRing {
     this.#places[row] = facts.place;
     this.#decisions[row] = facts.decisions;
     this.#sidecars[row] = facts.sidecars;
+    this.#steps[row] = facts.steps;
   }
 
   find(id: string): ExecutionFacts | undefined {
@@ -99,6 +101,7 @@ export class ExecutionRing {
       place: this.#places[row],
       decisions: this.#decisions[row],
       sidecars: this.#sidecars[row],
+      steps: this.#steps[row],
     };
     const numbers = Object.fromEntries(numberFields.map((field, i) => [field, this.#numbers[row * width + i] as number]));
     return { ...labels, ...(numbers as Numbers) };

@@ -44,9 +44,9 @@ const failureOf = ({ ended }: Outcome): RunFailure | undefined =>
 const endOf = (outcome: Outcome, names: readonly string[], response: RunEnd['response']): RunEnd => {
   const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls } = outcome.meter;
   const meter = { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls: { names, counts: hostCalls } };
-  const { kept, startedMs, sidecars } = outcome;
+  const { kept, startedMs, sidecars, steps } = outcome;
   const end = { failure: failureOf(outcome), response, meter, kept, startedMs };
-  return sidecars ? { ...end, sidecars } : end;
+  return sidecars || steps ? { ...end, ...(sidecars && { sidecars }), ...(steps && { steps }) } : end;
 };
 
 /**

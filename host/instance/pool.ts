@@ -2,14 +2,16 @@
  * The instances of one version of a function in one thread. Grows by demand up to `concurrency`; idle instances are
  * dropped by `sweep`; `close` ends all.
  */
+import { Problem } from '../base/errors.ts';
+import { makeTrap } from '../component/abi/trap.ts';
 import type { HostInterface } from '../component/host.ts';
 import { Linker } from '../component/link.ts';
 import type { Plan } from '../component/plan.ts';
 import type { ExecutionPorts, Grant, WasiContext } from '../wasi/context.ts';
 import { idleInstances } from './idle.ts';
 import { type Call, Instance, type InstanceLimits } from './instance.ts';
-import type { Ended, Meter } from './outcome.ts';
-import type { SidecarRun } from './runner.ts';
+import { type Ended, endedBy, type Meter } from './outcome.ts';
+import type { RunSteps, SidecarRun } from './runner.ts';
 import type { Unit, UnitEnd } from './unit.ts';
 
 export type PoolOptions = {
@@ -43,6 +45,7 @@ export type Outcome = {
   kept: boolean;
   startedMs: number | undefined;
   sidecars?: readonly SidecarRun[] | undefined;
+  steps?: RunSteps | undefined;
 };
 
 /** An execution under way. `stop` ends it with a code; `done` never rejects. */
@@ -89,58 +92,80 @@ export class InstancePool {
   /** Begins an execution. The caller sees to it that the pool is not `full`. */
   run(ports: ExecutionPorts, call: Call): Running {
     this.running++;
+    return ports.attach ? this.attachAndBegin(ports, ports.attach, call) : this.begin(ports, call, undefined);
+  }
+
+  private attachAndBegin(ports: ExecutionPorts, attach: () => Promise<void>, call: Call): Running {
+    let begun: Running | undefined;
+    let stopped: [code: string, message: string] | undefined;
+    const begin = (): Promise<Outcome> => {
+      if (stopped) throw makeTrap(...stopped);
+      begun = this.begin(ports, call, { attachedMs: performance.now() });
+      return begun.done;
+    };
+    const done = attach()
+      .then(begin)
+      .catch((error: unknown) =>
+        this.refuse(error instanceof Problem ? { code: error.code, message: error.message, stack: undefined } : endedBy(error, false)),
+      );
+    const stop = (code: string, message: string): void => {
+      if (begun) begun.stop(code, message);
+      else stopped ??= [code, message];
+    };
+    return { done, stop };
+  }
+
+  private begin(ports: ExecutionPorts, call: Call, steps: RunSteps | undefined): Running {
     const reused = this.idle.pop();
     if (reused) idleInstances.remove(reused);
     else idleInstances.makeRoom();
     const instance = reused ?? this.make(ports);
     const lease: Lease = { over: false };
     const done = reused
-      ? instance.run(ports, call).then((end) => this.settle(instance, lease, end, false))
-      : this.initialiseAndExecute(instance, ports, call, lease);
+      ? instance.run(ports, call).then((end) => this.settle(instance, lease, end, false, steps))
+      : this.initialiseAndExecute(instance, ports, call, lease, steps);
     const stop = (code: string, message: string): void => {
       if (!lease.over) instance.stop(code, message);
     };
     return { done, stop };
   }
 
-  private async initialiseAndExecute(instance: Unit<unknown>, ports: ExecutionPorts, call: Call, lease: Lease): Promise<Outcome> {
+  private async initialiseAndExecute(instance: Unit<unknown>, ports: ExecutionPorts, call: Call, lease: Lease, before: RunSteps | undefined): Promise<Outcome> {
     if (this.options.initialPages > this.options.limits.memoryPages) return this.refuseMemory();
     const ended = await instance.initialise();
     if (ended) {
-      this.running--;
       instance.destroy();
-      return { result: undefined, ended, meter: noMeter(), fresh: true, kept: false, startedMs: undefined };
+      return this.refuse(ended);
     }
+    const steps = { ...before, instantiatedMs: performance.now() };
     if (this.resets) this.snapshot = instance.remember(this.snapshot) ?? this.snapshot;
-    return this.settle(instance, lease, await instance.run(ports, call), true);
+    return this.settle(instance, lease, await instance.run(ports, call), true, steps);
+  }
+
+  /** The outcome of an execution that got no instance. */
+  private refuse(ended: Ended): Outcome {
+    this.running--;
+    return { result: undefined, ended, meter: noMeter(), fresh: true, kept: false, startedMs: undefined };
   }
 
   private refuseMemory(): Outcome {
-    this.running--;
     const { initialPages, limits } = this.options;
     const message = `its memories begin with ${initialPages / 16} MiB, the limit is ${limits.memoryPages / 16} MiB`;
-    return {
-      result: undefined,
-      ended: { code: 'memory-limit', message, stack: undefined },
-      meter: { ...noMeter(), memoryRefused: true },
-      fresh: true,
-      kept: false,
-      startedMs: undefined,
-    };
+    return { ...this.refuse({ code: 'memory-limit', message, stack: undefined }), meter: { ...noMeter(), memoryRefused: true } };
   }
 
   private get resets(): boolean {
     return this.options.mode === 'pristine' && this.options.restorable;
   }
 
-  private settle(instance: Unit<unknown>, lease: Lease, end: UnitEnd, fresh: boolean): Outcome {
+  private settle(instance: Unit<unknown>, lease: Lease, end: UnitEnd, fresh: boolean, steps: RunSteps | undefined): Outcome {
     lease.over = true;
     this.running--;
     const { result, ended, meter, startedMs, endedMs, sidecars } = end;
     const kept = !ended && !this.closed && this.keep(instance);
     if (kept) this.addIdle(instance, endedMs);
     else instance.destroy();
-    return { result, ended, meter, fresh, kept, startedMs, sidecars };
+    return { result, ended, meter, fresh, kept, startedMs, sidecars, steps };
   }
 
   private addIdle(instance: Unit<unknown>, nowMs: number): void {

@@ -40,6 +40,9 @@ export type SidecarRun = {
   code?: string;
 };
 
+/** What came before the guest began, if it did: the moments (`performance.now()`) when shared resources were attached, and when an instance had been made. */
+export type RunSteps = { attachedMs?: number; instantiatedMs?: number };
+
 /** `kept`: the instance waits for the next run. `startedMs`: `performance.now()` of this thread when the guest began, if it did. */
 export type RunEnd = {
   failure: RunFailure | undefined;
@@ -48,6 +51,7 @@ export type RunEnd = {
   kept: boolean;
   startedMs?: number | undefined;
   sidecars?: readonly SidecarRun[];
+  steps?: RunSteps;
 };
 
 /** Why something happened to an execution: a choice, what it was made from, and what was not chosen. `atMs`: `performance.now()`. */

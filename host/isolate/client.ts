@@ -11,7 +11,7 @@ import { ArrivingBody, LeavingBody, pump } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
 import { decodeEffects } from './gathered.ts';
-import { ownMs, withMoments } from './moment.ts';
+import { ownMs, stepsBy, withMoments } from './moment.ts';
 import type { DescribedEnd } from './serving.ts';
 
 /** Request bodies up to this size are kept until the response begins, so that a lost run can be placed again. */
@@ -196,7 +196,7 @@ export class IsolateClient {
   }
 }
 
-function revive({ failure, response, kept, startedAt, sidecars, meter: { counts, ...meter } }: DescribedEnd, names: readonly string[]): RunEnd {
+function revive({ failure, response, kept, startedAt, sidecars, steps, meter: { counts, ...meter } }: DescribedEnd, names: readonly string[]): RunEnd {
   const whole: RunMeter = { ...meter, hostCalls: { names, counts } };
   return {
     failure: failure && { problem: new Problem(failure.code as ErrorCode, failure.message), backtrace: failure.backtrace, exited: failure.exited },
@@ -205,5 +205,6 @@ function revive({ failure, response, kept, startedAt, sidecars, meter: { counts,
     startedMs: startedAt === undefined ? undefined : ownMs(startedAt),
     meter: whole,
     ...(sidecars ? { sidecars: sidecars.map((run) => withMoments(run, ownMs)) } : {}),
+    ...(steps ? { steps: stepsBy(steps, ownMs) } : {}),
   };
 }

@@ -1,4 +1,4 @@
-import type { SidecarRun } from '../instance/runner.ts';
+import type { RunSteps, SidecarRun } from '../instance/runner.ts';
 
 /**
  * `performance.now()` counts from the start of its own thread; `process.hrtime` is one clock of the whole process, by
@@ -14,6 +14,12 @@ export const sharedMs = (ms: number): number => ms + offsetMs;
 
 /** A moment that another thread gave, as this thread's `performance.now()`. */
 export const ownMs = (ms: number): number => ms - offsetMs;
+
+/** The same steps by another clock. */
+export const stepsBy = ({ attachedMs, instantiatedMs }: RunSteps, convert: (ms: number) => number): RunSteps => ({
+  ...(attachedMs === undefined ? {} : { attachedMs: convert(attachedMs) }),
+  ...(instantiatedMs === undefined ? {} : { instantiatedMs: convert(instantiatedMs) }),
+});
 
 /** What a sidecar did, with its moments by another clock. */
 export const withMoments = ({ startedMs, readyMs, stoppedMs, ...run }: SidecarRun, convert: (ms: number) => number): SidecarRun => ({

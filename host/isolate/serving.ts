@@ -5,7 +5,7 @@ import { Slots } from '../base/slots.ts';
 import { ByteStreamError } from '../base/stream.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
-import type { Run, RunEnd, SidecarRun } from '../instance/runner.ts';
+import type { Run, RunEnd, RunSteps, SidecarRun } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import { Overlay } from '../wasi/overlay.ts';
@@ -14,7 +14,7 @@ import { Channel, type ChannelEnds } from './channel.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
 import { encodeEffects } from './gathered.ts';
 import { HeldFrames } from './held-frames.ts';
-import { sharedMs, withMoments } from './moment.ts';
+import { sharedMs, stepsBy, withMoments } from './moment.ts';
 
 /** Starts a run in the holding that a frame names; undefined if it is not here any more. */
 export type StartRun = (cell: number, placed: boolean, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts) => Run | undefined;
@@ -141,9 +141,10 @@ export type DescribedEnd = {
   meter: Omit<RunEnd['meter'], 'hostCalls'> & { counts: readonly number[] };
   /** Their moments by the clock that threads share. */
   sidecars?: readonly SidecarRun[];
+  steps?: RunSteps;
 };
 
-function describe({ failure, response, kept, startedMs, sidecars, meter: { hostCalls, ...meter } }: RunEnd): DescribedEnd {
+function describe({ failure, response, kept, startedMs, sidecars, steps, meter: { hostCalls, ...meter } }: RunEnd): DescribedEnd {
   const { counts } = hostCalls;
   return {
     failure: failure && { code: failure.problem.code, message: failure.problem.message, backtrace: failure.backtrace, exited: failure.exited },
@@ -152,5 +153,6 @@ function describe({ failure, response, kept, startedMs, sidecars, meter: { hostC
     startedAt: startedMs === undefined ? undefined : sharedMs(startedMs),
     meter: { ...meter, counts },
     ...(sidecars ? { sidecars: sidecars.map((run) => withMoments(run, sharedMs)) } : {}),
+    ...(steps ? { steps: stepsBy(steps, sharedMs) } : {}),
   };
 }

@@ -85,6 +85,8 @@ export type ExecutionPorts = {
   objects?: Blobstore | undefined;
   /** Where effects gather, if the execution is in an overlay; `keyvalue` then does so by itself. */
   overlay?: Overlay | undefined;
+  /** Brings what the execution shares within its reach: awaited before it has an instance. Rejects with a `Problem`. */
+  attach?: (() => Promise<void>) | undefined;
   /** Counted by interface name, for metering. */
   countHostCall?(name: string): void;
 };

@@ -18,6 +18,7 @@ const facts = (id: string, overrides: Partial<ExecutionFacts> = {}): ExecutionFa
   load: 'cache',
   fleet: 'on-demand',
   sidecars: undefined,
+  steps: undefined,
   place: { rung: 2, isolate: 7, load: 'cache', atMs: 1001 },
   decisions: [],
   status: 502,

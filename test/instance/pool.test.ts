@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { load, poolOf, send, start } from './harness.ts';
+import { Problem } from '../../host/base/errors.ts';
+import { load, poolOf, ports, send, start } from './harness.ts';
 
 test('pool: a stop that comes before the guest runs is not lost', async () => {
   const loaded = await load('hello');
@@ -24,6 +25,37 @@ test('pool: a stop that comes after the end does not reach the next execution on
   assert.is(ended, undefined);
   assert.is(fresh, false, 'the instance was used again');
   assert.is(second.collector.status, 200);
+});
+
+test('pool: what an execution shares is attached before it has an instance, and says when', async () => {
+  const loaded = await load('hello');
+  const pool = poolOf(loaded);
+  let idle: number | undefined;
+  const attach = async (): Promise<void> => {
+    idle = pool.stats.idle;
+  };
+  const first = await send(pool, loaded.handler, {}, { ...ports(), attach });
+  assert.is(first.answer.status, 200);
+  const { attachedMs = Number.NaN, instantiatedMs = Number.NaN } = first.outcome.steps ?? {};
+  assert.ok(attachedMs <= instantiatedMs && instantiatedMs <= (first.outcome.startedMs ?? 0), JSON.stringify(first.outcome.steps));
+  const second = await send(pool, loaded.handler, {}, { ...ports(), attach });
+  assert.is(idle, 1, 'the kept instance was not taken yet');
+  assert.equal(Object.keys(second.outcome.steps ?? {}), ['attachedMs']);
+  assert.is((await send(pool, loaded.handler)).outcome.steps, undefined);
+});
+
+test('pool: what cannot be attached is why the guest did not run, and a stop meanwhile is not lost', async () => {
+  const loaded = await load('hello');
+  const pool = poolOf(loaded);
+  const refused = async (): Promise<void> => {
+    throw new Problem('unavailable', 'cannot attach the region');
+  };
+  const { ended } = (await send(pool, loaded.handler, {}, { ...ports(), attach: refused })).outcome;
+  assert.equal([ended?.code, ended?.message], ['unavailable', 'cannot attach the region']);
+  const { running } = start(pool, loaded.handler, {}, { ...ports(), attach: async () => undefined });
+  running.stop('client-gone', 'gone at once');
+  assert.is((await running.done).ended?.code, 'client-gone');
+  assert.equal(pool.stats, { idle: 0, running: 0 });
 });
 
 test('pool: reuse keeps state between executions, pristine does not', async () => {

@@ -59,7 +59,11 @@ test('ladder: each rung is hit, and says what it passed over', async () => {
   const second = await placed('/other/');
   assert.equal([second.rung, second.isolate], [2, third.isolate]);
   const steps = second.timeline.map(({ step }) => step);
-  assert.ok(steps.indexOf('placed') < steps.indexOf('guest-started'));
+  assert.equal(steps, ['arrived', 'admitted', 'placed', 'instantiated', 'guest-started', 'response-started', 'ended', 'released']);
+  assert.not.ok(
+    first.timeline.some(({ step }) => step === 'instantiated'),
+    'an idle instance was there already',
+  );
   const [decision] = await decisions(`kind=place&subject=${second.id}`);
   assert.is(decision?.choice, `isolate-${second.isolate}`);
 });
