@@ -344,7 +344,7 @@ const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, events: E
       fleet.execution(id),
     deferred: async (id) => (await events.find(id)) ?? fleet.deferrals.find(id),
   },
-  sidecarInstances: () => [],
+  sidecarInstances: () => fleet.sidecars().map(({ tenant, isolate, instance }) => ({ tenant, isolate, ...instance })),
   events,
   decisions: (query) => fleet.decisions(query),
   reservations: fleet.reservations,

@@ -21,6 +21,7 @@ export const sidecars: Readonly<Record<string, { exports: string[]; imports?: st
   'c/sidecar/censor': { exports: [HANDLER] },
   'c/sidecar/counter': { exports: [HANDLER] },
   'c/sidecar/companion': { exports: [LIFECYCLE] },
+  'c/sidecar/turnstile': { exports: [HANDLER, LIFECYCLE] },
   'c/sidecar/quiet': { exports: [LIFECYCLE] },
   'c/composed/guard': { exports: [HANDLER] },
   'c/composed/basket': { exports: [BASKETS], wit: 'c/composed/shop.wit' },

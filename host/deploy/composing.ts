@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Problem } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { bucketId } from '../capability/keyvalue-keys.ts';
@@ -52,7 +53,8 @@ export class Composer {
       const parts = [main, ...(await Promise.all(chosen.map((choice) => this.partOf(choice))))];
       const { composition, unmet } = compose(parts);
       const [first] = unmet;
-      if (!first) return { ...composition, sidecars: chosen.map((choice) => composed(tenant, choice, parts[chosen.indexOf(choice) + 1] as Candidate)) };
+      if (!first)
+        return { ...composition, sidecars: chosen.map((choice) => composed(tenant, manifest.name, choice, parts[chosen.indexOf(choice) + 1] as Candidate)) };
       if (chosen.length >= sidecarsMax) throw new Problem('sidecar-invalid', `cannot link "${manifest.name}": it has more than ${sidecarsMax} sidecars`);
       chosen.push(await this.determine(tenant, parts, first));
     }
@@ -132,7 +134,15 @@ function nobodyProvides({ label }: Candidate, wanted: string, problems: readonly
   );
 }
 
-function composed(tenant: string, { record, use, why }: Chosen, { plan }: Candidate): ComposedSidecar {
+/** Equal for those that may share an instance: the same sidecar, in the same scope, with the same settings and grants. */
+function sharedAs(owner: string, { name, version, digest }: SidecarRecord, { config, capabilities, limits, onMainChange }: SidecarUse): string {
+  const settings = createHash('sha256')
+    .update(JSON.stringify([digest, config, capabilities, limits, onMainChange]))
+    .digest('hex');
+  return `${owner} ${name}@${version} ${settings.slice(0, 16)}`;
+}
+
+function composed(tenant: string, functionName: string, { record, use, why }: Chosen, { plan }: Candidate): ComposedSidecar {
   const { name, version, digest, from, settings } = record;
   const { scope, required, graceMs, readyMs, onMainChange, limits, capabilities } = use;
   const config = from === 'image' ? settings : use.config;
@@ -142,6 +152,7 @@ function composed(tenant: string, { record, use, why }: Chosen, { plan }: Candid
     digest,
     kinds: kindsOf(plan),
     scope,
+    ...(scope === 'execution' ? {} : { sharedAs: sharedAs(scope === 'tenant' ? tenant : `${tenant}/${functionName}`, record, use) }),
     from,
     why,
     when: use.when === 'used' ? 'used' : 'always',

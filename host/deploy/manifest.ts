@@ -88,6 +88,10 @@ const crossProblems = (input: unknown, of: string): string[] => {
   );
   const shares = trust === 'isolated' && ownValue(capacity, 'fleet') === 'resident';
   return [
+    ...(ownValue(capacity, 'fleet') === 'resident' &&
+    (Array.isArray(sidecars) ? sidecars : []).some((entry: unknown) => ['function', 'tenant'].includes(String(ownValue(entry, 'scope'))))
+      ? [`cannot set capacity.fleet${of} to "resident": a sidecar of scope "function" or "tenant" lives in an isolate`]
+      : []),
     ...(shares ? [`cannot set capacity.fleet${of} to "resident": trust is "isolated", and gateway threads serve all tenants`] : []),
     ...(Array.isArray(sidecars) ? sidecars : []).flatMap((entry: unknown, index: number) => sidecarProblems(entry, `sidecars[${index}]${of}`)),
     ...clashes.map((name) => `cannot set secrets${of}: ${shown(name)} is a key of config too`),

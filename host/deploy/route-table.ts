@@ -60,6 +60,8 @@ export type DeployedVersion = {
   deferMaxMs: number;
   /** Its sidecars, if it has any. */
   composition?: Composition;
+  /** Versions with the same run in one isolate: they share instances of sidecars there. */
+  affinity?: string;
   /** What is promised to requests with a key; absent: nothing. */
   guarantee?: Guarantee | undefined;
 };

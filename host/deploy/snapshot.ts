@@ -1,5 +1,6 @@
 import { bucketId } from '../capability/keyvalue-keys.ts';
 import { type BucketRecord, bucketsPrefix } from '../capability/object-model.ts';
+import type { Composition } from '../sidecar/composition.ts';
 import { bucketRoutes } from './bucket-settings.ts';
 import type { Ground } from './ground.ts';
 import { functionPrefix, secretKey, secretPrefix, tenantPrefix, versionKey } from './keys.ts';
@@ -33,6 +34,20 @@ const settings = async ({ table, sealer }: Source, tenant: string, name: string,
   return [...Object.entries(manifest.config), ...secrets];
 };
 
+/** A shared instance that follows a function ends with its version: another version has another one. */
+const ofVersion = (composition: Composition, version: number): Composition => ({
+  ...composition,
+  sidecars: composition.sidecars.map((sidecar) =>
+    sidecar.scope === 'function' && sidecar.onMainChange === 'follow' ? { ...sidecar, sharedAs: `${sidecar.sharedAs} ${version}` } : sidecar,
+  ),
+});
+
+/** Functions that share an instance run in one isolate. */
+const affinityOf = (tenant: string, name: string, { sidecars }: Composition): Pick<DeployedVersion, 'affinity'> => {
+  if (sidecars.some(({ scope }) => scope === 'tenant')) return { affinity: tenant };
+  return sidecars.some(({ scope }) => scope === 'function') ? { affinity: `${tenant}/${name}` } : {};
+};
+
 const describe = async (
   source: Source,
   tenant: string,
@@ -61,11 +76,11 @@ const describe = async (
   idleMs: manifest.capacity.idleMs,
   trust: manifest.trust,
   fleet: 'on-demand',
-  fleetWanted: manifest.capacity.fleet,
+  fleetWanted: composition?.sidecars.some(({ scope }) => scope !== 'execution') ? 'on-demand' : manifest.capacity.fleet,
   prewarm: manifest.capacity.prewarm,
   whenExhausted: manifest.capacity.whenExhausted,
   deferMaxMs: manifest.capacity.deferMaxMs,
-  ...(composition ? { composition } : {}),
+  ...(composition ? { composition: ofVersion(composition, version), ...affinityOf(tenant, record.name, composition) } : {}),
   guarantee: manifest.guarantee,
 });
 

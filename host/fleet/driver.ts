@@ -8,6 +8,7 @@ import type { LoadSource } from '../base/load-source.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunDecision } from '../instance/runner.ts';
+import type { SharedInstance } from '../instance/shared-sidecars.ts';
 import { sharedMs } from '../isolate/moment.ts';
 import type { FromIsolate } from '../isolate/protocol.ts';
 import type { Placement, PlacementAction, PlacementDecision, PlacementEvent, PlacementSnapshot, Rung } from '../placement/model.ts';
@@ -59,6 +60,7 @@ export class FleetDriver {
   #feeding = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #suspended = new Set<string>();
 
   constructor(options: FleetDriverOptions) {
     this.#options = options;
@@ -136,12 +138,22 @@ export class FleetDriver {
     await this.#threads.find(isolate)?.thread.terminate();
   }
 
+  /** Instances of sidecars that executions share. */
+  sidecars(): { tenant: string; isolate: number; instance: SharedInstance }[] {
+    return [...this.#threads.all()].flatMap(({ name, tenant, sidecars }) =>
+      tenant === undefined ? [] : sidecars.map((instance) => ({ tenant, isolate: name, instance })),
+    );
+  }
+
   /** To be called before gateways route requests to it. */
   addVersion(version: DeployedVersion): void {
     this.#versions.set(version.key, version);
-    const { key, tenant, limits, idleMs, whenExhausted, prewarm, fleet, composition } = version;
+    const { key, tenant, limits, idleMs, whenExhausted, prewarm, fleet, composition, affinity } = version;
     const memoryMib = (composition?.sidecars ?? []).reduce((sum, sidecar) => sum + sidecar.limits.memoryMib, limits.memoryMib);
-    this.feed({ type: 'version-added', spec: { version: key, tenant, memoryMib, bindings: '0.2', whenExhausted, idleMs } });
+    this.feed({
+      type: 'version-added',
+      spec: { version: key, tenant, memoryMib, bindings: '0.2', whenExhausted, idleMs, ...(affinity === undefined ? {} : { affinity }) },
+    });
     if (prewarm > 0 && fleet === 'on-demand') this.feed({ type: 'prewarm', version: key, instances: prewarm });
   }
 
@@ -167,6 +179,8 @@ export class FleetDriver {
   /** Tells the core of something, and does what it says. */
   feed(event: PlacementEvent): void {
     if (this.#closed) return;
+    if (event.type === 'tenant-suspended') this.#suspended.add(event.tenant);
+    if (event.type === 'tenant-resumed') this.#suspended.delete(event.tenant);
     this.#events.push(event);
     if (this.#feeding) return;
     this.#feeding = true;
@@ -360,7 +374,7 @@ export class FleetDriver {
     live.closing = true;
     this.#broadcast({ kind: 'isolate-releases', isolate: name });
     for (const { cell } of live.holds.values()) this.#threads.cells.clear(cell);
-    live.thread.drain();
+    live.thread.drain(live.tenant !== undefined && this.#suspended.has(live.tenant));
   }
 
   #destroy(name: number): void {

@@ -256,6 +256,11 @@ export class Fleet {
   }
 
   /** To be called when all gateways route by the table. */
+  /** Instances of sidecars that executions share. */
+  sidecars(): ReturnType<FleetDriver['sidecars']> {
+    return this.#driver.sidecars();
+  }
+
   /** Runs a version that no table has in isolates, if it is one for them, until nobody has asked for it for some minutes. */
   lend(version: DeployedVersion): void {
     if (this.#known.has(version.key) || version.fleet === 'resident') return;

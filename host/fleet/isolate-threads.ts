@@ -7,6 +7,7 @@ import { grantOf, loadComposition } from '../deploy/grant.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { RunPlace } from '../instance/runner.ts';
+import type { SharedInstance } from '../instance/shared-sidecars.ts';
 import { allocateHoldings, HOLDINGS_MAX, IdleCells } from '../isolate/holdings.ts';
 import { Isolate, type IsolateOptions } from '../isolate/isolate.ts';
 import type { FromIsolate } from '../isolate/protocol.ts';
@@ -35,6 +36,8 @@ export type LiveIsolate = {
   readonly holds: Map<string, HeldVersion>;
   /** All that it was given, those of versions that it has let go of too: runs may still be there. */
   readonly cells: number[];
+  /** Instances of sidecars that its executions share. */
+  sidecars: readonly SharedInstance[];
 };
 
 export type IsolateThreadsEvents = {
@@ -88,7 +91,18 @@ export class IsolateThreads {
       onMessage: (message) => this.#take(live, message),
       onExit: (reason) => this.#exited(live, reason),
     });
-    const live: LiveIsolate = { name, thread, tenant: undefined, reserved: false, warm: false, closing: false, destroying: false, holds: new Map(), cells: [] };
+    const live: LiveIsolate = {
+      name,
+      thread,
+      tenant: undefined,
+      reserved: false,
+      warm: false,
+      closing: false,
+      destroying: false,
+      holds: new Map(),
+      cells: [],
+      sidecars: [],
+    };
     this.#live.set(name, live);
   }
 
@@ -165,6 +179,9 @@ export class IsolateThreads {
         break;
       case 'not-held':
         this.#fail(live, message.cell, new Problem('module-invalid', message.message));
+        break;
+      case 'sidecars':
+        live.sidecars = message.instances;
         break;
       case 'pong':
         break;

@@ -12,7 +12,8 @@ import type { Call, Instance } from './instance.ts';
 import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome } from './member.ts';
 import { exchangeWith } from './next.ts';
 import type { Ended } from './outcome.ts';
-import type { Part } from './parts.ts';
+import type { CompiledSidecar, Part } from './parts.ts';
+import { SharedMember, type SharedSidecar } from './shared-sidecars.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Unit, UnitEnd } from './unit.ts';
 
@@ -20,6 +21,8 @@ import type { Unit, UnitEnd } from './unit.ts';
 export type GroupFrame = {
   parts: readonly Part[];
   composition: Omit<Composition, 'sidecars'>;
+  /** Instances that its executions share, by part. */
+  shared: readonly (SharedSidecar | undefined)[];
   /** Sidecars that the last execution used. */
   used: Set<Part>;
   /** What sidecars return to, by part: kept once for all groups. */
@@ -31,7 +34,10 @@ export type GroupFrame = {
   describe(ports: ExecutionPorts): { info: ExecutionInfo; summary(): Pick<ExecutionSummary, 'status' | 'bytesOut'> };
 };
 
-const failedBy = (member: Member, ended: Ended): Ended => ({
+/** A sidecar of its own, or one that it shares. */
+type Sidecar = Member | SharedMember;
+
+const failedBy = (member: Sidecar, ended: Ended): Ended => ({
   code: 'sidecar-failed',
   message: `the sidecar ${member.label} failed: ${ended.code}: ${ended.message}`,
   stack: ended.stack,
@@ -42,12 +48,12 @@ export class Group implements Unit<Snapshot>, MemberHome {
   readonly idleLink = new IdleLink();
   private readonly frame: GroupFrame;
   /** By part; the function is none. */
-  private readonly members: (Member | undefined)[];
+  private readonly members: (Sidecar | undefined)[];
   /** In the order in which they start. */
-  private readonly ordered: readonly Member[];
+  private readonly ordered: readonly Sidecar[];
   private readonly main: Instance;
   private readonly peersOfMain: Peers = {
-    call: (link, name, parameters) => this.call(link, name, parameters),
+    call: (imported, name, parameters) => this.call(0, imported, name, parameters),
     next: () => undefined,
     settings: () => [],
     record: () => undefined,
@@ -55,7 +61,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
   private ports: ExecutionPorts;
   private mainStartedMs: number | undefined;
   /** Calls of next ones that are under way, or have been made, by middleware. */
-  private readonly sent = new Map<Member, { ended: Promise<void>; exchange: OutboundExchange }>();
+  private readonly sent = new Map<number, { ended: Promise<void>; exchange: OutboundExchange }>();
   private stopping: { code: string; message: string } | undefined;
   /** The first one that ended badly: what others throw is its consequence. */
   private culprit: Ended | undefined;
@@ -63,16 +69,21 @@ export class Group implements Unit<Snapshot>, MemberHome {
   constructor(frame: GroupFrame, ports: ExecutionPorts) {
     this.frame = frame;
     this.ports = ports;
-    this.members = frame.parts.map((part) => part.sidecar && new Member(part, part.sidecar, this));
-    this.ordered = frame.composition.order.map((index) => this.members[index] as Member);
+    this.members = frame.parts.map((part) => part.sidecar && this.memberOf(part, part.sidecar));
+    this.ordered = frame.composition.order.map((index) => this.members[index] as Sidecar);
     this.main = (frame.parts[0] as Part).make(ports, this.peersOfMain);
   }
 
-  get memoryPages(): number {
-    return this.members.reduce((pages, member) => pages + (member?.instance?.memoryPages ?? 0), this.main.memoryPages);
+  private memberOf(part: Part, sidecar: CompiledSidecar): Sidecar {
+    const shared = this.frame.shared[part.index];
+    return shared ? new SharedMember(part, sidecar, shared, this) : new Member(part, sidecar, this);
   }
 
-  private startsAtOnce({ part, sidecar }: Member): boolean {
+  get memoryPages(): number {
+    return this.members.reduce((pages, member) => pages + (member instanceof Member ? (member.instance?.memoryPages ?? 0) : 0), this.main.memoryPages);
+  }
+
+  private startsAtOnce({ part, sidecar }: Sidecar): boolean {
     return sidecar.when === 'always' || this.frame.used.has(part);
   }
 
@@ -87,7 +98,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
     return ended;
   }
 
-  private rememberMember(member: Member): void {
+  private rememberMember(member: Sidecar): void {
     const { index } = member.part;
     const snapshot = member.remember(this.frame.snapshots[index]);
     if (snapshot) this.frame.snapshots[index] = snapshot;
@@ -98,7 +109,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
   }
 
   /** Returns how it failed, if that matters: an optional one may be missing. */
-  private async start(member: Member): Promise<Ended | undefined> {
+  private async start(member: Sidecar): Promise<Ended | undefined> {
     if (this.stopped || (await member.start(this.ports))) return this.stopped;
     const ended = failedBy(member, member.ended as Ended);
     this.ports.log.record('error', member.label, ended.message);
@@ -142,8 +153,8 @@ export class Group implements Unit<Snapshot>, MemberHome {
   private async renew(ports: ExecutionPorts): Promise<void> {
     this.ports = ports;
     for (const member of this.ordered) {
-      if (!member.outdated || !member.instance) continue;
-      if (!member.part.lives) member.renewSettings();
+      if (!member.outdated || !(member.started || member instanceof SharedMember)) continue;
+      if (!member.part.lives && member instanceof Member) member.renewSettings();
       else {
         member.discard();
         this.culprit ??= await this.start(member);
@@ -175,34 +186,34 @@ export class Group implements Unit<Snapshot>, MemberHome {
       code,
     });
     for (let index = this.ordered.length - 1; index >= 0; index--) {
-      const member = this.ordered[index] as Member;
+      const member = this.ordered[index] as Sidecar;
       if (member.listens) {
         await member.executionEnded(info, whole());
         if (member.listens) await member.stop();
         if (member.ended) this.ports.log.record('error', member.label, failedBy(member, member.ended).message);
       }
-      if (member.instance) member.stopped();
+      if (member.started) member.stopped();
       this.noteRecording(member);
     }
   }
 
-  private noteRecording(member: Member): void {
+  private noteRecording(member: Sidecar): void {
     const settings = member.takeRecording();
     if (!settings) return;
     this.frame.recorded.set(this.frame.keyOf(member.part), { settings, from: this.ports.id });
   }
 
-  recorded({ part }: Member): Recorded | undefined {
+  recorded({ part }: { readonly part: Part }): Recorded | undefined {
     return this.frame.recorded.get(this.frame.keyOf(part));
   }
 
   private describe(): UnitEnd['sidecars'] {
-    return this.ordered.filter((member) => member.instance).map((member) => member.describe());
+    return this.ordered.filter((member) => member.started).map((member) => member.describe());
   }
 
   /** Called by an instance for what it imports of another. */
-  async call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown> {
-    const { to, exported } = this.frame.composition.links[link] as Link;
+  async call(from: number, imported: string, name: string, parameters: readonly unknown[]): Promise<unknown> {
+    const { to, exported } = (this.frame.parts[from] as Part).links.get(imported) as Link;
     const handler = this.frame.composition.chain.includes(to) || to === 0;
     if (handler && exported === this.frame.parts[to]?.handler) return this.callHandler(to, name, parameters);
     const member = await this.startedMember(to);
@@ -211,13 +222,13 @@ export class Group implements Unit<Snapshot>, MemberHome {
   }
 
   /** A request of a middleware's own making to the next part of the chain: that one runs beside it. */
-  next(member: Member, request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined {
+  next({ part }: { readonly part: Part }, request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined {
     const { chain } = this.frame.composition;
-    const at = chain.indexOf(member.part.index);
-    if (at < 0 || this.sent.has(member)) return undefined;
+    const at = chain.indexOf(part.index);
+    if (at < 0 || this.sent.has(part.index)) return undefined;
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     const exchange = exchangeWith(request, hasBody, (arrived, response) => this.runNext(chain[at + 1] ?? 0, arrived, response).finally(resolve));
-    this.sent.set(member, { ended, exchange });
+    this.sent.set(part.index, { ended, exchange });
     return exchange;
   }
 
@@ -249,7 +260,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
     }
   }
 
-  private async callMember(member: Member, call: Call): Promise<unknown> {
+  private async callMember(member: Sidecar, call: Call): Promise<unknown> {
     if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
     try {
       return await member.serve(call);
@@ -261,15 +272,15 @@ export class Group implements Unit<Snapshot>, MemberHome {
   }
 
   /** Undefined if an optional sidecar could not be started. @throws a trap for a required one */
-  private async startedMember(index: number): Promise<Member | undefined> {
-    const member = this.members[index] as Member;
-    if (!member.instance) {
+  private async startedMember(index: number): Promise<Sidecar | undefined> {
+    const member = this.members[index] as Sidecar;
+    if (!member.started) {
       const ended = await this.start(member);
       this.culprit ??= ended;
       if (ended) throw makeTrap(ended.code, ended.message);
       member.begin(this.ports, performance.now());
     }
-    if (member.instance && !member.ended) return member;
+    if (member.started && !member.ended) return member;
     if (!member.sidecar.required && member.readyMs === undefined) return undefined;
     throw makeTrap('sidecar-failed', `the sidecar ${member.label} has failed before`);
   }
@@ -290,7 +301,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
     this.stopping = undefined;
     this.culprit = undefined;
     let kept = this.noteUse();
-    for (const member of this.ordered) if (member.instance && !member.reset()) kept = false;
+    for (const member of this.ordered) if (member.started && !member.reset()) kept = false;
     return kept;
   }
 
@@ -305,7 +316,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
 
   destroy(): void {
     this.noteUse();
-    for (const member of this.members) member?.instance?.destroy();
+    for (const member of this.members) member?.destroy();
     this.main.destroy();
   }
 

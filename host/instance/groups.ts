@@ -6,6 +6,8 @@ import { Group, type GroupFrame } from './group.ts';
 import type { ExecutionInfo } from './member.ts';
 import { makeParts } from './parts.ts';
 import type { PoolRunnerOptions } from './pool-runner.ts';
+import type { MainChange } from './runner.ts';
+import { SharedSidecars } from './shared-sidecars.ts';
 
 /** A response on its way, of which status and size are noted. */
 class ObservedSink implements ResponseSink {
@@ -54,6 +56,8 @@ class ObservedSink implements ResponseSink {
 
 export type Groups = {
   make(ports: ExecutionPorts): Group;
+  /** No more executions come: shared sidecars that nobody else links end. */
+  release(event: MainChange): void;
   /** To be called before the execution is run: where its response goes from now on. */
   observe(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): ResponseSink;
 };
@@ -70,6 +74,9 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
   if (!composition) throw new Error('a group needs a composition');
   const parts = makeParts(options, composition);
   const keys = parts.map(({ sidecar }) => recordedKey(tenant, name, sidecar?.name ?? ''));
+  const user = `${name}@${version}`;
+  const sidecars = options.shared ?? new SharedSidecars();
+  const shared = parts.map((part) => (part.sidecar?.sharedAs === undefined ? undefined : sidecars.acquire(part, part.sidecar, user)));
   const told = parts.some((part) => part.lives);
   const observed = new WeakMap<ExecutionPorts, ObservedSink>();
   const frame: GroupFrame = {
@@ -77,6 +84,7 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
     composition,
     used: new Set(),
     snapshots: [],
+    shared,
     recorded: options.recorded ?? forItself(),
     keyOf: (part) => keys[part.index] as string,
     describe: (ports) => {
@@ -87,6 +95,9 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
   };
   return {
     make: (ports) => new Group(frame, ports),
+    release: (event) => {
+      for (const one of shared.splice(0)) one?.release(user, event);
+    },
     observe: (request, response, ports) => {
       if (!told) return response;
       const { method, authority, pathWithQuery } = request;

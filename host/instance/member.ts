@@ -12,7 +12,7 @@ import { closeDeadline, openDeadline } from './deadlines.ts';
 import type { Call, Instance } from './instance.ts';
 import type { Ended } from './outcome.ts';
 import type { CompiledSidecar, Part } from './parts.ts';
-import type { SidecarRun } from './runner.ts';
+import type { MainChange, SidecarRun } from './runner.ts';
 import { sidecarLog } from './sidecar-log.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -36,9 +36,10 @@ type LifeCall = 'configure' | 'start' | 'ready' | 'execution-started' | 'executi
 
 /** What a member asks of its group. */
 export type MemberHome = {
-  call: Peers['call'];
-  next(member: Member, request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined;
-  recorded(member: Member): Recorded | undefined;
+  /** For part `from`. */
+  call(from: number, imported: string, name: string, parameters: readonly unknown[]): Promise<unknown>;
+  next(member: { readonly part: Part }, request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined;
+  recorded(member: { readonly part: Part }): Recorded | undefined;
 };
 
 const RECORDED_CHARACTERS_MAX = 16_384;
@@ -88,8 +89,8 @@ export class Member implements Peers {
     return { id, log: this.log, outbound, keyvalue, objects, overlay };
   }
 
-  call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown> {
-    return this.home.call(link, name, parameters);
+  call(imported: string, name: string, parameters: readonly unknown[]): Promise<unknown> {
+    return this.home.call(this.part.index, imported, name, parameters);
   }
 
   next(request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined {
@@ -207,10 +208,19 @@ export class Member implements Peers {
 
   /** Ends this instance; `start` makes another. */
   discard(): void {
-    this.instance?.destroy();
+    this.destroy();
     this.instance = undefined;
     this.ended = undefined;
     for (const name of Object.keys(this.life)) delete this.life[name as LifeCall];
+  }
+
+  destroy(): void {
+    this.instance?.destroy();
+  }
+
+  /** Its instance has been made, whatever became of it. */
+  get started(): boolean {
+    return this.instance !== undefined;
   }
 
   /** A call of another part. Rejects with what it threw; then it cannot be used any more. */
@@ -239,6 +249,10 @@ export class Member implements Peers {
 
   executionEnded(info: ExecutionInfo, summary: ExecutionSummary): Promise<unknown> {
     return this.tell('execution-ended', this.sidecar.graceMs, info, summary);
+  }
+
+  stateChanging(event: MainChange): Promise<unknown> {
+    return this.tell('state-changing', this.sidecar.graceMs, event);
   }
 
   /** Its last call, if it listens. */

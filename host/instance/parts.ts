@@ -2,7 +2,7 @@
 import type { HostInterface } from '../component/host.ts';
 import { Linker } from '../component/link.ts';
 import type { Plan } from '../component/plan.ts';
-import { type ComposedSidecar, type Composition, HANDLER, LIFECYCLE } from '../sidecar/composition.ts';
+import { type ComposedSidecar, type Composition, HANDLER, LIFECYCLE, type Link } from '../sidecar/composition.ts';
 import type { ExecutionPorts, Grant, Peers, WasiContext } from '../wasi/context.ts';
 import { hostInterfaces } from '../wasi/p2/index.ts';
 import { sidecarInterfaces } from '../wasi/p2/sidecar.ts';
@@ -20,6 +20,8 @@ export type Part = {
   plan: Plan;
   /** Whether its instances can be put back. */
   restorable: boolean;
+  /** What provides its imports, by their names. */
+  links: ReadonlyMap<string, Link>;
   /** It wants to be told of its life. */
   lives: boolean;
   /** The name of the handler that it exports, if it does. */
@@ -31,14 +33,14 @@ const partOf = (name: string, index: number): string => (index === 0 ? 'the func
 
 /** What part `from` imports of others, as interfaces of a host that asks the group. */
 function linkedInterfaces({ links }: CompiledComposition, from: number, plan: Plan): HostInterface<WasiContext>[] {
-  return links.flatMap((link, number) => {
+  return links.flatMap((link) => {
     const imported = plan.imports.find(({ interface: name }) => name === link.interface);
     if (link.from !== from || !imported) return [];
     const names = imported.functions.map(({ name }) => name);
     const call =
       (name: string) =>
       ({ peers }: WasiContext, ...parameters: never[]) =>
-        (peers as Peers).call(number, name, parameters);
+        (peers as Peers).call(link.interface, name, parameters);
     return {
       name: link.interface,
       functions: Object.fromEntries(names.map((name) => [name, call(name)])),
@@ -62,6 +64,7 @@ function makePart(composition: CompiledComposition, index: number, { artifact, g
     sidecar: composition.sidecars[index - 1],
     plan,
     restorable,
+    links: new Map(composition.links.filter((link) => link.from === index).map((link) => [link.interface, link])),
     lives: index > 0 && plan.exports.some((exported) => exported.interface === LIFECYCLE),
     handler: plan.exports.find((exported) => exported.interface.startsWith(`${HANDLER}@`))?.interface,
     make: (ports, peers) => Instance.prepare(linker, instanceLimits, pages, grant, ports, peers),

@@ -7,7 +7,8 @@ import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts'
 import { createGroups } from './groups.ts';
 import type { CompiledComposition } from './parts.ts';
 import { InstancePool, type Outcome } from './pool.ts';
-import type { FunctionRunner, Run, RunEnd, RunFailure } from './runner.ts';
+import type { FunctionRunner, MainChange, Run, RunEnd, RunFailure } from './runner.ts';
+import type { SharedSidecars } from './shared-sidecars.ts';
 
 export type PoolRunnerOptions = {
   /** For messages. */
@@ -20,6 +21,8 @@ export type PoolRunnerOptions = {
   version?: number;
   /** What sidecars recorded for later executions; default: of this runner alone. */
   recorded?: RecordedSettings | undefined;
+  /** Those of the thread that executions share. */
+  shared?: SharedSidecars;
   /** Sidecars that it is linked with. */
   composition?: CompiledComposition | undefined;
 };
@@ -30,6 +33,8 @@ export type PoolRunner = FunctionRunner & {
   prepare(ports: ExecutionPorts): Promise<boolean>;
   /** Drops the instance that has been idle for longest, if there is one. */
   dropOldest(): void;
+  /** As of any runner; shared sidecars are told why. Default: `draining`. */
+  close(why?: MainChange): void;
 };
 
 const handlerOf = (plan: Plan, name: string): string => {
@@ -70,12 +75,17 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
     ...(groups ? { make: groups.make } : {}),
   });
   const names = pool.hostCallNames;
+  let closed: MainChange | undefined;
+  const releaseIfDone = (): void => {
+    if (closed && pool.stats.running === 0) groups?.release(closed);
+  };
 
   const run = (request: GuestRequest, sink: ResponseSink, ports: ExecutionPorts): Run => {
     const response = groups ? groups.observe(request, sink, ports) : sink;
     const outparam = makeResponseOutparam(response, request.method);
     const running = pool.run(ports, { interface: handler, function: 'handle', parameters: [makeIncomingRequest(request), outparam] });
     const ended = running.done.then((outcome) => endOf(outcome, names, settle(outparam)));
+    if (groups) void ended.then(releaseIfDone);
     return { ended, stop: (code, message) => running.stop(code, message) };
   };
 
@@ -89,6 +99,10 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
     prepare: (ports) => pool.prepare(ports),
     sweep: (idleMs) => pool.sweep(idleMs),
     dropOldest: () => pool.dropOldest(),
-    close: () => pool.close(),
+    close: (why: MainChange = 'draining') => {
+      pool.close();
+      closed = why;
+      releaseIfDone();
+    },
   };
 };

@@ -11,6 +11,9 @@ export type RunMeter = { cpuUs: number; wallUs: number; memoryBytesPeak: number;
 /** The meter of a run that used nothing. */
 export const noMeter: RunMeter = { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: { names: [], counts: [] } };
 
+/** What becomes of a function where it runs: its tenant is suspended, it ends here, or another version has taken over. */
+export type MainChange = 'suspended' | 'draining' | 'replaced';
+
 /** Why a guest did not end by returning. `exited` when it called exit without an error: not a failure if it has answered. */
 export type RunFailure = { problem: Problem; backtrace: string | undefined; exited: boolean };
 

@@ -110,9 +110,10 @@ export class Isolate {
   }
 
   /** Ends when what runs in it has ended. */
-  drain(): void {
+  /** @param suspended its tenant is */
+  drain(suspended = false): void {
     this.ending = true;
-    this.post({ kind: 'drain' });
+    this.post({ kind: 'drain', suspended });
   }
 
   /** Ends now, with everything in it. */

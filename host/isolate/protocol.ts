@@ -3,6 +3,7 @@ import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { CompiledComposition } from '../instance/parts.ts';
+import type { SharedInstance } from '../instance/shared-sidecars.ts';
 import type { Grant } from '../wasi/context.ts';
 
 /** What an isolate thread is started with. */
@@ -64,7 +65,7 @@ export type ToIsolate =
   /** Answered by `pong`. */
   | { kind: 'ping' }
   /** End when no run is under way. */
-  | { kind: 'drain' };
+  | { kind: 'drain'; suspended: boolean };
 
 /** From an isolate to the supervisor. */
 export type FromIsolate =
@@ -76,5 +77,7 @@ export type FromIsolate =
   | { kind: 'activity'; cells: CellActivity[]; placed: PlacedEnd[] }
   /** `instances` are idle now, and published in the cell after this; `failed` could not be made. */
   | { kind: 'prepared'; cell: number; instances: number; failed: number }
+  /** Instances of sidecars that executions share here. */
+  | { kind: 'sidecars'; instances: SharedInstance[] }
   | { kind: 'pong' }
   | { kind: 'drained' };

@@ -9,7 +9,8 @@ import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { connectObjects } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
-import type { Run } from '../instance/runner.ts';
+import type { MainChange, Run } from '../instance/runner.ts';
+import { SharedSidecars } from '../instance/shared-sidecars.ts';
 import { RecordedCopy } from '../sidecar/recorded.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
@@ -46,8 +47,21 @@ const openRecorded = (): { recorded?: RecordedCopy } => {
   return { recorded };
 };
 
-type Held = { runner: PoolRunner; running: number; released: boolean };
+let told = false;
+/** Instances that executions share, told of once in a while. */
+const sidecars = new SharedSidecars(() => {
+  if (told) return;
+  told = true;
+  setTimeout(() => {
+    told = false;
+    post({ kind: 'sidecars', instances: sidecars.list() });
+  }, sidecarsMs);
+});
 
+type Held = { function: string; runner: PoolRunner; running: number; released: boolean };
+
+/** Changes of shared sidecars are told together. */
+const sidecarsMs = 10;
 /** How often a draining isolate looks whether its last frames have been taken. */
 const flushMs = 5;
 
@@ -56,7 +70,7 @@ const gateways = new Map<number, Serving>();
 const activity = new Activity(post);
 let tenant: string | undefined;
 let running = 0;
-let draining = false;
+let draining: MainChange | undefined;
 let withholding = false;
 
 const endIfDrained = (): void => {
@@ -65,11 +79,11 @@ const endIfDrained = (): void => {
     setTimeout(endIfDrained, flushMs);
     return;
   }
-  for (const { runner } of holdings.values()) runner.close();
+  for (const { runner } of holdings.values()) runner.close(draining);
   for (const serving of gateways.values()) serving.close();
   client?.close();
   recorded?.close();
-  void Promise.all([keyvalue?.close(), objects?.close()]).then(() => {
+  void Promise.all([sidecars.ended(), keyvalue?.close(), objects?.close()]).then(() => {
     activity.tell();
     post({ kind: 'drained' });
     port.close();
@@ -109,9 +123,9 @@ const hold = (holding: Holding): void => {
     if (grant.objects && grant.objects.size > 0) objects?.reader.refresh();
     if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
     if (grant.outboundHosts.length > 0) reach().prepare();
-    const linked = holding.composition ? { tenant: tenant ?? '', ...openRecorded() } : {};
+    const linked = holding.composition ? { tenant: tenant ?? '', shared: sidecars, ...openRecorded() } : {};
     const runner = createPoolRunner({ ...holding, ...linked });
-    holdings.set(cell, { runner, running: 0, released: false });
+    holdings.set(cell, { function: holding.function, runner, running: 0, released: false });
     post({ kind: 'held', cell, hostCallNames: runner.hostCallNames });
   } catch (error) {
     post({ kind: 'not-held', cell, message: error instanceof Error ? error.message : String(error) });
@@ -122,7 +136,8 @@ const release = (cell: number): void => {
   const held = holdings.get(cell);
   if (!held) return;
   held.released = true;
-  held.runner.close();
+  const replaced = [...holdings.values()].some((other) => other.function === held.function && !other.released);
+  held.runner.close(replaced ? 'replaced' : 'draining');
   if (held.running === 0) holdings.delete(cell);
 };
 
@@ -179,7 +194,7 @@ const take = (message: ToIsolate): void => {
       post({ kind: 'pong' });
       break;
     case 'drain':
-      draining = true;
+      draining = message.suspended ? 'suspended' : 'draining';
       endIfDrained();
       break;
     default:

@@ -53,6 +53,22 @@ function standbyOf(state: State, { standby, pool }: SubPool, version: Version): 
 export const isKept = (state: State, pool: Pool, { tenant }: Version): boolean =>
   tenant.common >= state.share && pool.warm.size <= (state.isolates.size < state.config.max ? pool.configuration.floor : urgentSize(state, pool));
 
+/** Where versions of the same affinity are, while that isolate takes work. */
+function homeOf(state: State, { spec, tenant }: Version): Isolate | undefined {
+  const home = spec.affinity === undefined ? undefined : state.homes.get(spec.affinity);
+  return home?.tenant === tenant && home.state === 'assigned' ? home : undefined;
+}
+
+/** A place in one isolate, or none: who belongs there waits for it. */
+function placeAt(state: State, isolate: Isolate, version: Version): Found | undefined {
+  const holding = isolate.holdings.get(version);
+  if (holding && holding.idle > 0) return found(isolate, isolate.standing === 'standby' ? 3 : 1, holding);
+  const { memoryMib } = isolate.pool.configuration;
+  const fits = (instances: number, usedMib: number) => instances < state.config.slots && usedMib + version.spec.memoryMib <= memoryMib;
+  if (fits(isolate.instances, isolate.memoryMib)) return found(isolate, 2);
+  return fits(isolate.busy, isolate.busyMib) ? found(isolate, 2, undefined, true) : undefined;
+}
+
 function warmIn(state: State, pool: Pool, version: Version): Found | undefined {
   const isolate = pool.warm.first;
   return isolate && !isKept(state, pool, version) ? found(isolate, 3) : undefined;
@@ -64,6 +80,8 @@ function warmIn(state: State, pool: Pool, version: Version): Found | undefined {
  */
 export function findPlace(state: State, version: Version, scope: 'any' | 'own' | 'fresh' = 'any'): Found | undefined {
   const { tenant, pools } = version;
+  const home = homeOf(state, version);
+  if (home) return placeAt(state, home, version);
   const access = accessOf(version);
   const { subPools } = access;
   const common = access.common ? pools : [];

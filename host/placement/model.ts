@@ -42,6 +42,8 @@ export type VersionSpec = {
   whenExhausted: WhenExhausted;
   /** `capacity.idleMs`, for its instances. */
   idleMs?: number;
+  /** Versions of a tenant with the same are placed in one isolate. */
+  affinity?: string;
 };
 
 /**

@@ -64,6 +64,7 @@ export function activate(state: State, isolate: Isolate, tenant: Tenant): void {
 /** Takes the place for one instance; returns whether it is new. */
 export function occupy(state: State, { isolate, idle, reclaim: mustReclaim }: Found, version: Version, uses: number): 'idle' | 'new' {
   if (isolate.standing === 'standby') activate(state, isolate, version.tenant);
+  if (version.spec.affinity !== undefined) state.homes.set(version.spec.affinity, isolate);
   if (idle) {
     useIdle(state, idle);
     return 'idle';

@@ -56,6 +56,8 @@ export function removeVersion(state: State, name: string): void {
   version.removed = true;
   state.versions.delete(name);
   tenant.versions.delete(version);
+  const { affinity } = version.spec;
+  if (affinity !== undefined && ![...tenant.versions].some(({ spec }) => spec.affinity === affinity)) state.homes.delete(affinity);
   if (version.holders.size > 0) state.retired.set(name, version);
   for (const holding of [...version.holders.values()]) dropRemoved(state, holding);
   forgetTenant(state, tenant);

@@ -145,6 +145,8 @@ export class State {
   readonly pools: readonly Pool[];
   readonly subPools = new Map<string, SubPool>();
   readonly placed = new Map<string, Placed>();
+  /** Where versions of one affinity are placed: looked at only while the isolate takes work. */
+  readonly homes = new Map<string, Isolate>();
   readonly waiting = new Map<string, Waiting>();
   readonly timers = new Heap<Waiting | Holding | Isolate | Pool>();
   /** Idle isolates of the common pools, the longest idle first. */

@@ -19,6 +19,8 @@ export type ComposedSidecar = {
   digest: string;
   kinds: SidecarKind[];
   scope: SidecarScope;
+  /** Who uses the same name in one thread shares an instance; not given for one of its own. */
+  sharedAs?: string;
   from: 'image' | 'agent';
   why: SidecarReason;
   /** `used`: started at once only if the execution before used it, else at its first call. */

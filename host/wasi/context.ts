@@ -93,8 +93,8 @@ export type ExecutionPorts = {
 
 /** What an instance that is linked with others has of them. */
 export type Peers = {
-  /** Calls what a linked interface names. Rejects with a genuine trap. */
-  call(link: number, name: string, parameters: readonly unknown[]): Promise<unknown>;
+  /** Calls a function of an interface that it imports of another. Rejects with a genuine trap. */
+  call(imported: string, name: string, parameters: readonly unknown[]): Promise<unknown>;
   /** Sends a request to the next part of the chain; undefined if there is none, or if it was called before. */
   next(request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined;
   /** The settings of this execution. */

@@ -176,4 +176,47 @@ for (const [fleet, manifest] of fleets)
     assert.is((await node.execution(invoked.headers.get('nacelle-execution'))).sidecars[0]?.why, 'debug');
   });
 
+test('sidecars: all functions of a tenant that link it share one instance, in one isolate, until the last goes', async () => {
+  await must(add('turnstile', 'sidecar/turnstile'));
+  const sidecars = [{ use: 'turnstile', scope: 'tenant' }];
+  await must(deploy('gate-one', 'hello', { sidecars }));
+  await must(deploy('gate-two', 'echo', { sidecars }));
+  const seen = await Promise.all(Array.from({ length: 20 }, (_, i) => ask(i % 2 === 0 ? 'gate-one' : 'gate-two', '/count')));
+  const numbers = seen.map(({ text }) => Number(text)).sort((a, b) => a - b);
+  assert.equal(
+    numbers,
+    Array.from({ length: 20 }, (_, i) => i + 1),
+  );
+  assert.is(new Set(seen.map(({ record }) => record.isolate)).size, 1);
+  assert.is(new Set(seen.map(({ record }) => record.sidecars[0]?.instance)).size, 1);
+  const { instances } = (await until(async () => {
+    const shown = (await must(node.api('GET', '/v1/sidecars/turnstile'))) as { instances: { usedBy: string[] }[] };
+    return shown.instances[0]?.usedBy.length === 2 ? shown : undefined;
+  }, 'both users')) as { instances: { scope: string; usedBy: string[] }[] };
+  assert.equal([instances[0]?.scope, instances[0]?.usedBy.sort()], ['tenant', ['gate-one@1', 'gate-two@1']]);
+  await must(node.api('DELETE', '/v1/functions/gate-one'));
+  assert.is((await ask('gate-two', '/count')).text, '21');
+  await must(node.api('DELETE', '/v1/functions/gate-two'));
+  await until(async () => ((await must(node.api('GET', '/v1/sidecars/turnstile'))) as { instances: unknown[] }).instances.length === 0 || undefined, 'its end');
+});
+
+test('sidecars: a shared instance follows its function to its end, or stays for the next version', async () => {
+  for (const [onMainChange, expected] of [
+    ['follow', '1'],
+    ['stay', '3'],
+  ] as const) {
+    const sidecars = [{ use: 'turnstile', scope: 'function', onMainChange }];
+    const name = `gate-${onMainChange}`;
+    await must(deploy(name, 'hello', { sidecars }));
+    assert.equal([(await ask(name, '/count')).text, (await ask(name, '/count')).text], ['1', '2']);
+    await must(deploy(name, 'hello', { sidecars, env: { NEXT: '1' } }));
+    assert.is((await ask(name, '/count')).text, expected, onMainChange);
+    const lost = await ask(name, '/trap');
+    assert.equal([lost.status, lost.record.code], [502, 'sidecar-failed']);
+    assert.is((await ask(name, '/count')).text, '1', 'it was started again');
+  }
+  const resident = await problemOf(deploy('gate', 'hello', { sidecars: [{ use: 'turnstile', scope: 'tenant' }], capacity: { fleet: 'resident' } }));
+  assert.is(resident.code, 'manifest-invalid');
+});
+
 test.run();

@@ -44,7 +44,7 @@ ON_EXECUTION_ENDED(what) {
   arena_used = 0;
 }
 ON_STATE_CHANGING(event) {
-  static const char *const events[] = {"suspended", "resumed", "draining", "replaced"};
+  static const char *const events[] = {"suspended", "draining", "replaced"};
   return act(TEXT("state-changing"), (text){events[event], text_length(events[event])});
 }
 ON_STOP() { act(TEXT("stop"), TEXT("")); }

@@ -1,0 +1,319 @@
+/**
+ * Sidecars that several executions share in one thread: of one function, or of all functions of the tenant. An instance
+ * begins with the first execution that links it and ends with the last runner that does; it serves one call at a time, the
+ * others wait for their turn. One that is lost is made anew for the next execution.
+ */
+import { AbiError, makeTrap } from '../component/abi/trap.ts';
+import { sidecarLabel } from '../sidecar/composition.ts';
+import type { ExecutionPorts, GuestRequest, OutboundExchange } from '../wasi/context.ts';
+import type { Call } from './instance.ts';
+import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome } from './member.ts';
+import type { Ended } from './outcome.ts';
+import type { CompiledSidecar, Part } from './parts.ts';
+import type { MainChange, SidecarRun } from './runner.ts';
+
+/** `sidecar`: name@version; `usedBy`: functions as name@version. */
+export type SharedInstance = { id: string; sidecar: string; scope: string; usedBy: string[] };
+
+export class SharedSidecars {
+  private readonly known = new Map<string, SharedSidecar>();
+  private readonly onChange: () => void;
+
+  /** @param onChange told when `list` has changed */
+  constructor(onChange: () => void = () => undefined) {
+    this.onChange = onChange;
+  }
+
+  /** The instance for a runner, which is to release it. `user`: the function as name@version. */
+  acquire(part: Part, sidecar: CompiledSidecar, user: string): SharedSidecar {
+    const key = sidecar.sharedAs ?? sidecarLabel(sidecar);
+    let shared = this.known.get(key);
+    if (!shared) {
+      shared = new SharedSidecar(part, sidecar, this.onChange, () => this.known.delete(key));
+      this.known.set(key, shared);
+    }
+    shared.users.push(user);
+    this.onChange();
+    return shared;
+  }
+
+  /** Resolves when all that are ending have ended. */
+  async ended(): Promise<void> {
+    await Promise.all([...this.known.values()].map((shared) => shared.done.promise));
+  }
+
+  list(): SharedInstance[] {
+    return [...this.known.values()].flatMap((shared) => shared.instances());
+  }
+}
+
+export class SharedSidecar implements MemberHome {
+  readonly users: string[] = [];
+  readonly done = Promise.withResolvers<void>();
+  private readonly member: Member;
+  private current: SharedMember | undefined;
+  private readonly queue: (() => void)[] = [];
+  private busy = false;
+  private starting: Promise<boolean> | undefined;
+  private closing = false;
+  private readonly onChange: () => void;
+  private readonly onEnd: () => void;
+
+  constructor(part: Part, sidecar: CompiledSidecar, onChange: () => void, onEnd: () => void) {
+    this.member = new Member(part, sidecar, this);
+    this.onChange = onChange;
+    this.onEnd = onEnd;
+  }
+
+  get ready(): boolean {
+    return this.member.usable && this.starting === undefined;
+  }
+
+  get lives(): boolean {
+    return this.member.part.lives;
+  }
+
+  get ended(): Ended | undefined {
+    return this.member.ended;
+  }
+
+  instances(): SharedInstance[] {
+    const { name, version, scope, instance } = this.member.describe();
+    return this.ready ? [{ id: instance, sidecar: `${name}@${version}`, scope, usedBy: [...new Set(this.users)] }] : [];
+  }
+
+  /** Starts it, or starts it again if it was lost; once for all who ask. */
+  start(member: SharedMember, ports: ExecutionPorts): Promise<boolean> {
+    if (this.ready) return Promise.resolve(true);
+    this.starting ??= this.startNow(member, ports).finally(() => {
+      this.starting = undefined;
+      this.onChange();
+    });
+    return this.starting;
+  }
+
+  private async startNow(member: SharedMember, ports: ExecutionPorts): Promise<boolean> {
+    await this.turn(undefined);
+    this.current = member;
+    try {
+      this.member.discard();
+      return await this.member.start(ports);
+    } finally {
+      this.current = undefined;
+      this.pass();
+    }
+  }
+
+  /** Without `member` it goes before those who wait. */
+  private turn(member: SharedMember | undefined): Promise<void> {
+    if (!this.busy) {
+      this.busy = true;
+      return Promise.resolve();
+    }
+    return new Promise((go) => (member ? this.queue.push(go) : this.queue.unshift(go)));
+  }
+
+  private pass(): void {
+    const go = this.queue.shift();
+    if (go) go();
+    else {
+      this.busy = false;
+      if (this.closing) void this.end();
+    }
+  }
+
+  /** Runs `work` when it is the turn of `member`. */
+  async take<T>(member: SharedMember, ports: ExecutionPorts, work: (own: Member) => Promise<T>): Promise<T> {
+    if (this.current?.home === member.home) throw new AbiError('cannot enter a component instance that is already running a call');
+    await this.turn(member);
+    this.current = member;
+    try {
+      if (member.given) throw makeTrap(member.given.code, member.given.message);
+      if (!this.member.usable) throw makeTrap('sidecar-failed', `the sidecar ${this.member.label} was lost`);
+      this.member.begin(ports, performance.now());
+      return await work(this.member);
+    } finally {
+      this.current = undefined;
+      if (this.member.ended) this.onChange();
+      this.pass();
+    }
+  }
+
+  /** The execution was stopped: what it has running here may take `graceMs` more. */
+  interrupt(member: SharedMember, code: string, message: string): void {
+    if (this.current !== member) return;
+    const timer = setTimeout(() => {
+      if (this.current === member) this.member.interrupt(code, message);
+    }, this.member.sidecar.graceMs);
+    timer.unref();
+  }
+
+  call(_part: number, name: string, exported: string, parameters: readonly unknown[]): Promise<unknown> {
+    const { current } = this;
+    if (!current) return Promise.reject(makeTrap('guest-trap', `cannot call ${name} ${exported}: no execution is under way`));
+    return current.home.call(current.part.index, name, exported, parameters);
+  }
+
+  next(_member: unknown, request: Omit<GuestRequest, 'body'>, hasBody: boolean): OutboundExchange | undefined {
+    const { current } = this;
+    return current?.home.next(current, request, hasBody);
+  }
+
+  recorded(): ReturnType<MemberHome['recorded']> {
+    return this.current?.home.recorded(this.current);
+  }
+
+  takeRecording(): Readonly<Record<string, string>> | undefined {
+    return this.member.takeRecording();
+  }
+
+  describe(): SidecarRun {
+    return this.member.describe();
+  }
+
+  /** A runner has gone. `event`: what has become of its function. */
+  release(user: string, event: MainChange): void {
+    const at = this.users.indexOf(user);
+    if (at >= 0) this.users.splice(at, 1);
+    void this.changing(event);
+    this.onChange();
+  }
+
+  private async changing(event: MainChange): Promise<void> {
+    await this.turn(undefined);
+    if (this.lives && this.member.usable) await this.member.stateChanging(event);
+    this.closing = this.users.length === 0;
+    this.pass();
+  }
+
+  private async end(): Promise<void> {
+    if (this.users.length > 0) {
+      this.closing = false;
+      return;
+    }
+    this.onEnd();
+    if (this.lives && this.member.usable) await this.member.stop();
+    this.member.discard();
+    this.onChange();
+    this.done.resolve();
+  }
+}
+
+/** A shared sidecar as a group sees it. */
+export class SharedMember {
+  readonly part: Part;
+  readonly sidecar: CompiledSidecar;
+  readonly label: string;
+  readonly home: MemberHome;
+  readonly shared: SharedSidecar;
+  used = false;
+  innocent = false;
+  readonly remembered = false;
+  /** Why the execution was ended. */
+  given: { code: string; message: string } | undefined;
+  private failed: Ended | undefined;
+  private ports: ExecutionPorts | undefined;
+
+  constructor(part: Part, sidecar: CompiledSidecar, shared: SharedSidecar, home: MemberHome) {
+    this.part = part;
+    this.sidecar = sidecar;
+    this.label = sidecarLabel(sidecar);
+    this.shared = shared;
+    this.home = home;
+  }
+
+  get started(): boolean {
+    return this.shared.ready || this.failed !== undefined;
+  }
+
+  get ended(): Ended | undefined {
+    return this.failed;
+  }
+
+  get readyMs(): number | undefined {
+    return this.shared.describe().readyMs;
+  }
+
+  get listens(): boolean {
+    return this.shared.lives && this.shared.ready && this.failed === undefined;
+  }
+
+  get outdated(): boolean {
+    return !this.shared.ready;
+  }
+
+  /** Nothing of its own is to be given up. */
+  discard(): void {
+    this.failed = undefined;
+  }
+
+  renewSettings(): void {}
+
+  destroy(): void {}
+
+  async start(ports: ExecutionPorts): Promise<boolean> {
+    const ready = await this.shared.start(this, ports);
+    this.failed = ready ? undefined : this.shared.ended;
+    return ready;
+  }
+
+  begin(ports: ExecutionPorts): void {
+    this.ports = ports;
+    this.given = undefined;
+  }
+
+  private take<T>(work: (own: Member) => Promise<T>): Promise<T> {
+    return this.shared.take(this, this.ports as ExecutionPorts, work);
+  }
+
+  async serve(call: Call): Promise<unknown> {
+    this.used = true;
+    try {
+      return await this.take((own) => own.serve(call));
+    } catch (error) {
+      this.failed = this.shared.ended ?? { code: 'sidecar-failed', message: error instanceof Error ? error.message : String(error), stack: undefined };
+      throw error;
+    }
+  }
+
+  async executionStarted(info: ExecutionInfo): Promise<void> {
+    await this.take((own) => own.executionStarted(info)).catch(() => undefined);
+    this.failed = this.shared.ended;
+  }
+
+  async executionEnded(info: ExecutionInfo, summary: ExecutionSummary): Promise<void> {
+    await this.take((own) => own.executionEnded(info, summary)).catch(() => undefined);
+    this.failed = this.shared.ended;
+  }
+
+  /** It goes on: its last call comes with its end. */
+  async stop(): Promise<void> {}
+
+  stopped(): void {}
+
+  takeRecording(): Readonly<Record<string, string>> | undefined {
+    return this.shared.takeRecording();
+  }
+
+  interrupt(code: string, message: string): void {
+    this.given = { code, message };
+    this.shared.interrupt(this, code, message);
+  }
+
+  remember(): undefined {
+    return undefined;
+  }
+
+  reset(): boolean {
+    this.used = false;
+    this.innocent = false;
+    this.failed = undefined;
+    this.given = undefined;
+    return true;
+  }
+
+  describe(): SidecarRun {
+    const { code: _, stoppedMs: __, ...run } = this.shared.describe();
+    return { ...run, ...(this.failed && !this.innocent ? { code: this.failed.code } : {}) };
+  }
+}
