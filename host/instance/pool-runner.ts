@@ -4,7 +4,7 @@ import type { RecordedSettings } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, Grant, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
 import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts';
-import { createGroups } from './groups.ts';
+import { createGroups, type Groups } from './groups.ts';
 import type { CompiledComposition } from './parts.ts';
 import { InstancePool, type Outcome } from './pool.ts';
 import type { FunctionRunner, MainChange, Run, RunEnd, RunFailure } from './runner.ts';
@@ -54,15 +54,8 @@ const endOf = (outcome: Outcome, names: readonly string[], response: RunEnd['res
   return sidecars || steps ? { ...end, ...(sidecars && { sidecars }), ...(steps && { steps }) } : end;
 };
 
-/**
- * Runs wasi:http 0.2 components in instances of this thread.
- * @throws Problem if the component cannot be linked
- */
-export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
-  const { function: name, artifact, grant, limits, mode, composition } = options;
-  const handler = handlerOf(artifact.plan, name);
-  const groups = composition && createGroups({ ...options, composition });
-  const pool = new InstancePool({
+const poolOf = ({ artifact, grant, limits, mode }: PoolRunnerOptions, groups: Groups | undefined): InstancePool =>
+  new InstancePool({
     plan: artifact.plan,
     modules: artifact.modules,
     interfaces: hostInterfaces,
@@ -74,6 +67,16 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
     concurrency: limits.concurrency,
     ...(groups ? { make: groups.make } : {}),
   });
+
+/**
+ * Runs wasi:http 0.2 components in instances of this thread.
+ * @throws Problem if the component cannot be linked
+ */
+export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
+  const { function: name, artifact, composition } = options;
+  const handler = handlerOf(artifact.plan, name);
+  const groups = composition && createGroups({ ...options, composition });
+  const pool = poolOf(options, groups);
   const names = pool.hostCallNames;
   let closed: MainChange | undefined;
   const releaseIfDone = (): void => {

@@ -29,6 +29,13 @@ const sidecarRows = (sidecars: ExecutionRecord['sidecars']): string =>
     'no sidecars',
   );
 
+const passedOver = (record: ExecutionRecord): string =>
+  table(
+    ['passed over', 'reason'],
+    record.decisions.flatMap(({ passedOver }) => passedOver.map(({ candidate, reason }) => [candidate, reason])),
+    'nothing was passed over',
+  );
+
 function explained(record: ExecutionRecord): string {
   const { meter, result } = record;
   const calls = Object.entries(meter.hostCalls).map(([name, count]) => [name, String(count)]);
@@ -60,11 +67,7 @@ function explained(record: ExecutionRecord): string {
       record.rung === 1 ? 'no decision: its gateway thread took an idle instance' : 'no decisions',
     ),
     '',
-    table(
-      ['passed over', 'reason'],
-      record.decisions.flatMap(({ passedOver }) => passedOver.map(({ candidate, reason }) => [candidate, reason])),
-      'nothing was passed over',
-    ),
+    passedOver(record),
     '',
     table(['host interface', 'calls'], calls, 'no host calls'),
     ...sidecarTable(record),
