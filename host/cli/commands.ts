@@ -10,6 +10,7 @@ import { logs } from './commands/logs.ts';
 import { ls } from './commands/ls.ts';
 import { objectsGet, objectsLs, objectsPut, objectsRm } from './commands/objects.ts';
 import { promote } from './commands/promote.ts';
+import { result } from './commands/result.ts';
 import { rm } from './commands/rm.ts';
 import { rollback } from './commands/rollback.ts';
 import { secretsLs, secretsPut, secretsRm } from './commands/secrets.ts';
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
   objectsLs,
   objectsRm,
   invoke,
+  result,
   eventsSend,
   eventsLs,
   deadLettersLs,

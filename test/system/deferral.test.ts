@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
@@ -70,6 +73,29 @@ test('defer: capacity.deferMaxMs puts off what did not ask for it', async () => 
   const response = await fetch(`${node.url}/batch/`, { method: 'POST', body: 'job' });
   assert.is(response.status, 202);
   assert.is(await (await resultOf(response.headers.get('location') as string)).text(), 'job');
+});
+
+const main = fileURLToPath(new URL('../../host/cli/main.ts', import.meta.url));
+const nacelle = (...command: string[]) => promisify(execFile)(process.execPath, [main, ...command, '--data', node.data]);
+
+test('nacelle invoke --async: prints the execution, whose result can be had later', async () => {
+  const environment = { ...process.env, NACELLE_DATA: node.data };
+  const { stdout } = await promisify(execFile)(process.execPath, [main, 'invoke', 'echo', '--async', '--data', 'from the shell'], { env: environment });
+  const id = stdout.trim();
+  const answer = await until(async () => (await nacelle('result', id).catch(() => undefined))?.stdout, 'the result');
+  assert.is(answer, 'from the shell');
+  const { stdout: shown } = await nacelle('explain', id, '--json');
+  assert.is((JSON.parse(shown) as ExecutionRecord).state, 'succeeded');
+});
+
+test('nacelle invoke --start-by: puts the execution off until then at the latest; without --async it is wrong usage', async () => {
+  const environment = { ...process.env, NACELLE_DATA: node.data };
+  const run = (...more: string[]) => promisify(execFile)(process.execPath, [main, 'invoke', 'echo', '--data', 'x', ...more], { env: environment });
+  const { stdout } = await run('--async', '--start-by', soon(60_000), '--json');
+  const { status, execution, location } = JSON.parse(stdout) as { status: number; execution: string; location: string };
+  assert.equal([status, location], [202, `/v1/executions/${execution}/result`]);
+  const failed = await run('--start-by', soon(60_000)).catch((error: { code: number }) => error);
+  assert.is((failed as { code: number }).code, 2);
 });
 
 test('defer: wrong times and bodies that are too large are refused', async () => {
