@@ -27,6 +27,7 @@ import { RecordedStore } from './deploy/recorded-store.ts';
 import { defaultRoutes } from './deploy/route.ts';
 import type { DeployedVersion, RouteTable } from './deploy/route-table.ts';
 import { scanValues } from './deploy/scan.ts';
+import type { ExtraRoutes } from './deploy/snapshot.ts';
 import { type Edge, openEdge } from './edge/edge.ts';
 import { createOrigin, type Origin } from './edge/origin.ts';
 import { newBoxKey } from './edge/sealing.ts';
@@ -34,11 +35,13 @@ import { newSigningKey } from './edge/signing.ts';
 import { EventHost } from './fleet/event-host.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { type Artifacts, createArtifacts } from './gateway/artifacts.ts';
+import { Computing } from './gateway/computing.ts';
 import { Gateways, type GatewaysOptions } from './gateway/gateways.ts';
 import { invokeThroughGateway } from './gateway/invoke.ts';
 import { PROFILE } from './module/artifact.ts';
 import { type ArtifactCache, artifactKey, openCache } from './module/cache.ts';
 import { Preparer } from './module/preparer.ts';
+import type { ComputedObjects } from './object/computed/computed-objects.ts';
 import { createObjectService } from './object/object-service.ts';
 import { createObjects, type Objects } from './object/objects.ts';
 import { HeldBlobs } from './store/held-blobs.ts';
@@ -62,8 +65,6 @@ export type RunningNode = { httpUrl: string; controlUrl: string; close(): Promis
 
 const graceMsDefault = 10_000;
 const sweepEveryMs = 3_600_000;
-/** How often bytes that nobody refers to are looked for among those that may have lost their last holder. */
-const collectEveryMs = 5000;
 const prepareIdleMs = 300_000;
 /** A worker that prepares modules is started when the first requests have been answered. */
 const warmAfterMs = 500;
@@ -107,6 +108,17 @@ type Ground = {
   edge: Edge | undefined;
 };
 
+const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper'> => {
+  const findOwner = (tenant: string) => findTenant(table, tenant);
+  const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
+  const sweeper = new KeyValueSweeper({
+    table,
+    change: (bucket, change) => buckets.change(bucket, change),
+    onError: (error) => log.error({ error: String(error) }, 'cannot remove values whose time is over'),
+  });
+  return { buckets, sweeper };
+};
+
 const openGround = async (config: NodeConfig): Promise<Ground> => {
   const log = createNodeLog(config.logs.level);
   const metrics = new Metrics();
@@ -119,13 +131,7 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
-  const findOwner = (tenant: string) => findTenant(store.table, tenant);
-  const buckets = new EffectWriter({ table: store.table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
-  const sweeper = new KeyValueSweeper({
-    table: store.table,
-    change: (bucket, change) => buckets.change(bucket, change),
-    onError: (error) => log.error({ error: String(error) }, 'cannot remove values whose time is over'),
-  });
+  const { buckets, sweeper } = openValues(config, store, log);
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
   const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
@@ -185,6 +191,7 @@ const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
 const openDeployments = async (
   { config, secretKey, logs, store, held, objects, artifacts, recorded }: Ground,
   fleet: Fleet,
+  extra: ExtraRoutes,
   onRouteTable: (table: RouteTable) => Promise<void>,
 ): Promise<Deployments> =>
   createDeployments({
@@ -195,6 +202,7 @@ const openDeployments = async (
     secretKey,
     prepare: (digest) => summaryOf(artifacts, digest),
     inspect: async (digest) => (await artifacts.get(digest)).artifact,
+    extra,
     changeObjects: (id, change) => objects.store.change(id, change),
     onRouteTable,
     fleetOf: (version) => fleet.fleetOf(version),
@@ -330,10 +338,43 @@ const exposeAll = async (ground: Ground, gateways: Gateways): Promise<string> =>
   return exposeMetrics([metrics.snapshot(), ...(await gateways.count()).map((counted) => counted.metrics)]);
 };
 
-const controlDeps = (ground: Ground, gateways: Gateways, fleet: Fleet, events: EventHost, deployments: Deployments, http: Address): ControlDeps => ({
+/** What runs components: outputs of generators are proven under it. */
+const runtime = `${process.versions.v8} ${PROFILE}`;
+
+const makeComputing = (ground: Ground, gateways: Gateways, fleet: Fleet, http: Address): Computing => {
+  const { config, store, held, objects, artifacts, log } = ground;
+  return new Computing({
+    ...store,
+    held,
+    objects: objects.store,
+    rates: () => config.objects.rates,
+    runtime,
+    isRelaxed: async (digest) => (await artifacts.get(digest)).artifact.reports.some(({ relaxedSimd }) => relaxedSimd),
+    send: (host, request) => invokeThroughGateway({ ...reachable(http), functionHost: host }, request),
+    find: async (id) => (await gateways.find(id)) ?? fleet.execution(id),
+    alarm: (id, key, { function: name, component }) => {
+      ground.metrics.generatorsDiffered.add('', 1);
+      log.error({ bucket: id, key, function: name, component }, 'a generator gave other bytes than before: its object is kept from now on');
+    },
+    onError: (error) => log.error({ error: String(error) }, 'cannot look after a computed object'),
+    bodyMib: config.ceilings.bodyMib,
+    reviewMs: config.objects.reviewMs,
+  });
+};
+
+const controlDeps = (
+  ground: Ground,
+  gateways: Gateways,
+  fleet: Fleet,
+  events: EventHost,
+  deployments: Deployments,
+  computed: ComputedObjects,
+  http: Address,
+): ControlDeps => ({
   deployments,
   logs: ground.logs,
   objects: ground.objects.store,
+  computed,
   buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
   executions: {
     find: async (id) =>
@@ -423,8 +464,10 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   undo.push(() => gateways.stop(graceMs));
   undo.push(() => fleet.guarantees.stop());
   const events = makeEvents(ground, fleet);
+  const http = { ...config.http };
+  const computing = makeComputing(ground, gateways, fleet, http);
   const pin = pinLive(ground);
-  const deployments = await openDeployments(ground, fleet, async (table) => {
+  const deployments = await openDeployments(ground, fleet, computing.routes, async (table) => {
     pin(table);
     fleet.begin(table);
     await gateways.route(table);
@@ -432,14 +475,15 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     await events.update(table);
     tellEdges(ground);
   });
+  const computed = computing.start(deployments);
+  undo.push(() => computing.close());
   await deployments.open();
   ground.edge = await openAsEdge(ground, deployments);
   fleet.review(() => deployments.publish());
   const { files, log } = ground;
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
   if (examples) await deployExamplesOnce(ground, deployments);
-  const http = { ...config.http };
-  const app = createControlApp(controlDeps(ground, gateways, fleet, events, deployments, http));
+  const app = createControlApp(controlDeps(ground, gateways, fleet, events, deployments, computed, http));
   await gateways.loaded(loadedBeforeMs);
   await fleet.guarantees.open();
   await fleet.deferrals.open();
@@ -461,11 +505,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     return sweeping;
   });
   ground.sweeper.start();
-  const collector = setInterval(
-    () => void ground.held.collect().catch((error: unknown) => log.error({ error: String(error) }, 'cannot remove bytes')),
-    collectEveryMs,
-  );
-  undo.push(() => clearInterval(collector));
+  undo.push(ground.held.start((error) => log.error({ error: String(error) }, 'cannot remove bytes')));
   ground.edge?.start();
   undo.push(() => ground.edge?.close());
   const warm = setTimeout(() => ground.preparer.warm(), warmAfterMs);

@@ -1,6 +1,6 @@
 import { Problem } from '../base/errors.ts';
 import { type ByteSource, ByteStreamError } from '../base/stream.ts';
-import type { Blobstore, ObjectInfo, OutgoingObject } from '../wasi/blobstore-port.ts';
+import type { Blobstore, ObjectInfo, OutgoingObject, SourceObject } from '../wasi/blobstore-port.ts';
 import { bucketOf } from './keyvalue-keys.ts';
 import type { ObjectClient } from './object-client.ts';
 import { checkObjectKey } from './object-limits.ts';
@@ -85,6 +85,10 @@ class GuestBlobstore implements Blobstore {
     this.#onChange = onChange;
   }
 
+  of(sources: readonly SourceObject[]): Blobstore {
+    return new SourceBlobstore(this.#client, sources);
+  }
+
   readOnly(): Blobstore {
     return new GuestBlobstore(this.#client, refuseChange);
   }
@@ -144,6 +148,43 @@ class GuestBlobstore implements Blobstore {
     this.#onChange();
     await change();
     this.refresh();
+  }
+}
+
+/** The sources of one generator: their bytes are in Blobs for as long as it runs. */
+class SourceBlobstore extends GuestBlobstore {
+  readonly #sources: ReadonlyMap<string, SourceObject>;
+  readonly #reader: ObjectClient['reader'];
+
+  constructor(client: ObjectClient, sources: readonly SourceObject[]) {
+    super(client, refuseChange);
+    this.#reader = client.reader;
+    this.#sources = new Map(sources.map((source) => [source.name, source]));
+  }
+
+  override createdAt(): number {
+    return 0;
+  }
+
+  override find(_container: string, name: string): ObjectInfo | undefined {
+    const source = this.#sources.get(name);
+    return source && { name, bytes: source.bytes, createdAt: 0 };
+  }
+
+  override list(_container: string, after: string | undefined, limit: number): { names: string[]; next: string | undefined } {
+    const names = [...this.#sources.keys()];
+    const from = after === undefined ? 0 : names.indexOf(after) + 1;
+    const page = names.slice(from, from + limit);
+    return { names: page, next: from + limit < names.length ? page.at(-1) : undefined };
+  }
+
+  override async read(_container: string, name: string, start: number, end: number): Promise<{ source: ByteSource; bytes: number }> {
+    const source = this.#sources.get(name);
+    if (!source) throw new Problem('not-found', `there is no source ${JSON.stringify(name.slice(0, 200))}`);
+    const from = Math.min(start, source.bytes);
+    const to = Math.max(from, Math.min(end, source.bytes));
+    this.#reader.refresh();
+    return { source: new ObjectSource(this.#reader.blobs.range(source.digest, from, to)), bytes: to - from };
   }
 }
 

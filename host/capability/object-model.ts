@@ -12,8 +12,10 @@ export type SourceRef = { bucket: string; key: string; digest: Digest; bytes: nu
 export type ObjectManifest = {
   function: string;
   version: number;
-  /** Digest of the function's component. */
+  /** Digest of the function's component, which stays as long as the manifest does. */
   component: Digest;
+  /** Of the function when the object was put: they hold for every run. */
+  limits: { memoryMib: number; cpuMs: number; timeMs: number; concurrency: number; trust: 'shared' | 'isolated' };
   sources: SourceRef[];
   params: Record<string, string>;
   /** The rule of the bucket by which it came, if one did. */

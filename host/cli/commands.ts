@@ -9,6 +9,7 @@ import { invoke } from './commands/invoke.ts';
 import { logs } from './commands/logs.ts';
 import { ls } from './commands/ls.ts';
 import { objectsGet, objectsLs, objectsPut, objectsRm } from './commands/objects.ts';
+import { objectsExplain } from './commands/objects-explain.ts';
 import { promote } from './commands/promote.ts';
 import { result } from './commands/result.ts';
 import { rm } from './commands/rm.ts';
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
   objectsGet,
   objectsLs,
   objectsRm,
+  objectsExplain,
   invoke,
   result,
   eventsSend,

@@ -48,20 +48,21 @@ function readFile({ flags, env, directory }: ConfigSources): { path: string; val
 
 /** A text as the type of its setting; what is not of the type stays text, and the schema says so. */
 function typed(setting: Setting, text: string): unknown {
+  if (setting.type === 'number' && /^-?\d+(\.\d+)?(e-?\d+)?$/.test(text)) return Number(text);
   if (setting.type === 'integer' && /^-?\d+$/.test(text)) return Number(text);
   if (setting.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
   if (setting.type === 'json') return parseJsonc(text).value ?? text;
   return text;
 }
 
+/** A section that is no object stays as it is: the schema says so. */
+function withValue(section: unknown, [first, ...rest]: readonly string[], value: unknown): unknown {
+  if (first === undefined) return value;
+  return isRecord(section) ? { ...section, [first]: withValue(section[first] ?? {}, rest, value) } : section;
+}
+
 function put({ raw, origins }: Draft, setting: Setting, text: string, origin: string): void {
-  const [first, second] = setting.path as [string, string?];
-  if (second === undefined) raw[first] = typed(setting, text);
-  else {
-    const section = raw[first] ?? {};
-    // A section that is no object stays as it is: the schema says so.
-    if (isRecord(section)) raw[first] = { ...section, [second]: typed(setting, text) };
-  }
+  Object.assign(raw, withValue(raw, setting.path, typed(setting, text)));
   origins.set(setting.key, origin);
 }
 

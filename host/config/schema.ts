@@ -22,6 +22,11 @@ const address = (fallback: string, description: string) => {
 
 const flag = (fallback: boolean, description: string) => z.boolean({ error: 'must be true or false' }).default(fallback).describe(description);
 
+const rate = (fallback: number, description: string) => {
+  const error = 'must be a number from 0 to 1000000';
+  return z.number({ error }).min(0, { error }).max(1_000_000, { error }).default(fallback).describe(description);
+};
+
 const section = <S extends z.core.$ZodLooseShape>(shape: S) => z.strictObject(shape, { error: 'must be an object' });
 
 const isolateConfiguration = section({
@@ -140,7 +145,27 @@ export const configSchema = section({
     bucketBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 1024 * MIB, 'Size that one bucket of a tenant may reach, its keys and values together, in bytes.'),
   }).prefault({}),
   objects: section({
-    graceMs: whole(0, DAY_MS, 300_000, 'How long the bytes of an object are kept after it was removed, for those who are reading them, in milliseconds.'),
+    rates: section({
+      storageGibMonth: rate(0.023, 'Price of keeping 1 GiB for 30 days (default: list price of object storage of large clouds).'),
+      cpuHour: rate(0.04048, 'Price of one processor for an hour (default: list price of containers by the second in large clouds).'),
+      memoryGibHour: rate(0.004445, 'Price of 1 GiB of memory for an hour (default: as for processors).'),
+      readGib: rate(0, 'Price of reading 1 GiB of sources (default: none on the same node).'),
+      write: rate(0.000005, 'Price of writing one object (default: list price of object storage of large clouds).'),
+    })
+      .prefault({})
+      .describe('What keeping and computing objects costs, in any currency; 0 for what is free.'),
+    reviewMs: whole(
+      100,
+      DAY_MS,
+      60_000,
+      'How often stored objects that can be computed are looked at for whether they are still worth their room, in milliseconds.',
+    ),
+    graceMs: whole(
+      1000,
+      DAY_MS,
+      300_000,
+      'How long the bytes of an object are kept after it was removed, for those who are reading them, and those of a computed one for the next request, in milliseconds.',
+    ),
     objectBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 5 * 1024 * MIB, 'Largest object, in bytes.'),
     quotaBytes: whole(
       1024,

@@ -11,7 +11,7 @@ export type Setting = {
   /** `NACELLE_CEILINGS_MEMORY_MIB` */
   variable: string;
   /** `json`: a list, written as JSON where it is a text. */
-  type: 'string' | 'integer' | 'boolean' | 'json';
+  type: 'string' | 'integer' | 'number' | 'boolean' | 'json';
   fallback: string | number | boolean;
   description: string;
 };

@@ -7,6 +7,7 @@ import type { DecisionQuery } from '../fleet/decision-log.ts';
 import type { DeferredView } from '../fleet/deferrals.ts';
 import type { EventHost } from '../fleet/event-host.ts';
 import type { Reservations } from '../fleet/reservations.ts';
+import type { ComputedObjects } from '../object/computed/computed-objects.ts';
 import type { ObjectStore } from '../object/object-store.ts';
 import type { IsolateView, PlacementDecision, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
@@ -48,6 +49,7 @@ export type ControlDeps = {
   logs: FunctionLogs;
   buckets: TenantBuckets;
   objects: ObjectStore;
+  computed: Pick<ComputedObjects, 'put' | 'explain'>;
   executions: {
     find(id: string): Promise<ExecutionRecord | undefined>;
     /** One that was put off; its result once it has ended. */

@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { Problem } from '../base/errors.ts';
 import { bucketId } from '../capability/keyvalue-keys.ts';
 import { etagOf, type ObjectRecord, versionOf, versionPrefix } from '../capability/object-model.ts';
+import { type ComputedSpec, specOfRules } from '../object/computed/spec.ts';
 import { listObjects } from '../object/listing.ts';
 import type { ObjectStore } from '../object/object-store.ts';
 import { readPreconditions } from '../object/preconditions.ts';
@@ -11,6 +12,7 @@ import { readBody } from '../object/read-body.ts';
 import { planRead } from '../object/read-plan.ts';
 import { type ControlEnv, requireScope } from './auth.ts';
 import { checkLength } from './body.ts';
+import { readComputed } from './computed-header.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
 import type { ControlDeps } from './deps.ts';
 import { newGroup } from './endpoint.ts';
@@ -85,9 +87,11 @@ const bodyOf = (body: AsyncGenerator<Uint8Array, void, void>, done: () => void):
 
 class ObjectHandlers {
   readonly #objects: ObjectStore;
+  readonly #computed: ControlDeps['computed'];
 
-  constructor(objects: ObjectStore) {
+  constructor({ objects, computed }: Pick<ControlDeps, 'objects' | 'computed'>) {
     this.#objects = objects;
+    this.#computed = computed;
   }
 
   readonly get = async (context: ObjectContext): Promise<Response> => {
@@ -96,6 +100,7 @@ class ObjectHandlers {
     const { reader } = this.#objects;
     const query = queryOf(context, readQuery);
     reader.refresh();
+    if (query.explain !== undefined) return context.json(await this.#computed.explain(id, key), 200);
     if (query.versions !== undefined) return this.#versions(context, id, key);
     const object = requireObject(query.version === undefined ? reader.find(id, key)?.value : reader.version(id, key, query.version), bucket, key);
     const plan = planRead(object, context.req.method === 'HEAD' ? 'HEAD' : 'GET', (header) => context.req.header(header));
@@ -113,13 +118,18 @@ class ObjectHandlers {
     queryOf(context, plainQuery);
     const { req } = context;
     checkLength(req.header('content-length'), this.#objects.objectBytesMax, 'put the object');
-    const { object, created } = await this.#objects.put(id, key, {
+    const request = {
       source: req.raw.body ?? [],
       contentType: readContentType(req.header('content-type')),
       headers: readObjectHeaders(Object.entries(req.header())),
       digest: readDigest((header) => req.header(header)),
       conditions: readPreconditions((header) => req.header(header)),
-    });
+    };
+    const hasBody = req.header('transfer-encoding') !== undefined || Number(req.header('content-length') ?? 0) > 0;
+    const spec = readComputed(req.header('nacelle-computed')) ?? (hasBody ? undefined : this.#ruleOf(id, key));
+    const { contentType: _, ...typed } = request;
+    const asked = req.header('content-type') === undefined ? typed : request;
+    const { object, created } = await (spec ? this.#computed.put(id, key, spec, asked, hasBody) : this.#objects.put(id, key, request));
     return context.json({ bucket, ...viewObject(key, object) }, created ? 201 : 200, { etag: etagOf(object) });
   };
 
@@ -135,6 +145,11 @@ class ObjectHandlers {
       );
     return context.body(null, 204);
   };
+
+  #ruleOf(id: string, key: string): ComputedSpec | undefined {
+    this.#objects.reader.refresh();
+    return specOfRules(this.#objects.reader.bucket(id)?.rules ?? [], key);
+  }
 
   #list(context: ObjectContext, id: string): Response {
     const { prefix, delimiter, limit, cursor } = queryOf(context, listQuery);
@@ -152,9 +167,9 @@ class ObjectHandlers {
 }
 
 /** Objects of a tenant: bytes in and out, as HTTP has it. */
-export const objectRoutes = ({ deployments: { tenants }, objects }: ControlDeps) => {
+export const objectRoutes = ({ deployments: { tenants }, objects, computed }: ControlDeps) => {
   const [read, deploy] = [requireScope({ tenants }, 'read'), requireScope({ tenants }, 'deploy')];
-  const handlers = new ObjectHandlers(objects);
+  const handlers = new ObjectHandlers({ objects, computed });
   const group = newGroup();
   describeObjectRoutes(group.openAPIRegistry);
   const path = '/v1/objects/*';

@@ -18,7 +18,7 @@ import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
 import { createSerial } from './serial.ts';
 import { SidecarLibrary } from './sidecar-library.ts';
-import { type FleetOf, RouteTableBuilder } from './snapshot.ts';
+import { type ExtraRoutes, type FleetOf, RouteTableBuilder } from './snapshot.ts';
 import { createTenants, type Tenants } from './tenant.ts';
 import { createTokens, type Tokens } from './token.ts';
 
@@ -38,6 +38,8 @@ export type DeploymentOptions = {
   onRouteTable: RouteListener;
   /** Where each version runs; asked for each table. Default: in the gateway threads. */
   fleetOf?: FleetOf;
+  /** What gateways must know besides deployed functions; asked for each table. */
+  extra?: ExtraRoutes;
   /** Makes changes of objects; without it there are no buckets of objects. */
   changeObjects?: ChangeObjects;
   /** A function (or with null a tenant) is gone: drop what memory holds of it. */
@@ -83,7 +85,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
   const { table, blobs, ceilings, domain, prepare } = options;
   const sealer = createSealer(options.secretKey);
   const fleetOf: FleetOf = options.fleetOf ?? (() => 'resident');
-  const builder = new RouteTableBuilder({ table, sealer, ceilings, fleetOf });
+  const builder = new RouteTableBuilder({ table, sealer, ceilings, fleetOf, extra: options.extra ?? (() => ({ versions: [], routes: [] })) });
   const publisher = createPublisher((version) => builder.build(version), options.onRouteTable);
   const ground: Ground = {
     table,

@@ -8,7 +8,7 @@ import type { DeployedVersion } from './route-table.ts';
 const scratchBytesMax = 64 * 1024 * 1024;
 
 /** What the guests of a version may reach. */
-export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue, objects }: DeployedVersion): Grant => ({
+export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue, objects, deterministic }: DeployedVersion): Grant => ({
   env,
   config: new Map(config),
   outboundHosts,
@@ -16,6 +16,7 @@ export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue, objects
   scratchBytesMax,
   keyvalue: new Map(keyvalue),
   objects: new Map(objects),
+  ...(deterministic && { deterministic }),
 });
 
 /** What a sidecar may reach: nothing of the function's. */

@@ -58,6 +58,8 @@ export type DeployedVersion = {
   whenExhausted: 'overflow' | 'queue' | 'reject';
   /** How long an execution may be put off; 0: not at all. */
   deferMaxMs: number;
+  /** Its answers depend on its request alone. */
+  deterministic?: boolean;
   /** Its sidecars, if it has any. */
   composition?: Composition;
   /** Versions with the same run in one isolate: they share instances of sidecars there. */

@@ -11,10 +11,13 @@ import { compareRoutes } from './route.ts';
 import type { DeployedVersion, Fleet, FunctionLimits, Route, RouteTable } from './route-table.ts';
 import { scanAll, scanValues } from './scan.ts';
 
-type Source = Pick<Ground, 'table' | 'sealer' | 'ceilings'> & { fleetOf: FleetOf };
+type Source = Pick<Ground, 'table' | 'sealer' | 'ceilings'> & { fleetOf: FleetOf; extra: ExtraRoutes };
 
 /** Says where a version runs, each time a table is made. */
 export type FleetOf = (version: DeployedVersion) => Fleet;
+
+/** What gateways must know besides deployed functions. */
+export type ExtraRoutes = () => { versions: DeployedVersion[]; routes: Route[] };
 
 /** Ceilings may have been lowered since the version was deployed. */
 const lowered = (limits: FunctionLimits, ceilings: Ceilings): FunctionLimits => ({
@@ -100,8 +103,10 @@ export class RouteTableBuilder {
     const { table } = this.source;
     const functions = new Map<string, DeployedVersion>();
     const routes: Route[] = [];
+    const tenants = new Set<string>();
     for await (const { value: tenant } of scanAll<TenantRecord>(table, tenantPrefix)) {
       if (tenant.state === 'removing') continue;
+      tenants.add(tenant.name);
       for await (const { value: record } of scanAll<FunctionRecord>(table, functionPrefix(tenant.name))) {
         const targets = await this.targets(functions, tenant.name, record);
         if (targets.length > 0) routes.push(...record.routes.map((route): Route => ({ ...route, targets, suspended: tenant.state === 'suspended' })));
@@ -111,7 +116,10 @@ export class RouteTableBuilder {
         routes.push(...bucketRoutes(tenant.name, bucket).map((route): Route => ({ ...route, ...led })));
       }
     }
-    this.known = functions;
+    this.known = new Map(functions);
+    const extra = this.source.extra();
+    for (const found of extra.versions) if (tenants.has(found.tenant)) functions.set(found.key, found);
+    routes.push(...extra.routes.filter(({ targets }) => targets.every(({ key }) => functions.has(key))));
     const placed = [...functions.values()].map((found) => ({ ...found, fleet: this.source.fleetOf(found) }));
     return { version, functions: placed, routes: routes.sort(compareRoutes) };
   }

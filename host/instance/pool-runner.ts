@@ -2,6 +2,7 @@ import { Problem } from '../base/errors.ts';
 import type { Plan } from '../component/plan.ts';
 import type { RecordedSettings } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, Grant, GuestRequest, ResponseSink } from '../wasi/context.ts';
+import { fixRequest } from '../wasi/deterministic.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
 import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts';
 import { createGroups, type Groups } from './groups.ts';
@@ -83,7 +84,8 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
     if (closed && pool.stats.running === 0) groups?.release(closed);
   };
 
-  const run = (request: GuestRequest, sink: ResponseSink, ports: ExecutionPorts): Run => {
+  const run = (asked: GuestRequest, sink: ResponseSink, ports: ExecutionPorts): Run => {
+    const request = options.grant.deterministic ? fixRequest(asked, ports) : asked;
     const response = groups ? groups.observe(request, sink, ports) : sink;
     const outparam = makeResponseOutparam(response, request.method);
     const running = pool.run(ports, { interface: handler, function: 'handle', parameters: [makeIncomingRequest(request), outparam] });

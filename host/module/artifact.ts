@@ -26,7 +26,7 @@ export type Artifact = {
 };
 
 /** Changes whenever an artifact of before could not be run by this code: the plan's form, then the rewriter's output. */
-export const PROFILE = 'plan-2/core-3';
+export const PROFILE = 'plan-2/core-4';
 
 /** magic, CRC-32 of all that follows, length of the header. */
 const MAGIC = Buffer.from('nacelle\0', 'latin1');

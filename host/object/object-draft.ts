@@ -96,7 +96,7 @@ export class ObjectDraft {
     if (change.kind === 'configure') return this.#configure(id, { ...bucket, ...change.settings }, change.writes);
     if (change.kind === 'drop-bucket') return this.#dropBucket(id, bucket, change.writes);
     const before = await this.#draft.get<ObjectRecord>(objectKey(id, change.key));
-    if (change.kind === 'settle') this.#settle(id, bucket, change, before);
+    if (change.kind === 'settle') await this.#settle(id, bucket, change, before);
     else if (change.kind === 'remove-version') await this.#removeVersion(id, bucket, change.key, change.version);
     else await this.#replace(id, bucket, change, before);
     return { before };
@@ -189,14 +189,15 @@ export class ObjectDraft {
     this.#draft.set(bucketKey(id), { ...bucket, usage });
   }
 
-  #settle(
+  async #settle(
     id: string,
     bucket: BucketRecord,
     { key, digest, stored, manifest }: Extract<ObjectChange, { kind: 'settle' }>,
     before: ObjectRecord | undefined,
-  ): void {
+  ): Promise<void> {
     if (!before?.manifest || before.digest !== digest) return;
-    const after: ObjectRecord = { ...before, stored, manifest };
+    const changed = before.stored && !stored && !(await this.#hasSources(id, key, manifest));
+    const after: ObjectRecord = changed ? { ...before, manifest: { ...manifest, distrusted: 'its source was changed' } } : { ...before, stored, manifest };
     const usage = { ...bucket.usage };
     count(usage, before, -1);
     count(usage, after, 1);
@@ -236,6 +237,16 @@ export class ObjectDraft {
       }
       cursor = page.next;
     } while (cursor !== undefined);
+  }
+
+  async #hasSources(id: string, key: string, manifest: ObjectManifest): Promise<boolean> {
+    try {
+      await this.#requireSources(id, key, manifest);
+      return true;
+    } catch (error) {
+      if (error instanceof Problem) return false;
+      throw error;
+    }
   }
 
   /** The sources are still those of the manifest, and none is made from this object. @throws Problem `conflict`, `generator-refused` */

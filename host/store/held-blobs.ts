@@ -2,7 +2,7 @@
  * Bytes in Blobs that records in the Table refer to. A *holder* is a record for each thing that refers to bytes, written
  * and removed in the commit of that thing: bytes without one are garbage. Puts and deletions may overlap as they like: a
  * put claims its digest before its bytes can be seen, and claimed bytes are not deleted. One for each node, in the thread
- * that writes; `collect` and `sweep` run when they are called, and now and then by `start`, which `close` ends.
+ * that writes: it collects from `start` on; `sweep` is to be called when the node starts, and now and then.
  */
 import type { BlobInfo, Blobs, Digest, PutOptions } from './blobs.ts';
 import type { Table, Write } from './table.ts';
@@ -19,6 +19,7 @@ export type HeldBlobsOptions = {
   nowMs?: () => number;
 };
 
+const collectEveryMs = 5000;
 const holdersPrefix = '~node/holder/';
 const holderPrefix = (digest: Digest): string => `${holdersPrefix}${digest}/`;
 
@@ -89,6 +90,12 @@ export class HeldBlobs {
     const run = this.#collecting.then(() => this.#collect(all));
     this.#collecting = run.catch(() => undefined);
     return run;
+  }
+
+  /** Collects now and then, until the returned function is called. */
+  start(onError: (error: unknown) => void): () => void {
+    const timer = setInterval(() => void this.collect().catch(onError), Math.min(collectEveryMs, this.#graceMs / 4));
+    return () => clearInterval(timer);
   }
 
   /** Looks at all bytes that there are, for what a crash left behind, and collects. */

@@ -27,6 +27,7 @@ export class Metrics {
   readonly cacheDropped = new Counter('nacelle_cache_dropped_total', 'Entries that left the cache of prepared modules, by why.', 'why');
   /** By trigger and state: `topic succeeded`. */
   readonly events = new Counter('nacelle_events_total', 'Events that ended, by what brought them about and how: succeeded, failed, dead-lettered.', 'end');
+  readonly generatorsDiffered = new Counter('nacelle_generators_differed_total', 'Times that the function of a computed object gave other bytes than before.');
   readonly cacheBytes = new Counter('nacelle_cache_bytes', 'Size of the cache of prepared modules.', undefined, 'gauge');
   readonly prepareSeconds = new Histogram('nacelle_prepare_seconds', 'Time that the preparation of a module took.', MILLISECONDS);
   /** By class of status. */

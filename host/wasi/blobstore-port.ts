@@ -7,6 +7,9 @@ import type { ByteSink, ByteSource } from '../base/stream.ts';
 /** `createdAt` in milliseconds since 1970. */
 export type ObjectInfo = { name: string; bytes: number; createdAt: number };
 
+/** Bytes in Blobs under a name. */
+export type SourceObject = { name: string; digest: string; bytes: number };
+
 /** An object that a guest writes: nobody sees it before `commit`. */
 export type OutgoingObject = {
   sink: Pick<ByteSink, 'capacity' | 'write' | 'writable' | 'flushed' | 'drained'>;
@@ -20,6 +23,8 @@ export type OutgoingObject = {
 export type Blobstore = {
   /** The same for an execution whose effects are committed with its record, or dropped: it only reads. Changes are refused with `not-implemented`. */
   readOnly(): Blobstore;
+  /** One container of these objects, whatever its id: it only reads. */
+  of(sources: readonly SourceObject[]): Blobstore;
   /** From now on reads see what was committed before this call, by whatever thread. */
   refresh(): void;
   /** When the container was made; undefined if nothing was put into it yet. */

@@ -70,6 +70,8 @@ export type Grant = {
   scratchBytesMax: number;
   /** Buckets by the names under which the guest opens them; none if not given. */
   keyvalue?: ReadonlyMap<string, string>;
+  /** What it answers must depend on its request alone: clocks stand still, and random numbers come from `seed` of the execution. */
+  deterministic?: boolean;
   /** Buckets of objects by the names under which the guest opens them; none if not given. */
   objects?: ReadonlyMap<string, string>;
 };

@@ -110,6 +110,7 @@ test('loadConfig: every setting can be given by flag and by variable', () => {
   const sample = {
     string: (key: string) => (key === 'logs.level' ? 'debug' : '127.0.0.1:0'),
     integer: () => '1073741824',
+    number: () => '0.25',
     boolean: () => 'true',
     json: () => '[]',
   };

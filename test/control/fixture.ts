@@ -1,3 +1,4 @@
+import { Problem } from '../../host/base/errors.ts';
 import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createTenantBuckets } from '../../host/capability/tenant-buckets.ts';
 import { createControlApp } from '../../host/control/app.ts';
@@ -56,6 +57,15 @@ const decisionFor = ({ kind = 'place', subject = 'execution', tenant }: Paramete
   passedOver: [{ candidate: 'isolate-2', reason: 'no free slot' }],
 });
 
+const noComputed: ControlDeps['computed'] = {
+  put: async () => {
+    throw new Problem('generator-refused', 'there are no generators here');
+  },
+  explain: async () => {
+    throw new Problem('not-found', 'there is nothing to explain here');
+  },
+};
+
 export type Invoked = { target: InvokeTarget; url: string; method: string; headers: Record<string, string>; body: string };
 
 export type ControlFixture = Fixture & {
@@ -90,12 +100,14 @@ const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost
 const followed = (url: string | undefined): ControlDeps['follows'] =>
   url === undefined ? undefined : { url, view: () => ({ state: 'connected' }) as EdgeView };
 
+const openObjects = (fixture: Fixture): ObjectStore =>
+  createObjects({ ...fixture, ownerKey: tenantKey, isOwner: isTenant, objectBytesMax: 1_000_000, quotaBytes: 5_000_000 }).store;
+
 /** The control API over deployments in memory; executions are known by id: `exec-<tenant>`. */
 export const openControl = async (options: FixtureOptions = {}, settings: Partial<ControlDeps['settings']> = {}, follows?: string): Promise<ControlFixture> => {
   const hub = new LogHub({ linesMax: 5000, bytesMax: 4_000_000 }, 64_000_000);
   const fixture = await openFixture({ changeObjects: (id, change) => objects.change(id, change), ...options });
-  const owners = { ownerKey: tenantKey, isOwner: isTenant };
-  const objects: ObjectStore = createObjects({ ...fixture, ...owners, objectBytesMax: 1_000_000, quotaBytes: 5_000_000 }).store;
+  const objects: ObjectStore = openObjects(fixture);
   const logged: unknown[] = [];
   const invoked: Invoked[] = [];
   const reasons: string[] = [];
@@ -106,6 +118,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     logs: hub,
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
     objects,
+    computed: noComputed,
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
     approveResident: async () => undefined,
     sidecarInstances: () => [],

@@ -5,7 +5,7 @@ import { cleanUp, fixture, startTestNode, type TestNode, until } from './node.ts
 
 let node: TestNode;
 test.before(async () => {
-  node = await startTestNode({ args: ['--objects-grace-ms', '0'] });
+  node = await startTestNode({ args: ['--objects-grace-ms', '1000'] });
 });
 test.after(async () => {
   await node.end();

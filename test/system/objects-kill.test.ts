@@ -6,7 +6,7 @@ import { cleanUp, startTestNode, type TestNode, until } from './node.ts';
 
 test.after(cleanUp);
 
-const args = ['--objects-grace-ms', '0'];
+const args = ['--objects-grace-ms', '1000'];
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const send = async (node: TestNode, method: string, key: string, body?: string): Promise<Response> => {
   const response = await fetch(`${node.control}/v1/objects/b/${key}`, {

@@ -8,7 +8,7 @@ import { cleanUp, sleep, startTestNode, type TestNode } from './node.ts';
 
 let node: TestNode;
 test.before(async () => {
-  node = await startTestNode({ args: ['--objects-grace-ms', '0'] });
+  node = await startTestNode({ args: ['--objects-grace-ms', '1000'] });
 });
 test.after(async () => {
   await node.end();

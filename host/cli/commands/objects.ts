@@ -27,7 +27,7 @@ const typeByEnding: Readonly<Record<string, string>> = {
 };
 
 /** `BUCKET/KEY`; the key may be empty where `whole` is false. */
-const targetOf = (text: string, whole = true): { bucket: string; key: string } => {
+export const targetOf = (text: string, whole = true): { bucket: string; key: string } => {
   const slash = text.indexOf('/');
   const [bucket, key] = slash === -1 ? [text, ''] : [text.slice(0, slash), text.slice(slash + 1)];
   if (bucket === '' || (whole && key === '')) throw new UsageError(`give the object as BUCKET/KEY, not ${JSON.stringify(text)}`);
@@ -35,7 +35,7 @@ const targetOf = (text: string, whole = true): { bucket: string; key: string } =
 };
 
 /** Slashes are encoded too, so that no URL library takes a key for a path to be resolved. */
-const urlOf = ({ api, tenant }: ControlClient, { bucket, key }: { bucket: string; key: string }, query: Record<string, string> = {}): URL => {
+export const urlOf = ({ api, tenant }: ControlClient, { bucket, key }: { bucket: string; key: string }, query: Record<string, string> = {}): URL => {
   const url = api.v1.buckets.$url({ query: { ...tenant } });
   url.pathname = `/v1/objects/${encodeURIComponent(bucket)}${key === '' ? '' : `/${encodeURIComponent(key)}`}`;
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
@@ -53,6 +53,26 @@ const bodyOf = async ({ parameters: [, file], terminal, directory }: Context): P
 
 const typeOf = (name: string): string => typeByEnding[name.slice(name.lastIndexOf('.') + 1).toLowerCase()] ?? 'application/octet-stream';
 
+/** The header that says how it is computed, percent-encoded, since names may have any characters. */
+const computedOf = ({ options }: Context): string | undefined => {
+  const asked = options.text('computed');
+  if (asked === undefined) return undefined;
+  const [name, version] = asked.split('@');
+  if (version !== undefined && !/^[1-9]\d{0,9}$/.test(version)) throw new UsageError(`give the function as FN or FN@VERSION, not ${JSON.stringify(asked)}`);
+  const params = options.list('params').map((text): [string, string] => {
+    const equals = text.indexOf('=');
+    if (equals < 1) throw new UsageError(`give a parameter as NAME=TEXT, not ${JSON.stringify(text)}`);
+    return [text.slice(0, equals), text.slice(equals + 1)];
+  });
+  const spec = {
+    function: name,
+    ...(version !== undefined && { version: Number(version) }),
+    source: options.list('source'),
+    params: Object.fromEntries(params),
+  };
+  return encodeURIComponent(JSON.stringify(spec));
+};
+
 export const objectsPut: Command = {
   name: 'objects put',
   summary: 'Put an object; without FILE, or with "-", its bytes are read from standard input.',
@@ -60,6 +80,13 @@ export const objectsPut: Command = {
   options: {
     'type': { type: 'string', value: 'TYPE', description: 'Its content type. Default: by the ending of the key.' },
     'header': { type: 'string', multiple: true, value: "'K: V'", description: 'A header that comes back with it: cache-control, nacelle-meta-… and the like.' },
+    'computed': {
+      type: 'string',
+      value: 'FN[@VERSION]',
+      description: 'The function that makes it; FILE may be left out, and nothing is read from standard input.',
+    },
+    'source': { type: 'string', multiple: true, value: 'BUCKET/KEY', description: 'What it is made from, with --computed.' },
+    'params': { type: 'string', multiple: true, value: 'NAME=TEXT', description: "The query of the function's request, with --computed." },
     'if-none-match': { type: 'string', value: 'ETAG', description: 'Only if it is not there ("*"), or has another ETag.' },
     'if-match': { type: 'string', value: 'ETAG', description: 'Only if it has this ETag.' },
   },
@@ -74,8 +101,11 @@ export const objectsPut: Command = {
       headers.append(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
     }
     for (const name of ['if-match', 'if-none-match']) if (options.has(name)) headers.set(name, options.text(name) ?? '');
-    headers.set('content-type', options.text('type') ?? typeOf(target.key));
-    const put = await checked(await client.send(urlOf(client, target), { method: 'PUT', body: await bodyOf(context), headers }));
+    const computed = computedOf(context);
+    if (computed) headers.set('nacelle-computed', computed);
+    if (!computed || options.has('type')) headers.set('content-type', options.text('type') ?? typeOf(target.key));
+    const body = computed && parameters[1] === undefined ? undefined : await bodyOf(context);
+    const put = await checked(await client.send(urlOf(client, target), { method: 'PUT', headers, ...(body && { body }) }));
     print(terminal, (await put.json()) as { bytes: number; etag: string }, ({ bytes, etag }) => `put ${target.bucket}/${target.key}  ${bytes} bytes  ${etag}`);
   },
 };

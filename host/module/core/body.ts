@@ -35,6 +35,7 @@ export class Body {
   readonly operands = new Operands();
   /** Why the module cannot be reset. */
   readonly unrestorable = new Set<string>();
+  relaxedSimd = false;
   reader!: Reader;
   private readonly frames: Frame[] = [];
   private readonly code = new Code(1 << 16);

@@ -248,8 +248,12 @@ rewrites[shape.throwing] = throwing;
 rewrites[shape.heapType] = (body) => skipHeapType(body.reader);
 rewrites[shape.bulk] = bulk;
 rewrites[shape.store] = store;
+/** Relaxed SIMD has the vector opcodes from here on. */
+const relaxedFirst = 0x100;
+
 rewrites[shape.vector] = (body, at) => {
   const opcode = body.reader.u32();
+  if (opcode >= relaxedFirst) body.relaxedSimd = true;
   if (isVectorStore(opcode)) vectorStore(body, at, opcode);
   else skipVector(body.reader, opcode, at);
 };

@@ -14,6 +14,8 @@ export type CoreReport = {
   imports: string[];
   /** Indices of the imported memories whose logical size it imports as `pages:<i>`. */
   growsImported: number[];
+  /** It has instructions of relaxed SIMD, whose results may differ from one machine to another. */
+  relaxedSimd: boolean;
 };
 
 /** Names under which rewritten modules meet the linker. */

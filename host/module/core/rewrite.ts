@@ -51,7 +51,7 @@ const validate = (bytes: Uint8Array): void => {
   refuse('it is not valid WebAssembly');
 };
 
-type Code = { bodies: Writer; hints: Writer; hinted: number; unrestorable: Set<string> };
+type Code = { bodies: Writer; hints: Writer; hinted: number; unrestorable: Set<string>; relaxedSimd: boolean };
 
 const rewriteBodies = (add: Additions): Code => {
   const { module } = add;
@@ -70,7 +70,7 @@ const rewriteBodies = (add: Additions): Code => {
     hints.u32(add.shiftFunction(module.importedFunctions + index)).u32(offsets.length);
     for (const offset of offsets) hints.u32(offset).byte(1).byte(0);
   }
-  return { bodies, hints, hinted, unrestorable: body.unrestorable };
+  return { bodies, hints, hinted, unrestorable: body.unrestorable, relaxedSimd: body.relaxedSimd };
 };
 
 const needsOf = (add: Additions): Needs => ({ tick: add.used.tick, grow: add.used.grow, pages: [...add.used.pages].sort((a, b) => a - b) });
@@ -133,5 +133,6 @@ const reportOf = (add: Additions, code: Code, maxima: emit.Maxima): CoreReport =
     start: module.start !== null,
     imports: add.imports,
     growsImported: add.needs.pages,
+    relaxedSimd: code.relaxedSimd,
   };
 };

@@ -3,6 +3,7 @@ import { type Err, err } from '../../base/result.ts';
 import { type ByteSource, ByteStreamError } from '../../base/stream.ts';
 import type { Blobstore, OutgoingObject } from '../blobstore-port.ts';
 import type { WasiContext } from '../context.ts';
+import { fixedOf } from '../deterministic.ts';
 import { InputStream } from './input-stream.ts';
 import { OutputStream } from './output-stream.ts';
 import { assertChildless, type Parent } from './resource.ts';
@@ -14,8 +15,8 @@ const syncBytesMax = 16 * 1024 * 1024;
 const openedKey = 'nacelle:objects';
 
 /** Objects in this execution, which sees all that was committed before its first use of any. @throws Problem `unavailable` */
-export function objectsIn({ execution, local }: WasiContext): Blobstore {
-  const { objects } = execution;
+export function objectsIn({ execution, local, grant }: WasiContext): Blobstore {
+  const objects = grant.deterministic ? execution.objects?.of(fixedOf(execution).sources) : execution.objects;
   if (!objects) throw new Problem('unavailable', 'cannot reach objects from here');
   if (!local.has(openedKey)) {
     objects.refresh();

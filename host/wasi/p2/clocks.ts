@@ -1,5 +1,6 @@
 import type { HostInterface } from '../../component/host.ts';
 import type { WasiContext } from '../context.ts';
+import { frozenMs, frozenNs } from '../deterministic.ts';
 import { Pollable } from './pollable.ts';
 import { Timer } from './timer.ts';
 
@@ -8,17 +9,18 @@ type Datetime = { seconds: bigint | number; nanoseconds: number };
 
 const instantMax = 0xffff_ffff_ffff_ffffn;
 
-function subscribe(deadlineNs: bigint): Pollable {
+function subscribe({ grant }: C, deadlineNs: bigint): Pollable {
+  if (grant.deterministic) return new Pollable(new Timer(0n), null);
   return new Pollable(new Timer(deadlineNs > instantMax ? instantMax : deadlineNs), null);
 }
 
 export const monotonicClock: HostInterface<C> = {
   name: 'wasi:clocks/monotonic-clock',
   functions: {
-    now: () => process.hrtime.bigint(),
+    now: ({ grant }: C) => (grant.deterministic ? frozenNs : process.hrtime.bigint()),
     resolution: () => 1n,
-    'subscribe-instant': (_: C, when: bigint) => subscribe(when),
-    'subscribe-duration': (_: C, when: bigint) => subscribe(when === 0n ? 0n : process.hrtime.bigint() + when),
+    'subscribe-instant': (context: C, when: bigint) => subscribe(context, when),
+    'subscribe-duration': (context: C, when: bigint) => subscribe(context, when === 0n ? 0n : process.hrtime.bigint() + when),
   },
 };
 
@@ -30,7 +32,7 @@ export function datetimeOf(ms: number): Datetime {
 export const wallClock: HostInterface<C> = {
   name: 'wasi:clocks/wall-clock',
   functions: {
-    now: () => datetimeOf(Date.now()),
+    now: ({ grant }: C) => datetimeOf(grant.deterministic ? frozenMs : Date.now()),
     resolution: (): Datetime => ({ seconds: 0, nanoseconds: 1_000_000 }),
   },
 };

@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { HostInterface } from '../../component/host.ts';
 import type { WasiContext } from '../context.ts';
+import { fillSeeded } from '../deterministic.ts';
 
 type C = WasiContext;
 
@@ -23,16 +24,18 @@ function fill(target: Uint8Array): void {
   used += target.length;
 }
 
-function randomBytes(_: C, length: bigint): Uint8Array {
+function randomBytes(context: C, length: bigint): Uint8Array {
   if (length > randomBytesMax) throw new Error(`cannot make ${length} random bytes: at most ${randomBytesMax} at once`);
   const bytes = new Uint8Array(Number(length));
+  if (context.grant.deterministic) return fillSeeded(context, bytes);
   if (bytes.length > 256) randomFillSync(bytes);
   else fill(bytes);
   return bytes;
 }
 
-function randomWord(): bigint {
-  fill(wordBytes);
+function randomWord(context: C): bigint {
+  if (context.grant.deterministic) fillSeeded(context, wordBytes);
+  else fill(wordBytes);
   return words[0] as bigint;
 }
 
@@ -48,5 +51,5 @@ export const insecure: HostInterface<C> = {
 
 export const insecureSeed: HostInterface<C> = {
   name: 'wasi:random/insecure-seed',
-  functions: { 'insecure-seed': () => [randomWord(), randomWord()] },
+  functions: { 'insecure-seed': (context: C) => [randomWord(context), randomWord(context)] },
 };
