@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../host/base/errors.ts';
@@ -128,6 +130,89 @@ test('kill: a run whose body is too large to be held is isolate-lost', async () 
   await until(() => body.chunks.length === 0, 'the body to be read');
   await kit.driver.kill(begun.run.place?.isolate as number);
   assert.is((await begun.end).failure?.problem.code, 'isolate-lost');
+  await kit.close();
+});
+
+test('kill: a run that made an effect is isolate-lost, though it has sent no byte', async () => {
+  const asked = Promise.withResolvers<void>();
+  const server = createServer(() => asked.resolve()).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const authority = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const kit = openFleet();
+  kit.driver.addVersion(version('caller', { outboundHosts: [authority] }));
+  const begun = kit.begin('t/caller@1', { path: `/http://${authority}/` });
+  await asked.promise;
+  await kit.driver.kill(begun.run.place?.isolate as number);
+  assert.is((await begun.end).failure?.problem.code, 'isolate-lost');
+  await kit.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+test('kill: while an isolate drains, the function runs elsewhere and nothing waits for it', async () => {
+  const kit = openFleet({ max: 2 });
+  kit.driver.addVersion(version('stop/poll'));
+  kit.driver.addVersion(version('hello', { key: 'u/hello@1', tenant: 'u' }));
+  const held = kit.begin('t/stop/poll@1');
+  await until(() => held.run.place !== undefined, 'a place');
+  const killed = held.run.place?.isolate as number;
+  kit.driver.feed({ type: 'tenant-suspended', tenant: 't' });
+  await until(() => kit.driver.snapshot().isolates.some(({ id, state }) => id === killed && state === 'draining'), 'it to drain');
+  await kit.driver.kill(killed);
+  assert.ok((await held.end).failure, 'its tenant is suspended: no other place');
+  assert.is((await kit.begin('u/hello@1').end).failure, undefined);
+  await until(() => kit.driver.snapshot().isolates.every(({ id }) => id !== killed), 'it to be forgotten');
+  await kit.close();
+});
+
+test('start: threads that the system refuses are tried again, and who waits is served', async () => {
+  let refusals = 3;
+  const kit = openFleet({}, compileFixture, () => {
+    if (refusals-- > 0) throw new Error('ERR_WORKER_INIT_FAILED: EAGAIN');
+    return { reservedPorts: [] };
+  });
+  kit.driver.addVersion(version('hello'));
+  const begun = kit.begin('t/hello@1');
+  assert.is((await begun.end).failure, undefined);
+  assert.is(begun.run.place?.rung, 4);
+  assert.ok(refusals < 0);
+  await kit.close();
+});
+
+test('start: when no thread can be had at all, requests are refused after their time', async () => {
+  const kit = openFleet({ queueMs: 300 }, compileFixture, () => {
+    throw new Error('EAGAIN');
+  });
+  kit.driver.addVersion(version('hello'));
+  const { failure } = await kit.begin('t/hello@1').end;
+  assert.is(failure?.problem.code, 'capacity-exhausted');
+  assert.ok((failure?.problem.retryAfterMs ?? 0) >= 1000);
+  await kit.close();
+});
+
+test('clock: a jump of the time of day, forward or back, ends nobody and holds nobody', async () => {
+  const kit = openFleet({ max: 1, configurations: [{ name: 'standard', memoryMib: 128, bindings: '0.2', floor: 0, ceiling: 1 }] });
+  kit.driver.addVersion(version('stop/poll', { limits: { memoryMib: 64, cpuMs: 500, timeMs: 5000, bodyMib: 1, concurrency: 100 } }));
+  const running = [kit.begin('t/stop/poll@1'), kit.begin('t/stop/poll@1')];
+  await until(() => running.every(({ run }) => run.place !== undefined), 'two places');
+  const waiting = kit.begin('t/stop/poll@1');
+  await until(() => kit.driver.snapshot().queues[0]?.waiting === 1, 'one that waits');
+  const { now } = Date;
+  try {
+    for (const jumpMs of [86_400_000, -86_400_000]) {
+      Date.now = () => now() + jumpMs;
+      kit.driver.feed({ type: 'tick' });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.is(kit.driver.snapshot().queues[0]?.waiting, 1);
+      assert.is(kit.driver.snapshot().isolates.length, 1);
+    }
+    running[0]?.run.stop('time-limit', 'enough');
+    await until(() => waiting.run.place !== undefined, 'its place');
+  } finally {
+    Date.now = now;
+  }
+  for (const { run } of [...running, waiting]) run.stop('time-limit', 'enough');
+  await waiting.end;
   await kit.close();
 });
 

@@ -3,7 +3,7 @@ import type { DeployedVersion } from '../../host/deploy/route-table.ts';
 import { IsolateDirectory } from '../../host/fleet/directory.ts';
 import { FleetDriver } from '../../host/fleet/driver.ts';
 import { IsolateRunner } from '../../host/fleet/isolate-runner.ts';
-import type { CompileModule } from '../../host/fleet/isolate-threads.ts';
+import type { CompileModule, MakeSettings } from '../../host/fleet/isolate-threads.ts';
 import type { FleetToGateway } from '../../host/fleet/protocol.ts';
 import type { Run, RunEnd } from '../../host/instance/runner.ts';
 import { createPlacement } from '../../host/placement/core.ts';
@@ -61,12 +61,16 @@ export type FleetKit = {
 };
 
 /** A driver with real isolates, and one gateway's side of it, all in this thread. */
-export const openFleet = (overrides: Partial<PlacementConfig> = {}, compile: CompileModule = compileFixture): FleetKit => {
+export const openFleet = (
+  overrides: Partial<PlacementConfig> = {},
+  compile: CompileModule = compileFixture,
+  makeSettings: MakeSettings = () => ({ reservedPorts: [] }),
+): FleetKit => {
   const decisions: PlacementDecision[] = [];
   const driver = new FleetDriver({
     placement: createPlacement({ ...config, ...overrides }),
     compile,
-    makeSettings: () => ({ reservedPorts: [] }),
+    makeSettings,
     onDecision: (decision) => decisions.push(decision),
     onUse: () => undefined,
     onExecutions: () => undefined,
