@@ -10,8 +10,12 @@ export function targetSize(state: State, { configuration, takes, startMs }: Pool
   return Math.min(ceiling, floor + Math.floor(taken + 0.5));
 }
 
-/** Isolates for which others make way when there are no more to be had: the floor, and what is taken while replacements start. */
+/**
+ * Isolates for which others make way when there are no more to be had: the floor, and what is taken while replacements start; at most
+ * a quarter of all, for on a machine where threads start slowly more would make it worse.
+ */
 export function urgentSize(state: State, { configuration, takes, startMs }: Pool): number {
   const { floor, ceiling } = configuration;
-  return Math.min(ceiling, floor + Math.floor(takes.per(state.nowMs, 2 * startMs) + 0.5));
+  const taken = Math.floor(takes.per(state.nowMs, 2 * startMs) + 0.5);
+  return Math.min(ceiling, Math.max(floor, state.commonMax >> 2), floor + taken);
 }
