@@ -30,6 +30,7 @@ import { scanValues } from './deploy/scan.ts';
 import type { ExtraRoutes } from './deploy/snapshot.ts';
 import { type Edge, openEdge } from './edge/edge.ts';
 import { createOrigin, type Origin } from './edge/origin.ts';
+import { withoutSchedules } from './edge/schedules.ts';
 import { newBoxKey } from './edge/sealing.ts';
 import { newSigningKey } from './edge/signing.ts';
 import { EventHost } from './fleet/event-host.ts';
@@ -472,7 +473,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     fleet.begin(table);
     await gateways.route(table);
     fleet.end(table);
-    await events.update(table);
+    await events.update(config.edge.origin === '' ? table : withoutSchedules(table));
     tellEdges(ground);
   });
   const computed = computing.start(deployments);

@@ -1,10 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { RouteTable } from '../../host/deploy/route-table.ts';
 import { createSealer } from '../../host/deploy/secret.ts';
 import { Feed } from '../../host/edge/feed.ts';
 import { type FeedMessage, judge } from '../../host/edge/message.ts';
 import { readRecords } from '../../host/edge/records.ts';
 import { Replica } from '../../host/edge/replica.ts';
+import { withoutSchedules } from '../../host/edge/schedules.ts';
 import { boxPublicKey, newBoxKey } from '../../host/edge/sealing.ts';
 import { fetchSecrets, sealSecrets } from '../../host/edge/secret-values.ts';
 import { createSigner, newSigningKey } from '../../host/edge/signing.ts';
@@ -191,6 +193,20 @@ test('Replica: the whole state again changes nothing, and removes what was misse
   assert.ok(changes.remove.includes('default/function/gone'));
   assert.equal(await replica.missingSecrets(changes), []);
   assert.is(await replica.hasOwnFunctions(), false);
+});
+
+test('withoutSchedules: leaves what a clock starts to the origin, and the rest as it is', async () => {
+  const origin = await openFixture();
+  await deploy(origin, 'f', 'f', { events: [{ cron: '* * * * *' }, { topic: 'orders.created' }] });
+  await deploy(origin, 'g');
+  const table = origin.tables.at(-1) as RouteTable;
+  const left = withoutSchedules(table);
+  assert.equal(
+    left.functions.map(({ events }) => events),
+    [[{ topic: 'orders.created' }], []],
+  );
+  assert.is(table.functions[0]?.events?.length, 2);
+  assert.is(left.routes, table.routes);
 });
 
 test('Replica: functions that were deployed here are noticed before anything is overwritten', async () => {

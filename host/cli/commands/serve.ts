@@ -1,6 +1,7 @@
 import { Problem } from '../../base/errors.ts';
 import { cacheCode, saveCode } from '../../config/code-cache.ts';
 import { loadConfig } from '../../config/load.ts';
+import type { NodeConfig } from '../../config/schema.ts';
 import { settings } from '../../config/settings.ts';
 import { type Command, type Context, type OptionSpec, UsageError } from '../command.ts';
 import { print } from '../terminal.ts';
@@ -65,14 +66,15 @@ export const serve: Command = {
     saveCode();
     const node = await startNode(config, { examples: options.flag('examples') });
     const { httpUrl, controlUrl } = node;
-    print(terminal, { httpUrl, controlUrl, data: config.data }, () => banner(httpUrl, controlUrl, config.data, options.flag('examples')));
+    print(terminal, { httpUrl, controlUrl, data: config.data }, () => banner(httpUrl, controlUrl, config, options.flag('examples')));
     await ended(signal);
     await node.close();
   },
 };
 
-function banner(httpUrl: string, controlUrl: string, data: string, examples: boolean): string {
+function banner(httpUrl: string, controlUrl: string, { data, edge: { origin } }: NodeConfig, examples: boolean): string {
   const lines = [`functions  ${httpUrl}`, `control    ${controlUrl}`, `data       ${data} (the admin's token is in admin.token)`];
+  if (origin !== '') lines.push(`origin     ${origin}`);
   if (examples) lines.push('', 'Try:', `  curl ${httpUrl}/hello/`);
   return lines.join('\n');
 }

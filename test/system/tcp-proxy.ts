@@ -1,0 +1,59 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/** `pass` all bytes; `cut`: break off what there is and refuse what comes; `stall`: take connections and say nothing; `spoil`: change a byte now and then; `trickle`: break each connection off after some bytes of answer. */
+export type Fault = 'pass' | 'cut' | 'stall' | 'spoil' | 'trickle';
+
+export type Proxy = { port: number; url: string; set(fault: Fault): void; close(): Promise<void> };
+
+const trickleBytes = 100_000;
+const spoilEvery = 3_000;
+
+/** A TCP proxy that tests put between two nodes. Backends are tried in turn, beginning with the next one, until one takes the connection. */
+export async function tcpProxy(ports: readonly number[]): Promise<Proxy> {
+  let fault: Fault = 'pass';
+  let next = 0;
+  const sockets = new Set<Socket>();
+  const keep = (socket: Socket): Socket => {
+    sockets.add(socket);
+    return socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket));
+  };
+  const dial = (client: Socket, first: number, tries = ports.length): void => {
+    const port = ports[(first + ports.length - tries) % ports.length] as number;
+    const backend = connect({ port, host: '127.0.0.1' });
+    backend.once('error', () => (tries > 1 ? dial(client, first, tries - 1) : client.destroy()));
+    backend.once('connect', () => join(client, keep(backend)));
+  };
+  const join = (client: Socket, backend: Socket): void => {
+    let answered = 0;
+    client.on('data', (chunk) => fault !== 'stall' && backend.write(chunk));
+    backend.on('data', (chunk: Buffer) => {
+      if (fault === 'stall') return;
+      answered += chunk.length;
+      if (fault === 'spoil' && answered > spoilEvery) chunk[chunk.length >> 1]! ^= 1;
+      client.write(chunk);
+      if (fault === 'trickle' && answered > trickleBytes) client.destroySoon();
+    });
+    client.on('end', () => backend.end()).on('close', () => backend.destroy());
+    backend.on('end', () => client.end()).on('close', () => client.destroySoon());
+    client.resume();
+  };
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
+    keep(client);
+    if (fault === 'cut') client.destroy();
+    else dial(client, next++);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    set: (wanted) => {
+      fault = wanted;
+      if (fault === 'cut') for (const socket of sockets) socket.destroy();
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
