@@ -30,6 +30,8 @@ const listenProblem = (error: NodeJS.ErrnoException, host: string, port: number)
 };
 
 const closeServer = async (server: Server, graceMs: number): Promise<void> => {
+  // Connections that wait in the kernel's queue would be reset: right after this turn's events all that came are taken.
+  await new Promise((resolve) => setImmediate(resolve));
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
   const force = setTimeout(() => server.closeAllConnections(), graceMs);

@@ -3,13 +3,14 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 /** `pass` all bytes; `cut`: break off what there is and refuse what comes; `stall`: take connections and say nothing; `spoil`: change a byte now and then; `trickle`: break each connection off after some bytes of answer. */
 export type Fault = 'pass' | 'cut' | 'stall' | 'spoil' | 'trickle';
 
-export type Proxy = { port: number; url: string; set(fault: Fault): void; close(): Promise<void> };
+export type TcpProxy = { port: number; url: string; set(fault: Fault): void; use(ports: readonly number[]): void; close(): Promise<void> };
 
 const trickleBytes = 100_000;
 const spoilEvery = 3_000;
 
 /** A TCP proxy that tests put between two nodes. Backends are tried in turn, beginning with the next one, until one takes the connection. */
-export async function tcpProxy(ports: readonly number[]): Promise<Proxy> {
+export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
+  let ports = backends;
   let fault: Fault = 'pass';
   let next = 0;
   const sockets = new Set<Socket>();
@@ -47,6 +48,9 @@ export async function tcpProxy(ports: readonly number[]): Promise<Proxy> {
   return {
     port,
     url: `http://127.0.0.1:${port}`,
+    use: (wanted) => {
+      ports = wanted;
+    },
     set: (wanted) => {
       fault = wanted;
       if (fault === 'cut') for (const socket of sockets) socket.destroy();
