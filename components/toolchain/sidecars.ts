@@ -31,6 +31,8 @@ export const sidecars: Readonly<Record<string, { exports: string[]; imports?: st
   '../sidecars/recorder': { exports: [HANDLER] },
   '../sidecars/feature-flags': { exports: [FLAGS], wit: '../sidecars/feature-flags.wit' },
   'c/sidecar/flagged': { exports: [HANDLER], imports: [FLAGS], wit: '../sidecars/feature-flags.wit' },
+  'c/sidecar/rogue': { exports: [BASKETS], wit: 'c/composed/shop.wit' },
+  'c/sidecar/hoarder': { exports: [HANDLER], imports: [BASKETS], wit: 'c/composed/shop.wit' },
   'c/composed/shop': { exports: [HANDLER], imports: [BASKETS], wit: 'c/composed/shop.wit' },
 };
 

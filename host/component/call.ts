@@ -89,9 +89,10 @@ export function lifted({ signature, scope, core, postReturn }: Callee): Lifted {
   };
   return (params) => {
     if (state.entered) throw new AbiError('cannot enter a component instance that is already running a call');
-    state.entered = true;
     state.borrowsOpen = 0;
-    return core(...lowerParams(signature, scope, params)).then(returned);
+    const values = lowerParams(signature, scope, params);
+    state.entered = true;
+    return core(...values).then(returned);
   };
 }
 

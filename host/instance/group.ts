@@ -2,11 +2,12 @@
  * A function and its sidecars of one execution: instances that call each other through the host, each with its own
  * memory, limits, meter and snapshot. Begins and ends as an `Instance` does; one group runs one execution at a time.
  */
+import { ForeignHandleError } from '../component/abi/guest-resource.ts';
 import { makeTrap } from '../component/abi/trap.ts';
 import type { Composition, Link } from '../sidecar/composition.ts';
 import type { Recorded, RecordedSettings } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, GuestRequest, OutboundExchange, Peers, ResponseSink } from '../wasi/context.ts';
-import { makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
+import { makeIncomingRequest, makeResponseOutparam, type ResponseOutparam, settle } from '../wasi/p2/index.ts';
 import { IdleLink } from './idle.ts';
 import type { Call, Instance } from './instance.ts';
 import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome } from './member.ts';
@@ -60,11 +61,15 @@ export class Group implements Unit<Snapshot>, MemberHome {
   };
   private ports: ExecutionPorts;
   private mainStartedMs: number | undefined;
+  /** The middleware that was entered last. */
+  private entered: Sidecar | undefined;
   /** Calls of next ones that are under way, or have been made, by middleware. */
   private readonly sent = new Map<number, { ended: Promise<void>; exchange: OutboundExchange }>();
   private stopping: { code: string; message: string } | undefined;
   /** The first one that ended badly: what others throw is its consequence. */
   private culprit: Ended | undefined;
+  /** What started at once is what the last execution used. */
+  private startedAsUsed = true;
 
   constructor(frame: GroupFrame, ports: ExecutionPorts) {
     this.frame = frame;
@@ -142,11 +147,13 @@ export class Group implements Unit<Snapshot>, MemberHome {
       exchange.cancel();
       await ended;
     }
+    this.culprit ??= this.stopping ? undefined : this.unanswered(parameters[1] as ResponseOutparam);
     const endedMs = performance.now();
     const meter = this.main.meter(endedMs - now);
     const ended = this.stopped ?? this.culprit;
+    this.startedAsUsed = this.noteUse();
     await this.end(told, { ...meter, code: ended?.code });
-    return { result, ended, meter, startedMs: this.mainStartedMs, endedMs, sidecars: this.describe() };
+    return { result, ended, meter, startedMs: this.mainStartedMs, endedMs, sidecars: this.sidecars };
   }
 
   /** Sidecars whose configuration has been recorded anew are made anew, or at least read it anew. */
@@ -163,10 +170,20 @@ export class Group implements Unit<Snapshot>, MemberHome {
     }
   }
 
+  /** Whose fault it is that there is no response, if it is a middleware's. */
+  private unanswered(outparam: ResponseOutparam): Ended | undefined {
+    const [sender] = this.sent.keys();
+    const member = this.mainStartedMs === undefined ? this.entered : sender === undefined ? undefined : this.members[sender];
+    if (!member || settle(outparam) !== 'unset') return undefined;
+    const message = `the sidecar ${member.label} failed: it returned without an answer${this.mainStartedMs === undefined ? ', and without calling the next one' : ''}`;
+    return { code: 'sidecar-failed', message, stack: undefined };
+  }
+
   private begin(ports: ExecutionPorts, now: number): void {
     this.ports = ports;
     this.sent.clear();
     this.mainStartedMs = undefined;
+    this.entered = undefined;
     this.main.begin(ports, now);
     for (const member of this.members) member?.begin(ports, now);
   }
@@ -207,7 +224,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
     return this.frame.recorded.get(this.frame.keyOf(part));
   }
 
-  private describe(): UnitEnd['sidecars'] {
+  get sidecars(): UnitEnd['sidecars'] {
     return this.ordered.filter((member) => member.started).map((member) => member.describe());
   }
 
@@ -218,7 +235,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
     if (handler && exported === this.frame.parts[to]?.handler) return this.callHandler(to, name, parameters);
     const member = await this.startedMember(to);
     if (!member) throw makeTrap('sidecar-failed', `${this.members[to]?.label} is not running`);
-    return this.callMember(member, { interface: exported, function: name, parameters });
+    return this.callMember(member, { interface: exported, function: name, parameters }, from);
   }
 
   /** A request of a middleware's own making to the next part of the chain: that one runs beside it. */
@@ -245,7 +262,10 @@ export class Group implements Unit<Snapshot>, MemberHome {
     const call: Call = { interface: parts[to]?.handler ?? '', function: name, parameters };
     if (to === 0) return this.callMain(call);
     const member = await this.startedMember(to);
-    if (member) return this.callMember(member, call);
+    if (member) {
+      this.entered = member;
+      return this.callMember(member, call);
+    }
     return this.callHandler(composition.chain[composition.chain.indexOf(to) + 1] ?? 0, name, parameters);
   }
 
@@ -260,15 +280,25 @@ export class Group implements Unit<Snapshot>, MemberHome {
     }
   }
 
-  private async callMember(member: Sidecar, call: Call): Promise<unknown> {
+  /** @param from whose call it is, where it can be at fault */
+  private async callMember(member: Sidecar, call: Call, from = 0): Promise<unknown> {
     if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
     try {
       return await member.serve(call);
     } catch (error) {
+      if (error instanceof ForeignHandleError) throw this.blame(from, error);
       if (this.culprit || this.stopping) member.innocent = true;
       this.culprit ??= member.ended && failedBy(member, member.ended);
       throw makeTrap('sidecar-failed', this.culprit?.message ?? String(error));
     }
+  }
+
+  /** A part that passes a handle which the other does not know is at fault itself. */
+  private blame(from: number, error: Error): Error {
+    const ended: Ended = { code: 'guest-trap', message: error.message, stack: undefined };
+    const member = this.members[from];
+    this.culprit ??= member ? failedBy(member, ended) : ended;
+    return makeTrap(this.culprit.code, error.message);
   }
 
   /** Undefined if an optional sidecar could not be started. @throws a trap for a required one */
@@ -300,7 +330,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
   private resetMembers(): boolean {
     this.stopping = undefined;
     this.culprit = undefined;
-    let kept = this.noteUse();
+    let kept = this.startedAsUsed;
     for (const member of this.ordered) if (member.started && !member.reset()) kept = false;
     return kept;
   }
@@ -315,7 +345,6 @@ export class Group implements Unit<Snapshot>, MemberHome {
   }
 
   destroy(): void {
-    this.noteUse();
     for (const member of this.members) member?.destroy();
     this.main.destroy();
   }

@@ -4,6 +4,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import { Err } from '../base/result.ts';
+import { ForeignHandleError } from '../component/abi/guest-resource.ts';
 import type { Lifted } from '../component/call.ts';
 import { LIFECYCLE, sidecarLabel } from '../sidecar/composition.ts';
 import type { Recorded } from '../sidecar/recorded.ts';
@@ -231,7 +232,7 @@ export class Member implements Peers {
     try {
       return await instance.enter(instance.exported(call.interface, call.function), call.parameters);
     } catch (error) {
-      this.fail(instance.endedBy(error));
+      if (!(error instanceof ForeignHandleError)) this.fail(instance.endedBy(error));
       throw error;
     } finally {
       this.calls--;

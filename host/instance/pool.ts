@@ -134,8 +134,9 @@ export class InstancePool {
     if (this.options.initialPages > this.options.limits.memoryPages) return this.refuseMemory();
     const ended = await instance.initialise();
     if (ended) {
+      const { sidecars } = instance;
       instance.destroy();
-      return this.refuse(ended);
+      return { ...this.refuse(ended), sidecars };
     }
     const steps = { ...before, instantiatedMs: performance.now() };
     if (this.resets) this.snapshot = instance.remember(this.snapshot) ?? this.snapshot;

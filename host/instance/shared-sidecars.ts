@@ -3,6 +3,7 @@
  * begins with the first execution that links it and ends with the last runner that does; it serves one call at a time, the
  * others wait for their turn. One that is lost is made anew for the next execution.
  */
+import { ForeignHandleError } from '../component/abi/guest-resource.ts';
 import { AbiError, makeTrap } from '../component/abi/trap.ts';
 import { sidecarLabel } from '../sidecar/composition.ts';
 import type { ExecutionPorts, GuestRequest, OutboundExchange } from '../wasi/context.ts';
@@ -271,6 +272,7 @@ export class SharedMember {
     try {
       return await this.take((own) => own.serve(call));
     } catch (error) {
+      if (error instanceof ForeignHandleError) throw error;
       this.failed = this.shared.ended ?? { code: 'sidecar-failed', message: error instanceof Error ? error.message : String(error), stack: undefined };
       throw error;
     }

@@ -21,6 +21,8 @@ export type Unit<S> = {
   readonly idleLink: IdleLink;
   /** Memory that it holds, in pages of 64 KiB. */
   readonly memoryPages: number;
+  /** What its sidecars have come to, if it has some. */
+  readonly sidecars?: readonly SidecarRun[] | undefined;
   /** Makes it ready for its first run. Returns how it ended if it did not get there. */
   initialise(): Promise<Ended | undefined>;
   /** Takes the state to return to; `shared` is that of a twin. Undefined if there is no way back. */

@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Captured, ports } from './harness.ts';
+import type { PoolRunner } from '../../host/instance/pool-runner.ts';
+import { type Captured, ports, type Sent } from './harness.ts';
 import { ask, runnerOf } from './sidecars.ts';
 
 const captured = (): Captured => ({ stdout: '', records: [] });
@@ -84,6 +86,7 @@ test('Group: each call of a companion that traps, refuses or never ends is bound
       if (late) assert.is(answer.text, 'Hello from nacelle!\n', message);
       else assert.is(end.failure?.problem.code, 'sidecar-failed', message);
       if (!late) assert.match(end.failure?.problem.message ?? '', /companion@1\.0\.0 failed/, message);
+      assert.ok(end.sidecars?.[0]?.code, `the record names it: ${message}`);
       if (how === 'refuse' && call !== 'ready') assert.match(end.failure?.problem.message ?? '', /not in the mood/);
       runner.close();
     }
@@ -106,7 +109,8 @@ test('Group: the function runs without an optional sidecar that does not get rea
 test('Group: a middleware that never calls the next one, calls it twice, or takes the body', async () => {
   const runner = await runnerOf('echo', [{ fixture: 'wayward' }]);
   const silent = await ask(runner, { path: '/silent' });
-  assert.is(silent.end.response, 'unset');
+  assert.is(silent.end.failure?.problem.code, 'sidecar-failed');
+  assert.match(silent.end.failure?.problem.message ?? '', /wayward@1\.0\.0 failed: it returned without an answer, and without calling the next one/);
   const twice = await ask(runner, { path: '/twice', body: 'abc' });
   assert.is(twice.end.failure?.problem.code, 'sidecar-failed');
   const half = await ask(runner, { path: '/half', body: 'abcdef' });
@@ -173,6 +177,76 @@ test('Group: what a sidecar records is what the next execution gets, with the ex
   assert.equal(said, ['5', '6', '7', '8']);
   assert.equal(from, [undefined, 'e0', 'e1', 'e2']);
   runner.close();
+});
+
+test('Group: a provider that hands out a handle which it has dropped is the one that failed', async () => {
+  const runner = await runnerOf('sidecar/shop', [{ fixture: 'rogue' }]);
+  const { end } = await ask(runner);
+  assert.is(end.failure?.problem.code, 'sidecar-failed');
+  assert.match(end.failure?.problem.message ?? '', /rogue@1\.0\.0 failed: guest-trap: unknown handle index/);
+  runner.close();
+});
+
+test('Group: a handle of an instance that is gone is refused, and the one that passed it is at fault', async () => {
+  const kept = await runnerOf('sidecar/hoarder', [{ fixture: 'basket', scope: 'function', sharedAs: 'basket' }], { mode: 'reuse' });
+  assert.is((await ask(kept, { path: '/keep' })).answer.text, '1');
+  assert.is((await ask(kept)).answer.text, '2', 'a shared provider keeps its resources');
+  kept.close();
+  const fresh = await runnerOf('sidecar/hoarder', [{ fixture: 'basket' }], { mode: 'reuse' });
+  assert.is((await ask(fresh, { path: '/keep' })).answer.text, '1');
+  const { end } = await ask(fresh);
+  assert.is(end.failure?.problem.code, 'guest-trap', 'the function passed a handle of another provider instance');
+  assert.match(end.failure?.problem.message ?? '', /belongs to another instance/);
+  assert.is((await ask(fresh, { path: '/keep' })).answer.text, '1', 'the next execution is not touched');
+  fresh.close();
+});
+
+test('Group: with when "used" a sidecar starts at once only if the execution before used it', async () => {
+  const runner = await runnerOf('hello', [{ fixture: 'basket', when: 'used' }]);
+  const { end } = await ask(runner);
+  assert.equal(end.sidecars, [], 'nobody called it');
+  runner.close();
+  const shop = await runnerOf('sidecar/shop', [{ fixture: 'basket', when: 'used' }]);
+  const first = await ask(shop);
+  assert.is(first.answer.text, 'apple\npear\nroll\ndestroyed\n');
+  assert.ok((first.end.sidecars?.[0]?.startedMs ?? 0) > (first.end.startedMs ?? Number.POSITIVE_INFINITY), 'at its first call');
+  await ask(shop);
+  const third = await ask(shop);
+  assert.ok((third.end.sidecars?.[0]?.readyMs ?? Number.POSITIVE_INFINITY) < (third.end.startedMs ?? 0), 'before the function');
+  shop.close();
+});
+
+test('Group: any chain of middlewares that pass on is invisible to the response', async () => {
+  const plain = await runnerOf('echo', [], { composition: undefined });
+  const chains = await Promise.all(
+    [1, 2, 3, 5].map((length) =>
+      runnerOf(
+        'echo',
+        Array.from({ length }, () => ({ fixture: 'pass' })),
+      ),
+    ),
+  );
+  const sent = fc.record({
+    method: fc.constantFrom('POST', 'PUT', 'PATCH'),
+    path: fc.webPath().map((path) => path || '/'),
+    headers: fc.array(
+      fc.tuple(
+        fc.constantFrom('content-type', 'x-a', 'x-b'),
+        fc.stringMatching(/^[ -~]{0,40}$/).map((text) => text.trim()),
+      ),
+      { maxLength: 4 },
+    ),
+    body: fc.string({ maxLength: 5000 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(sent, fc.nat(chains.length - 1), async (request, chain) => {
+      const [expected, chained] = [await ask(plain, request as Sent), await ask(chains[chain] as PoolRunner, request as Sent)];
+      assert.equal({ ...chained.answer }, { ...expected.answer });
+      assert.is(chained.end.failure?.problem.code, expected.end.failure?.problem.code);
+    }),
+    { numRuns: 300 },
+  );
+  for (const runner of [plain, ...chains]) runner.close();
 });
 
 test.run();
