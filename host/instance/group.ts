@@ -10,9 +10,9 @@ import type { ExecutionPorts, GuestRequest, OutboundExchange, Peers, ResponseSin
 import { makeIncomingRequest, makeResponseOutparam, type ResponseOutparam, settle } from '../wasi/p2/index.ts';
 import { IdleLink } from './idle.ts';
 import type { Call, Instance } from './instance.ts';
-import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome } from './member.ts';
+import { type ExecutionSummary, Member, type MemberHome, type Told } from './member.ts';
 import { exchangeWith } from './next.ts';
-import type { Ended } from './outcome.ts';
+import type { Ended, Meter } from './outcome.ts';
 import type { CompiledSidecar, Part } from './parts.ts';
 import { SharedMember, type SharedSidecar } from './shared-sidecars.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -31,8 +31,6 @@ export type GroupFrame = {
   /** What sidecars recorded for later executions; `keyOf` is where that of one stands. */
   recorded: RecordedSettings;
   keyOf(part: Part): string;
-  /** What companions are told; asked once for each execution. */
-  describe(ports: ExecutionPorts): { info: ExecutionInfo; summary(): Pick<ExecutionSummary, 'status' | 'bytesOut'> };
 };
 
 /** A sidecar of its own, or one that it shares. */
@@ -42,6 +40,16 @@ const failedBy = (member: Sidecar, ended: Ended): Ended => ({
   code: 'sidecar-failed',
   message: `the sidecar ${member.label} failed: ${ended.code}: ${ended.message}`,
   stack: ended.stack,
+});
+
+const summaryOf = ({ status, bytes }: Told, { cpuUs, wallUs, memoryBytesPeak, memoryRefused }: Meter, code: string | undefined): ExecutionSummary => ({
+  status,
+  bytesOut: bytes,
+  cpuUs,
+  wallUs,
+  memoryBytesPeak,
+  memoryRefused,
+  code,
 });
 
 export class Group implements Unit<Snapshot>, MemberHome {
@@ -125,13 +133,12 @@ export class Group implements Unit<Snapshot>, MemberHome {
     return this.main.remember(shared);
   }
 
-  async run(ports: ExecutionPorts, { function: name, parameters }: Call): Promise<UnitEnd> {
+  async run(ports: ExecutionPorts, { function: name, parameters, told }: Call): Promise<UnitEnd> {
     const now = performance.now();
     if (this.ordered.some((member) => member.outdated)) await this.renew(ports);
     this.begin(ports, now);
-    const told = this.frame.describe(ports);
     for (const member of this.ordered) {
-      if (!member.listens) continue;
+      if (!told || !member.listens) continue;
       await member.executionStarted(told.info);
       if (member.ended && member.sidecar.required) this.culprit ??= failedBy(member, member.ended);
     }
@@ -152,7 +159,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
     const meter = this.main.meter(endedMs - now);
     const ended = this.stopped ?? this.culprit;
     this.startedAsUsed = this.noteUse();
-    await this.end(told, { ...meter, code: ended?.code });
+    await this.end(told, meter, ended?.code);
     return { result, ended, meter, startedMs: this.mainStartedMs, endedMs, sidecars: this.sidecars };
   }
 
@@ -189,23 +196,11 @@ export class Group implements Unit<Snapshot>, MemberHome {
   }
 
   /** The function has gone; its sidecars follow, the last one that came first. */
-  private async end(
-    { info, summary }: ReturnType<GroupFrame['describe']>,
-    used: { cpuUs: number; wallUs: number; memoryBytesPeak: number; memoryRefused: boolean; code: string | undefined },
-  ): Promise<void> {
-    const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, code } = used;
-    const whole = (): ExecutionSummary => ({
-      ...summary(),
-      cpuUs: BigInt(cpuUs),
-      wallUs: BigInt(wallUs),
-      memoryBytesPeak: BigInt(memoryBytesPeak),
-      memoryRefused,
-      code,
-    });
+  private async end(told: Told | undefined, meter: Meter, code: string | undefined): Promise<void> {
     for (let index = this.ordered.length - 1; index >= 0; index--) {
       const member = this.ordered[index] as Sidecar;
-      if (member.listens) {
-        await member.executionEnded(info, whole());
+      if (told && member.listens) {
+        await member.executionEnded(told.info, summaryOf(told, meter, code));
         if (member.listens) await member.stop();
         if (member.ended) this.ports.log.record('error', member.label, failedBy(member, member.ended).message);
       }

@@ -3,18 +3,19 @@ import type { ByteSink } from '../base/stream.ts';
 import { type Recorded, type RecordedSettings, recordedKey } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
 import { Group, type GroupFrame } from './group.ts';
-import type { ExecutionInfo } from './member.ts';
+import type { ExecutionInfo, Told } from './member.ts';
 import { makeParts } from './parts.ts';
 import type { PoolRunnerOptions } from './pool-runner.ts';
 import type { MainChange } from './runner.ts';
 import { SharedSidecars } from './shared-sidecars.ts';
 
-/** A response on its way, of which status and size are noted. */
-class ObservedSink implements ResponseSink {
+/** A response on its way, of which status and size are noted; head and body in one object, since one is made for each execution. */
+class ObservedResponse implements ResponseSink, ByteSink, Told {
   status = 0;
   bytes = 0;
   readonly info: ExecutionInfo;
   private readonly sink: ResponseSink;
+  private body: ByteSink | undefined;
 
   constructor(sink: ResponseSink, info: ExecutionInfo) {
     this.sink = sink;
@@ -23,26 +24,8 @@ class ObservedSink implements ResponseSink {
 
   respond(status: number, headers: HeaderList): ByteSink {
     this.status = status;
-    const body = this.sink.respond(status, headers);
-    const count = (bytes: number): void => {
-      this.bytes += bytes;
-    };
-    return {
-      get capacity() {
-        return body.capacity;
-      },
-      get drained() {
-        return body.drained;
-      },
-      write: (chunk) => {
-        count(chunk.length);
-        body.write(chunk);
-      },
-      writable: () => body.writable(),
-      flushed: () => body.flushed(),
-      finish: (trailers) => body.finish(trailers),
-      abort: (reason) => body.abort(reason),
-    };
+    this.body = this.sink.respond(status, headers);
+    return this;
   }
 
   informational(status: number, headers: HeaderList): void {
@@ -52,14 +35,47 @@ class ObservedSink implements ResponseSink {
   fail(errorCode: string, detail: string | undefined): void {
     this.sink.fail(errorCode, detail);
   }
+
+  private get open(): ByteSink {
+    return this.body as ByteSink;
+  }
+
+  get capacity(): number {
+    return this.open.capacity;
+  }
+
+  get drained(): boolean {
+    return this.open.drained;
+  }
+
+  write(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+    this.open.write(chunk);
+  }
+
+  writable(): Promise<void> {
+    return this.open.writable();
+  }
+
+  flushed(): Promise<void> {
+    return this.open.flushed();
+  }
+
+  finish(trailers?: HeaderList): void {
+    this.open.finish(trailers);
+  }
+
+  abort(reason: string): void {
+    this.open.abort(reason);
+  }
 }
 
 export type Groups = {
   make(ports: ExecutionPorts): Group;
   /** No more executions come: shared sidecars that nobody else links end. */
   release(event: MainChange): void;
-  /** To be called before the execution is run: where its response goes from now on. */
-  observe(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): ResponseSink;
+  /** Where the response of an execution goes, and what companions are told of it; undefined if nobody wants to know. */
+  observe(request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): (ResponseSink & Told) | undefined;
 };
 
 /** Of one runner alone. */
@@ -78,7 +94,6 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
   const sidecars = options.shared ?? new SharedSidecars();
   const shared = parts.map((part) => (part.sidecar?.sharedAs === undefined ? undefined : sidecars.acquire(part, part.sidecar, user)));
   const told = parts.some((part) => part.lives);
-  const observed = new WeakMap<ExecutionPorts, ObservedSink>();
   const frame: GroupFrame = {
     parts,
     composition,
@@ -87,11 +102,6 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
     shared,
     recorded: options.recorded ?? forItself(),
     keyOf: (part) => keys[part.index] as string,
-    describe: (ports) => {
-      const sink = observed.get(ports);
-      const info = sink?.info ?? { id: ports.id, function: name, version, method: '', authority: '', pathWithQuery: '' };
-      return { info, summary: () => ({ status: sink?.status ?? 0, bytesOut: BigInt(sink?.bytes ?? 0) }) };
-    },
   };
   return {
     make: (ports) => new Group(frame, ports),
@@ -99,11 +109,9 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
       for (const one of shared.splice(0)) one?.release(user, event);
     },
     observe: (request, response, ports) => {
-      if (!told) return response;
+      if (!told) return undefined;
       const { method, authority, pathWithQuery } = request;
-      const sink = new ObservedSink(response, { id: ports.id, function: name, version, method, authority, pathWithQuery });
-      observed.set(ports, sink);
-      return sink;
+      return new ObservedResponse(response, { id: ports.id, function: name, version, method, authority, pathWithQuery });
     },
   };
 }

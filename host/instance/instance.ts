@@ -12,6 +12,7 @@ import type { Linked, Linker } from '../component/link.ts';
 import type { ExecutionPorts, Grant, Peers, WasiContext } from '../wasi/context.ts';
 import { beginTeardown, survivesReset } from '../wasi/p2/index.ts';
 import { IdleLink } from './idle.ts';
+import type { Told } from './member.ts';
 import { type Ended, endedBy, type Meter } from './outcome.ts';
 import { logicalPages, restore, type Snapshot, takeSnapshot, watchWrites } from './snapshot.ts';
 import { nextTurn } from './turns.ts';
@@ -27,7 +28,8 @@ const PAGE_BYTES = 65536;
 
 export type InstanceLimits = { memoryPages: number; cpuMs: number };
 
-export type Call = { interface: string; function: string; parameters: readonly unknown[] };
+/** `told`: for sidecars that are told of executions. */
+export type Call = { interface: string; function: string; parameters: readonly unknown[]; told?: Told | undefined };
 
 type Reject = (trap: Error) => void;
 

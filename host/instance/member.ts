@@ -14,7 +14,7 @@ import type { Call, Instance } from './instance.ts';
 import type { Ended } from './outcome.ts';
 import type { CompiledSidecar, Part } from './parts.ts';
 import type { MainChange, SidecarRun } from './runner.ts';
-import { sidecarLog } from './sidecar-log.ts';
+import { SidecarLog } from './sidecar-log.ts';
 import type { Snapshot } from './snapshot.ts';
 
 let made = 0;
@@ -22,13 +22,16 @@ let made = 0;
 /** What a companion is told of an execution when it begins, as WIT has it. */
 export type ExecutionInfo = { id: string; function: string; version: number; method: string; authority: string; pathWithQuery: string };
 
+/** An execution as companions are told of it: `status` and `bytes` of its response so far. */
+export type Told = { readonly info: ExecutionInfo; readonly status: number; readonly bytes: number };
+
 /** What it is told when the execution has ended. */
 export type ExecutionSummary = {
   status: number;
-  bytesOut: bigint;
-  cpuUs: bigint;
-  wallUs: bigint;
-  memoryBytesPeak: bigint;
+  bytesOut: number;
+  cpuUs: number;
+  wallUs: number;
+  memoryBytesPeak: number;
   memoryRefused: boolean;
   code: string | undefined;
 };
@@ -69,7 +72,7 @@ export class Member implements Peers {
   private recordedBefore: Recorded | undefined;
   /** What is recorded in this execution. */
   private recording: Record<string, string> | undefined;
-  private log: ReturnType<typeof sidecarLog> | undefined;
+  private log: SidecarLog | undefined;
   private calls = 0;
 
   constructor(part: Part, sidecar: CompiledSidecar, home: MemberHome) {
@@ -85,7 +88,7 @@ export class Member implements Peers {
   }
 
   private portsOf(ports: ExecutionPorts): ExecutionPorts {
-    this.log = sidecarLog(this.label, () => ports.log);
+    this.log = new SidecarLog(this.label, ports);
     const { id, outbound, keyvalue, objects, overlay } = ports;
     return { id, log: this.log, outbound, keyvalue, objects, overlay };
   }

@@ -86,9 +86,9 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
 
   const run = (asked: GuestRequest, sink: ResponseSink, ports: ExecutionPorts): Run => {
     const request = options.grant.deterministic ? fixRequest(asked, ports) : asked;
-    const response = groups ? groups.observe(request, sink, ports) : sink;
-    const outparam = makeResponseOutparam(response, request.method);
-    const running = pool.run(ports, { interface: handler, function: 'handle', parameters: [makeIncomingRequest(request), outparam] });
+    const told = groups?.observe(request, sink, ports);
+    const outparam = makeResponseOutparam(told ?? sink, request.method);
+    const running = pool.run(ports, { interface: handler, function: 'handle', parameters: [makeIncomingRequest(request), outparam], told });
     const ended = running.done.then((outcome) => endOf(outcome, names, settle(outparam)));
     if (groups) void ended.then(releaseIfDone);
     return { ended, stop: (code, message) => running.stop(code, message) };

@@ -1,21 +1,30 @@
 import { LineJoiner } from '../telemetry/line-joiner.ts';
-import type { ExecutionLog } from '../wasi/context.ts';
+import type { ExecutionLog, ExecutionPorts, LogLevel } from '../wasi/context.ts';
 
 /** The log of a sidecar: what it writes stands in the log of the function, each line with the name of the sidecar before it. */
-export function sidecarLog(label: string, log: () => ExecutionLog): ExecutionLog & { end(): void } {
-  const joiners = new Map<string, LineJoiner>();
-  const joiner = (stream: 'stdout' | 'stderr'): LineJoiner => {
-    const known = joiners.get(stream);
-    if (known) return known;
-    const made = new LineJoiner((text) => log().record(stream === 'stdout' ? 'info' : 'error', label, text));
-    joiners.set(stream, made);
-    return made;
-  };
-  return {
-    write: (stream, bytes) => joiner(stream).write(bytes),
-    record: (level, context, message) => log().record(level, context === '' ? label : `${label} ${context}`, message),
-    end: () => {
-      for (const made of joiners.values()) made.flush();
-    },
-  };
+export class SidecarLog implements ExecutionLog {
+  private readonly label: string;
+  /** Whose log is opened when something is written. */
+  private readonly ports: Pick<ExecutionPorts, 'log'>;
+  private stdout: LineJoiner | undefined;
+  private stderr: LineJoiner | undefined;
+
+  constructor(label: string, ports: Pick<ExecutionPorts, 'log'>) {
+    this.label = label;
+    this.ports = ports;
+  }
+
+  write(stream: 'stdout' | 'stderr', bytes: Uint8Array): void {
+    this[stream] ??= new LineJoiner((text) => this.ports.log.record(stream === 'stdout' ? 'info' : 'error', this.label, text));
+    this[stream].write(bytes);
+  }
+
+  record(level: LogLevel, context: string, message: string): void {
+    this.ports.log.record(level, context === '' ? this.label : `${this.label} ${context}`, message);
+  }
+
+  end(): void {
+    this.stdout?.flush();
+    this.stderr?.flush();
+  }
 }
