@@ -90,6 +90,7 @@ export const recipes: Recipe[] = [
     about: 'As rust-std, but built for WASI preview 1 and adapted, as older toolchains do it.',
   },
   fromRust('rust-files', 'files', 'lib.rs', () => componentOfRust('rust-files', 'rust_files')),
+  fromRust('rust-thumbnail', 'thumbnail', 'main.rs', () => componentOfRust('rust-thumbnail', 'rust-thumbnail')),
   fromRust('rust-wstd', 'wstd', 'main.rs', () => componentOfRust('rust-wstd', 'rust-wstd')),
   ...namesIn('js/', '.ts').map(fromJavaScript),
   {

@@ -43,6 +43,7 @@ import { PROFILE } from './module/artifact.ts';
 import { type ArtifactCache, artifactKey, openCache } from './module/cache.ts';
 import { Preparer } from './module/preparer.ts';
 import type { ComputedObjects } from './object/computed/computed-objects.ts';
+import { tellSubscribers } from './object/object-events.ts';
 import { createObjectService } from './object/object-service.ts';
 import { createObjects, type Objects } from './object/objects.ts';
 import { HeldBlobs } from './store/held-blobs.ts';
@@ -467,6 +468,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const events = makeEvents(ground, fleet);
   const http = { ...config.http };
   const computing = makeComputing(ground, gateways, fleet, http);
+  ground.objects.eventWrites = tellSubscribers(events.events);
   const pin = pinLive(ground);
   const deployments = await openDeployments(ground, fleet, computing.routes, async (table) => {
     pin(table);

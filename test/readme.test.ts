@@ -104,6 +104,10 @@ test('README: the commands of the tour do what it says', async () => {
   assert.ok((await runPage(readme)) >= 8);
 });
 
+test('docs/objects.md: its examples do what they say', async () => {
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'objects.md'), 'utf8')), 2);
+});
+
 test('docs/state.md: its example does what it says', async () => {
   assert.is(await runPage(readFileSync(join(root, 'docs', 'state.md'), 'utf8')), 2);
 });

@@ -20,11 +20,17 @@ export type ObjectsOptions = Pick<Store, 'table' | 'blobs'> &
   };
 
 /** Everything about objects in the thread that writes. `idle` resolves when no change waits. */
-export type Objects = { store: ObjectStore; idle(): Promise<void> };
+export type Objects = {
+  store: ObjectStore;
+  /** What else a commit writes for its events; may be set when those who are told are there. */
+  eventWrites: EventWrites | undefined;
+  idle(): Promise<void>;
+};
 
-export const createObjects = ({ now = Date.now, blobs, held, ...options }: ObjectsOptions): Objects => {
-  const writer = new ObjectWriter({ ...options, held, now });
+export const createObjects = ({ now = Date.now, blobs, held, eventWrites, ...options }: ObjectsOptions): Objects => {
+  const writer = new ObjectWriter({ ...options, held, now, eventWrites: (events) => objects.eventWrites?.(events) ?? [] });
   const reader = new ObjectReader({ table: options.table, blobs });
   const store = new ObjectStore({ ...options, reader, writer, held });
-  return { store, idle: () => writer.idle() };
+  const objects: Objects = { store, eventWrites, idle: () => writer.idle() };
+  return objects;
 };

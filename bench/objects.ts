@@ -1,0 +1,92 @@
+// Objects: gets of 1 MiB and of 100 bytes by the gateways, puts, a page of a million keys, and what a decision costs.
+// `node bench/objects.ts`; the load generator runs on the same machine.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { objectKey } from '../host/capability/object-model.ts';
+import { ObjectReader } from '../host/capability/object-reader.ts';
+import { configSchema } from '../host/config/schema.ts';
+import { decide } from '../host/object/computed/cost.ts';
+import { listObjects } from '../host/object/listing.ts';
+import { openStore } from '../host/store/lmdb/store.ts';
+import { alwaysCompute, alwaysStore, decided, makeTrace, offlineOptimum } from '../test/object/cost-simulation.ts';
+import { startTestNode } from '../test/system/node.ts';
+
+const seconds = 5;
+const wrk = (url: string, connections: number): { requests: number; bytes: string } => {
+  const out = execFileSync('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, url], { encoding: 'utf8' });
+  return { requests: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)?.[1]), bytes: /Transfer\/sec:\s+(\S+)/.exec(out)?.[1] ?? '' };
+};
+
+const overHttp = async (): Promise<void> => {
+  const node = await startTestNode({ gateways: 2 });
+  const headers = { authorization: `Bearer ${node.token}` };
+  const put = (key: string, body: Uint8Array<ArrayBuffer>) => fetch(`${node.control}/v1/objects/bench/${key}`, { method: 'PUT', headers, body });
+  await node.api('PUT', '/v1/buckets/bench', { public: true });
+  await put('large', new Uint8Array(1 << 20).fill(7));
+  await put('small', new Uint8Array(100).fill(7));
+  const base = `${node.url}/~default/~objects/bench`;
+  const large = wrk(`${base}/large`, 8);
+  console.log(`get 1 MiB, 8 connections: ${large.requests.toFixed(0)}/s, ${(large.requests * 1.048576).toFixed(0)} MB/s`);
+  console.log(`get 100 bytes, 32 connections: ${wrk(`${base}/small`, 32).requests.toFixed(0)}/s`);
+  const started = performance.now();
+  let puts = 0;
+  const client = async (number: number): Promise<void> => {
+    for (let i = 0; performance.now() - started < seconds * 1000; i++, puts++) await (await put(`p${number}-${i}`, new Uint8Array(100).fill(i))).text();
+  };
+  await Promise.all(Array.from({ length: 16 }, (_, number) => client(number)));
+  console.log(`put 100 bytes, 16 clients: ${((puts * 1000) / (performance.now() - started)).toFixed(0)}/s`);
+  await node.end();
+};
+
+const lists = async (): Promise<void> => {
+  const data = mkdtempSync(join(tmpdir(), 'nacelle-objects-'));
+  const store = await openStore(data, { bytesMax: 4 * 2 ** 30 });
+  const object = { digest: `sha256:${'a'.repeat(64)}`, bytes: 100, contentType: 'text/plain', headers: {}, createdAt: 0, stored: true };
+  const keys = 1_000_000;
+  for (let at = 0; at < keys; at += 500)
+    await store.table.commit(Array.from({ length: 500 }, (_, i) => ({ key: objectKey('a/b', `${(at + i) % 1000}/${at + i}`), put: object as never })));
+  const reader = new ObjectReader(store);
+  const time = (what: string, request: Parameters<typeof listObjects>[2]): void => {
+    const times = Array.from({ length: 50 }, () => {
+      const started = performance.now();
+      listObjects(reader, 'a/b', request);
+      return performance.now() - started;
+    }).sort((a, b) => a - b);
+    console.log(`${what} of ${keys} keys: median ${times[25]?.toFixed(2)} ms, worst of 50 ${times[49]?.toFixed(2)} ms`);
+  };
+  time('page of 200', { prefix: '', delimiter: undefined, after: '500/', limit: 200 });
+  time('page of 200 with delimiter', { prefix: '', delimiter: '/', after: undefined, limit: 200 });
+  await store.close();
+  rmSync(data, { recursive: true });
+};
+
+const decisions = (): void => {
+  const { rates } = configSchema.parse({}).objects;
+  const input = { bytes: 1 << 20, stored: true, sinceLastMs: 1000, ownGapMs: 5000, similarGapMs: undefined, sourceBytes: 1 << 22, rates };
+  const measured = { runs: 3, cpuMs: 100, wallMs: 120, memoryBytes: 64 << 20 };
+  const count = 1_000_000;
+  const started = performance.now();
+  for (let i = 0; i < count; i++) decide({ ...input, sinceLastMs: i, measured });
+  console.log(`decision: ${(((performance.now() - started) * 1000) / count).toFixed(3)} µs`);
+  for (const shape of [4, 1]) {
+    const trace = makeTrace({ seed: 1, objects: 10_000, requests: 10_000, zipf: 1, shape });
+    const all = {
+      'decided': decided(trace, rates),
+      'always store': alwaysStore(trace, rates),
+      'always compute': alwaysCompute(trace, rates),
+      'offline optimum': offlineOptimum(trace, rates),
+    };
+    console.log(
+      `month of 10,000 objects, gaps of gamma shape ${shape}: ${Object.entries(all)
+        .map(([name, cost]) => `${name} ${cost.toFixed(4)}`)
+        .join(', ')}`,
+    );
+  }
+};
+
+console.log(`node ${process.versions.node}`);
+decisions();
+await overHttp();
+await lists();

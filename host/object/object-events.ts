@@ -1,0 +1,30 @@
+import { randomUUID } from 'node:crypto';
+import { bucketOf, tenantOf } from '../capability/keyvalue-keys.ts';
+import type { Events } from '../event/events.ts';
+import type { Occurrence } from '../event/occurrence.ts';
+import type { EventWrites, ObjectEvent } from './object-event.ts';
+
+/** A CloudEvent `nacelle.object.created` or `nacelle.object.removed`. */
+const occurrenceOf = ({ kind, id, key, etag, bytes, contentType, at }: ObjectEvent): Occurrence => {
+  const bucket = bucketOf(id);
+  const attributes = new Map([
+    ['id', randomUUID()],
+    ['source', `/buckets/${bucket}`],
+    ['specversion', '1.0'],
+    ['type', `nacelle.object.${kind}`],
+    ['time', new Date(at).toISOString()],
+  ]);
+  const data = Buffer.from(JSON.stringify({ bucket, key, etag, bytes, contentType }));
+  return { tenant: tenantOf(id), what: { object: bucket, key }, event: { attributes, contentType: 'application/json', data }, hops: 1 };
+};
+
+/** Writes an outbox record for each change of an object that some function subscribes to, in the commit of that change. */
+export const tellSubscribers =
+  (events: Pick<Events, 'outbox' | 'subscribers'>): EventWrites =>
+  (changes) =>
+    changes.flatMap((change) => {
+      const occurrence = occurrenceOf(change);
+      if (events.subscribers(occurrence.tenant, occurrence.what).length === 0) return [];
+      const { key, value } = events.outbox.record(occurrence);
+      return [{ key, put: value }];
+    });
