@@ -19,7 +19,7 @@ import { serve } from './commands/serve.ts';
 import { show } from './commands/show.ts';
 import { sidecarsAdd, sidecarsLs, sidecarsRm, sidecarsShow } from './commands/sidecars.ts';
 import { stateGet, stateLs, statePut, stateRm } from './commands/state.ts';
-import { tenantsAdd, tenantsLs, tenantsReserve, tenantsResume, tenantsRm, tenantsSuspend } from './commands/tenants.ts';
+import { tenantsAdd, tenantsLs, tenantsReserve, tenantsResume, tenantsRm, tenantsSidecars, tenantsSuspend } from './commands/tenants.ts';
 import { tokensAdd, tokensLs, tokensRm } from './commands/tokens.ts';
 import { top } from './commands/top.ts';
 import { versions } from './commands/versions.ts';
@@ -68,6 +68,7 @@ export const commands: readonly Command[] = [
   tenantsResume,
   tenantsRm,
   tenantsReserve,
+  tenantsSidecars,
   tokensAdd,
   tokensLs,
   tokensRm,

@@ -17,6 +17,8 @@ import { scanAll, scanValues } from './scan.ts';
 const versionsKept = 100;
 const historyMax = 20;
 const functionsMax = 1000;
+/** Of one commit that changes many functions. */
+const writesAtOnce = 400;
 
 type Pointer = Pick<FunctionRecord, 'live' | 'history'>;
 
@@ -63,7 +65,8 @@ export class FunctionWriter {
       const before = await table.get<TenantSidecarsRecord>(key);
       await table.commit([{ key, put: { sidecars } satisfies TenantSidecarsRecord, expectRevision: before?.revision ?? 0 }]);
       try {
-        await table.commit(await this.recomposed(tenant));
+        const writes = await this.recomposed(tenant);
+        for (let at = 0; at < writes.length; at += writesAtOnce) await table.commit(writes.slice(at, at + writesAtOnce));
       } catch (error) {
         await table.commit([before ? { key, put: before.value } : { key, delete: true }]);
         throw error;

@@ -129,6 +129,8 @@ test('sidecars: an admin sets sidecars for all functions of a tenant, at once', 
   assert.equal([record.sidecars[0]?.name, record.sidecars[0]?.why], ['pass', 'tenant']);
   await must(node.api('PUT', '/v1/tenants/default/sidecars', { sidecars: [] }));
   assert.equal((await ask('plain')).record.sidecars, []);
+  await must(node.api('POST', '/v1/tenants', { name: 'empty' }));
+  assert.equal(await must(node.api('PUT', '/v1/tenants/empty/sidecars', { sidecars: [] })), { sidecars: [] }, 'a tenant without functions');
 });
 
 test('sidecars: what one execution records the next one gets, in whichever thread', async () => {

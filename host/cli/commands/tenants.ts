@@ -100,3 +100,21 @@ export const tenantsReserve: Command = {
     );
   },
 };
+
+export const tenantsSidecars: Command = {
+  name: 'tenants sidecars',
+  summary: 'Give sidecars to all functions of a tenant, in place of those that they were given before, or list them.',
+  parameters: ['T'],
+  options: {
+    use: { type: 'string', multiple: true, value: 'NAME[@V]', description: 'A sidecar, in the order of the chain.' },
+    none: { type: 'boolean', description: 'Take all away.' },
+  },
+  run: async ({ parameters: [tenant = ''], options, terminal, connect }) => {
+    const { sidecars } = connect().api.v1.tenants[':tenant'];
+    const uses = options.list('use');
+    const change = uses.length > 0 || options.flag('none');
+    const json = { sidecars: uses.map((use) => ({ use })) };
+    const now = await (await (change ? sidecars.$put({ param: { tenant }, json }) : sidecars.$get({ param: { tenant } }))).json();
+    print(terminal, now, (given) => given.sidecars.map(({ use }) => String(use)).join('\n') || `no sidecars for all functions of ${tenant}`);
+  },
+};
