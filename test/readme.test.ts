@@ -108,6 +108,10 @@ test('docs/objects.md: its examples do what they say', async () => {
   assert.is(await runPage(readFileSync(join(root, 'docs', 'objects.md'), 'utf8')), 2);
 });
 
+test('docs/guarantees.md: its example does what it says', async () => {
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'guarantees.md'), 'utf8')), 1);
+});
+
 test('docs/state.md: its example does what it says', async () => {
   assert.is(await runPage(readFileSync(join(root, 'docs', 'state.md'), 'utf8')), 2);
 });

@@ -64,6 +64,8 @@ export type DeployedVersion = {
   composition?: Composition;
   /** Versions with the same run in one isolate: they share instances of sidecars there. */
   affinity?: string;
+  /** Every request runs in an overlay, those without a key too: what it does is committed when it has ended well. */
+  overlay?: boolean;
   /** What is promised to requests with a key; absent: nothing. */
   guarantee?: Guarantee | undefined;
 };

@@ -75,6 +75,7 @@ const told: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'store-full',
   'function-not-found',
   'tenant-suspended',
+  'not-found',
   'body-too-large',
 ]);
 
@@ -279,7 +280,6 @@ export class Guarantees {
       if (!end.success) answer = await (key ? key.serial(() => this.#fail(run, end)) : this.#fail(run, end));
     } finally {
       this.#runs.delete(request.id);
-      key?.active.delete(request.id);
       this.#requestBytes -= request.body?.length ?? 0;
       key?.tellWaiters();
     }
@@ -310,17 +310,29 @@ export class Guarantees {
 
   async #fail(run: Run, { problem, last, attempts }: Extract<AttemptsEnd, { success: undefined }>): Promise<GuardedAnswer> {
     const { request, key } = run;
-    const final = told.has(problem.code)
-      ? problem
-      : new Problem(
-          'execution-failed',
-          `"${request.function}" failed ${attempts.length} times, and nothing of it was kept; at last ${problem.code}: ${problem.message}`,
-        );
-    if (!key?.forgotten && !(this.#closed && key)) {
+    const final =
+      !key || told.has(problem.code)
+        ? problem
+        : new Problem(
+            'execution-failed',
+            `"${request.function}" failed ${attempts.length} times, and nothing of it was kept; at last ${problem.code}: ${problem.message}`,
+          );
+    if (key?.forgotten) await this.#giveUp(run);
+    else if (!(this.#closed && key)) {
       const ended = this.#endedRecord(run, last, attempts, { state: 'failed', code: final.code });
-      await this.#end(run, nothing, ended, (before) => before);
+      await this.#end(run, nothing, ended, (before) => before).catch(() => this.#giveUp(run));
     }
     return refused(final.code, final.message, request.id);
+  }
+
+  /**
+   * There is no room for the record of a failure. That the execution is no longer under way must be written all the same,
+   * before its client is told that it failed: the next life of the node would run it. What only deletes always fits.
+   */
+  async #giveUp({ request, key, revision }: Run): Promise<void> {
+    if (!key) return;
+    await this.#notes.commit({ ...nothing, writes: [{ key: startedKey(request.id), delete: true, expectRevision: revision }] });
+    key.active.delete(request.id);
   }
 
   #endedRecord(

@@ -74,7 +74,7 @@ export class StoredRuns {
 
   #startChecking(): void {
     this.#checkedMs = this.#now();
-    this.#checker ??= setInterval(() => this.#check(), checkMs).unref();
+    this.#checker ??= setInterval(() => this.check(), checkMs).unref();
   }
 
   #stopChecking(): void {
@@ -82,8 +82,11 @@ export class StoredRuns {
     this.#checker = undefined;
   }
 
-  /** After a stop of this thread itself (or of the machine) others get the time to be heard first. */
-  #check(): void {
+  /**
+   * Ends runs whose lease is over. After a stop of this thread itself (or of the machine) others get the time to be heard
+   * first.
+   */
+  check(): void {
     const now = this.#now();
     const stoppedMs = Math.max(0, now - this.#checkedMs - 2 * checkMs);
     this.#checkedMs = now;

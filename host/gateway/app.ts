@@ -22,7 +22,7 @@ import { hostOf, pathOf, type RequestTarget, readTarget, stripPrefix } from './t
 const mib = 1024 * 1024;
 
 /** A route as a thread serves it. */
-type Served = { route: Route; pick: () => Candidate; deferMaxMs: number; guarded: boolean };
+type Served = { route: Route; pick: () => Candidate; deferMaxMs: number; guarded: 'no' | 'keyed' | 'all' };
 type Candidate = { executor: FunctionExecutor; version: DeployedVersion; name: string; bodyBytesMax: number; bodyMib: number };
 
 /** A request as its guest sees it; headers are made when the guest asks. */
@@ -66,6 +66,12 @@ const weightedPick = (targets: readonly { candidate: Candidate; weight: number }
   };
 };
 
+/** Which requests of a route run in an overlay. */
+const guardedOf = (versions: readonly DeployedVersion[]): Served['guarded'] => {
+  if (versions.some(({ overlay }) => overlay)) return 'all';
+  return versions.some(({ guarantee }) => guarantee !== undefined) ? 'keyed' : 'no';
+};
+
 /** Answers for one version of the route table; requests that it has begun stay with it when another takes over. */
 export type GatewayApp = (incoming: IncomingMessage, outgoing: ServerResponse, expectsContinue: boolean) => void;
 
@@ -107,13 +113,13 @@ export const createGatewayApp = (
         ? [{ weight, candidate: { executor, version, name: version.function, bodyMib: version.limits.bodyMib, bodyBytesMax: version.limits.bodyMib * mib } }]
         : [];
     });
-    if (route.bucket !== undefined) matcher.add(route, { route, pick: noFunction, deferMaxMs: 0, guarded: false });
+    if (route.bucket !== undefined) matcher.add(route, { route, pick: noFunction, deferMaxMs: 0, guarded: 'no' as const });
     else if (targets.length > 0)
       matcher.add(route, {
         route,
         pick: weightedPick(targets),
         deferMaxMs: Math.max(...targets.map(({ candidate }) => candidate.version.deferMaxMs)),
-        guarded: targets.some(({ candidate }) => candidate.version.guarantee !== undefined),
+        guarded: guardedOf(targets.map(({ candidate }) => candidate.version)),
       });
   }
   const others = otherRequests();
@@ -127,7 +133,8 @@ export const createGatewayApp = (
     else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
     else if (served.route.bucket !== undefined) serveBucket(served.route, target, incoming, outgoing, objects);
     else if (debugging?.wanted(incoming.headers)) debug(debugging, served, target, incoming, outgoing, expectsContinue, arrivedMs);
-    else if (served.guarded && guarding && hasKey(incoming.headers)) guard(guarding, served, target, incoming, outgoing, expectsContinue);
+    else if (served.guarded !== 'no' && guarding && (served.guarded === 'all' || hasKey(incoming.headers)))
+      guard(guarding, served, target, incoming, outgoing, expectsContinue);
     else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served.pick(), served, target, incoming, outgoing, expectsContinue, arrivedMs);
     else defer(deferring, served, target, incoming, outgoing, expectsContinue);
   };

@@ -13,7 +13,7 @@ import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarante
 import type { StoreReader } from '../store/store.ts';
 import type { Entry } from '../store/table.ts';
 import type { GuestRequest } from '../wasi/context.ts';
-import { keyOf, waitMsOf } from './idempotency-key.ts';
+import { hasKey, keyOf, waitMsOf } from './idempotency-key.ts';
 import { sendKept } from './kept-response.ts';
 import { sendProblem } from './problem.ts';
 import { readAll } from './read-all.ts';
@@ -25,11 +25,13 @@ export type GuardingOptions = {
   store: () => StoreReader;
 };
 
-type Asked = Omit<GuardedRequest, 'request'> & { request: StoredRequest; guarantee: NonNullable<GuardedRequest['guarantee']> };
+type Asked = Omit<GuardedRequest, 'request'> & { request: StoredRequest };
+type Guarantee = NonNullable<GuardedRequest['guarantee']>;
 
 /** Bodies of requests that wait here. */
 const heldBytesMax = 128 * 1024 * 1024;
 const replayedFlushMs = 250;
+const leaseMsDefault = 30_000;
 
 export class Guarding {
   readonly #options: GuardingOptions;
@@ -55,11 +57,11 @@ export class Guarding {
     waiting?.(answer);
   }
 
-  /** Answers a request that has a key. Never rejects. */
+  /** Answers a request that has a key, or whose function runs in an overlay anyway. Never rejects. */
   async guard(version: DeployedVersion, request: GuestRequest, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     let held = 0;
     try {
-      const key = keyOf(incoming.headers);
+      const key = version.guarantee && hasKey(incoming.headers) ? keyOf(incoming.headers) : undefined;
       const body = request.body ? await readAll(request.body) : null;
       if (this.#heldBytes > 0 && this.#heldBytes + (body?.length ?? 0) > heldBytesMax)
         throw new Problem('capacity-exhausted', `cannot take the body: at most ${heldBytesMax} bytes of requests with a key are held at once`);
@@ -75,17 +77,22 @@ export class Guarding {
     }
   }
 
-  #asked(version: DeployedVersion, request: GuestRequest, body: Uint8Array | null, key: string, { headers }: IncomingMessage): Asked {
-    const { runs = 1, retries = 0, leaseMs = 0 } = version.guarantee ?? {};
+  #asked(version: DeployedVersion, request: GuestRequest, body: Uint8Array | null, key: string | undefined, { headers }: IncomingMessage): Asked {
+    const { runs = 1, retries = 0, leaseMs = leaseMsDefault } = version.guarantee ?? {};
     const { tenant, function: name } = version;
     const arrivedAt = performance.timeOrigin + performance.now();
     const lines = request.headers.map(([header, value]): [string, string] => [header, Buffer.from(value).toString('latin1')]);
     const { method, authority, pathWithQuery } = request;
     const stored: StoredRequest = { id: '', tenant, function: name, arrivedAt, method, authority, pathWithQuery, headers: lines, body };
-    const at = guaranteeKey(tenant, name, headers.authorization ?? '', key);
+    const guaranteeOf = (known: string): Guarantee => ({
+      at: guaranteeKey(tenant, name, headers.authorization ?? '', known),
+      key: known,
+      runs,
+      fingerprint: fingerprintOf(stored),
+    });
     return {
       request: stored,
-      guarantee: { at, key, runs, fingerprint: fingerprintOf(stored) },
+      guarantee: key === undefined ? null : guaranteeOf(key),
       retries,
       leaseMs,
       version: version.key,
@@ -96,7 +103,7 @@ export class Guarding {
   async #answer(asked: Asked): Promise<Exclude<GuardedAnswer, { kind: 'again' }>> {
     const untilMs = performance.now() + asked.waitMs;
     for (;;) {
-      const replay = this.#find(asked.guarantee);
+      const replay = asked.guarantee && this.#find(asked.guarantee);
       if (replay) return replay;
       const request = { ...asked.request, id: this.#options.ids.next(asked.request.arrivedAt) };
       this.#held.set(request.id, request);
@@ -107,7 +114,7 @@ export class Guarding {
   }
 
   /** What this thread sees of the key: enough if its response is there. */
-  #find({ at, runs, fingerprint }: Asked['guarantee']): (GuardedAnswer & { kind: 'response' }) | undefined {
+  #find({ at, runs, fingerprint }: Guarantee): (GuardedAnswer & { kind: 'response' }) | undefined {
     const { table } = this.#options.store();
     table.refresh();
     const record = (table.get<GuaranteeRecord>(at) as Entry<GuaranteeRecord> | undefined)?.value;

@@ -1,11 +1,11 @@
-/** The bank under kill -9. More rounds: `NACELLE_KILLS=200`. */
+/** The bank under kill -9. More rounds: `KILLS=200`. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openStoreReader } from '../../host/store/lmdb/store.ts';
 import { type Ledger, runLedger } from './ledger.ts';
 import { cleanUp, freshDirectory, sleep, startTestNode, type TestNode } from './node.ts';
 
-const kills = Number(process.env.NACELLE_KILLS ?? 3);
+const kills = Number(process.env.KILLS ?? 3);
 const accounts = 100;
 const clients = 16;
 

@@ -236,4 +236,24 @@ test('guarantee: what was removed and deployed anew does not know the keys of be
   assert.equal([answer.text, answer.replayed], ['1 998 1002 ', false]);
 });
 
+test('guarantee: a store that gets full in between takes an execution whole or refuses it whole', async () => {
+  const full = await startTestNode({ args: ['--store-bytes-max', String(3 * 1024 * 1024)] });
+  await full.deploy('bank', 'transfer', manifest('bank'));
+  const ask = (id: number) => fetch(`${full.url}/bank/?id=${id}&pad=40000`, { headers: { 'idempotency-key': `k${id}` } });
+  const statuses: number[] = [];
+  while (statuses.length < 200 && statuses.filter((status) => status === 507).length < 3) {
+    const response = await ask(statuses.length);
+    await response.text();
+    statuses.push(response.status);
+  }
+  assert.equal(statuses.slice(-3), [507, 507, 507]);
+  const done = statuses.filter((status) => status === 200).length;
+  assert.is(done, statuses.length - 3);
+  const { items } = (await (await full.api('GET', '/v1/state/bank?prefix=transfer-&limit=100')).json()) as { items: unknown[] };
+  assert.is(items.length, done);
+  assert.is(await (await full.api('GET', '/v1/state/bank/account-0')).text(), String(1000 - done));
+  assert.is((await ask(0)).headers.get('idempotent-replayed'), 'true');
+  await full.end();
+});
+
 test.run();

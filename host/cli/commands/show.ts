@@ -18,6 +18,12 @@ const drawn = ({ chain, links, sidecars }: Composition): (readonly [string, stri
   ...sidecars.map(({ name, version, kinds, scope, why, from }) => [`  ${name}@${version}`, `${kinds.join(', ')}; ${from}, ${scope} scope, by ${why}`] as const),
 ];
 
+const guaranteed = (guarantee: unknown): string => {
+  if (typeof guarantee !== 'object' || guarantee === null) return '';
+  const { runs, retries, outbound } = guarantee as Record<string, unknown>;
+  return `an execution takes effect ${runs} × for each key, ${retries} retries${outbound === 'allow' ? '; outgoing requests are excluded from it' : ''}`;
+};
+
 export const show: Command = {
   name: 'show',
   summary: 'Show a function: its live version, routes, limits, secrets, and why it may need a new instance for each execution.',
@@ -37,6 +43,7 @@ export const show: Command = {
         ['urls', listed(urls)],
         ['limits', listed(limits)],
         ['instance', module.unrestorable.length > 0 ? `made anew for each execution: ${module.unrestorable.join('; ')}` : String(manifest.instance)],
+        ...(guaranteed(manifest.guarantee) ? [['guarantee', guaranteed(manifest.guarantee)] as const] : []),
         ['secrets', listed(secrets.map((secret) => secret.name))],
         ['missing secrets', listed(missingSecrets)],
         ['imports', listed(module.imports)],

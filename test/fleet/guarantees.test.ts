@@ -1,0 +1,234 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ErrorCode } from '../../host/base/errors.ts';
+import { EffectWriter } from '../../host/capability/effect-writer.ts';
+import { fingerprintOf, type GuardedAnswer, guaranteeKey, headOf } from '../../host/execution/guarantee.ts';
+import { bareRecord } from '../../host/execution/record.ts';
+import type { SentEnd, StoredRequest } from '../../host/execution/stored-run.ts';
+import { Guarantees, type GuaranteesOptions } from '../../host/fleet/guarantees.ts';
+import type { StoredRunToGateway } from '../../host/fleet/stored-run-protocol.ts';
+import { StoredRuns } from '../../host/fleet/stored-runs.ts';
+import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
+import { MemoryTable } from '../../host/store/memory/table.ts';
+
+const owner = '~node/tenant/acme';
+const pause = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const until = async <T>(ask: () => T | undefined | Promise<T | undefined>): Promise<T> => {
+  for (let i = 0; i < 1000; i++) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== false) return answer;
+    await pause(5);
+  }
+  throw new Error('it did not come about');
+};
+
+type Shared = { table: MemoryTable; blobs: MemoryBlobs };
+type Running = Extract<StoredRunToGateway, { kind: 'run-stored' }>;
+
+/** The supervisor's side over a table, with a gateway thread that does what the test says. */
+const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['config']> = {}, now?: () => number) => {
+  const table = shared?.table ?? new MemoryTable();
+  const blobs = shared?.blobs ?? new MemoryBlobs();
+  if (!shared) await table.commit([{ key: owner, put: true }]);
+  const findOwner = async () => table.get(owner);
+  const writer = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: 1 << 30 } });
+  const started: Running[] = [];
+  const stopped: number[] = [];
+  let clock = 0;
+  const post = (message: StoredRunToGateway): void => void (message.kind === 'run-stored' ? started.push(message) : stopped.push(message.run));
+  const runs = new StoredRuns({ gateway: () => ({ id: 1, post }), now: () => clock });
+  const errors: unknown[] = [];
+  const guarantees = new Guarantees({
+    table,
+    blobs,
+    writer,
+    findOwner,
+    run: (run, options) => runs.run(run, options),
+    versionOf: () => ({ key: 'acme/f@1' }),
+    config: { ttlMs: 60_000, bytesMax: 1 << 30, ...config },
+    onError: (error) => errors.push(error),
+    ...(now && { now }),
+  });
+  await guarantees.open();
+  let ids = 0;
+  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1 }: { body?: Uint8Array | null; runs?: number; retries?: number } = {}) => {
+    const id = `id-${String(++ids).padStart(6, '0')}-${Math.random()}`;
+    const request: StoredRequest = {
+      id,
+      tenant: 'acme',
+      function: 'f',
+      arrivedAt: now?.() ?? Date.now(),
+      method: 'POST',
+      authority: 'a',
+      pathWithQuery: '/',
+      headers: [],
+      body,
+    };
+    const guarantee = { at: guaranteeKey('acme', 'f', '', key), key, runs: wanted, fingerprint: fingerprintOf(request) };
+    return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, waitMs: 0 }, undefined);
+  };
+  const next = (): Promise<Running> => until(() => started.shift());
+  const answerOf = ({ request }: Running, problem?: ErrorCode): SentEnd => {
+    const record = JSON.stringify(bareRecord(request as StoredRequest, problem ? 'failed' : 'succeeded'));
+    if (problem) return { problem: { code: problem, message: problem }, record, response: null, effects: null };
+    const change = { kind: 'increment' as const, key: 'hits', delta: 1n, unsigned: false };
+    const response = { status: 200, headers: [], body: Buffer.from('done') };
+    return { problem: null, record, response, effects: { reads: [], effects: [{ kind: 'keyvalue', bucket: 'acme/b', change }] } };
+  };
+  const end = (run: Running, problem?: ErrorCode): void => runs.take({ kind: 'stored-ended', run: run.run, end: answerOf(run, problem) });
+  const hits = async (): Promise<string | undefined> => {
+    const value = (await table.get<Uint8Array>('acme/state/b/hits'))?.value;
+    return value && Buffer.from(value).toString();
+  };
+  const pass = (ms: number): void => {
+    clock += ms;
+    runs.check();
+  };
+  const left = async (prefix: string): Promise<number> => (await table.scan({ prefix, limit: 1000 })).entries.length;
+  return { table, blobs, guarantees, runs, ask, next, end, hits, pass, stopped, started, errors, left };
+};
+
+const codeOf = (answer: GuardedAnswer): string => (answer.kind === 'refused' ? answer.code : answer.kind);
+
+test('StoredRuns: a thread that is silent for longer than the lease loses its run; what it says later is not heard', async () => {
+  const { ask, next, end, hits, pass, stopped, guarantees } = await openNode();
+  const answer = ask('k');
+  const first = await next();
+  for (let step = 0; step < 30; step++) {
+    pass(50);
+    await pause();
+  }
+  const second = await next();
+  assert.equal(stopped, [first.run]);
+  assert.is(second.attempt, 2);
+  end(first);
+  await pause(20);
+  assert.is(await hits(), undefined);
+  end(second);
+  assert.is(codeOf(await answer), 'response');
+  assert.is(await hits(), '1');
+  const record = await guarantees.find(((await answer) as Extract<GuardedAnswer, { kind: 'response' }>).execution);
+  assert.equal(
+    record?.attempts?.map(({ code }) => code),
+    ['lease-lost', null],
+  );
+  await guarantees.close();
+});
+
+test('StoredRuns: a thread that says that it is alive keeps its lease, and so do all after a stop of the supervisor', async () => {
+  const { runs, ask, next, end, pass, guarantees, started } = await openNode();
+  const answer = ask('k');
+  const run = await next();
+  for (let step = 0; step < 30; step++) {
+    pass(50);
+    runs.take({ kind: 'stored-alive', runs: [run.run] });
+  }
+  pass(3_600_000);
+  pass(50);
+  await pause(20);
+  assert.is(started.length, 0);
+  end(run);
+  assert.is(codeOf(await answer), 'response');
+  await guarantees.close();
+});
+
+test('Guarantees: what was under way when the node ended is run again by the next one, without its client', async () => {
+  const first = await openNode();
+  const body = Buffer.alloc(200_000, 'x');
+  void first.ask('k', { body, retries: 0 });
+  await first.next();
+  const second = await openNode(first);
+  const resumed = await second.next();
+  assert.equal([resumed.attempt, (resumed.request as StoredRequest).body?.length], [2, body.length]);
+  assert.is(codeOf(await second.ask('k', { body })), 'execution-conflict');
+  second.end(resumed);
+  await until(async () => (await second.hits()) === '1');
+  assert.is(
+    codeOf(
+      await until(async () => {
+        const answer = await second.ask('k', { body });
+        return answer.kind === 'response' ? answer : undefined;
+      }),
+    ),
+    'response',
+  );
+  assert.equal([await second.left('~node/started/'), await second.left('~node/holder/')], [0, 0]);
+  await second.guarantees.close();
+});
+
+test('Guarantees: an execution that ends nodes is given up in the end', async () => {
+  let node = await openNode();
+  const answer = node.ask('k');
+  void answer;
+  let lives = 0;
+  for (; lives < 30; lives++) {
+    const run = await Promise.race([node.next(), until(async () => (await node.left('~node/guaranteed/')) > 0 || undefined)]);
+    if (run === true) break;
+    node = await openNode(node);
+  }
+  assert.ok(lives > 3 && lives < 30, `${lives} lives`);
+  assert.is(await node.left('~node/started/'), 0);
+  await node.guarantees.close();
+});
+
+test('Guarantees: of two that ask at once one is begun, and with runs of 2 both', async () => {
+  const { ask, next, end, started, hits, guarantees } = await openNode();
+  const [one, two] = [ask('k'), ask('k')];
+  assert.is(codeOf(await two), 'execution-conflict');
+  end(await next());
+  assert.is(codeOf(await one), 'response');
+  const both = [ask('twice', { runs: 2 }), ask('twice', { runs: 2 })];
+  for (const run of [await next(), await next()]) end(run);
+  assert.equal((await Promise.all(both)).map(codeOf), ['response', 'response']);
+  assert.is(started.length, 0);
+  assert.is(await hits(), '3');
+  const replay = (await ask('twice', { runs: 2 })) as Extract<GuardedAnswer, { kind: 'response' }>;
+  assert.ok(replay.replayed);
+  await guarantees.close();
+});
+
+test('Guarantees: are forgotten after their time, not before, and not by a jump of the clock of the system', async () => {
+  let now = 1_000_000;
+  const node = await openNode(undefined, { ttlMs: 60_000 }, () => now);
+  const answer = node.ask('k', { body: Buffer.alloc(100_000) });
+  node.end(await node.next());
+  await answer;
+  now += 59_000;
+  await node.guarantees.sweep();
+  assert.is(await node.left('~node/guaranteed/'), 1);
+  assert.ok(await node.left('acme/guarantee/'));
+  now += 2_000;
+  await node.guarantees.sweep();
+  assert.equal(await Promise.all(['~node/guaranteed/', '~node/started/', '~node/holder/', 'acme/guarantee/'].map(node.left)), [0, 0, 0, 0]);
+  const again = node.ask('k', { body: Buffer.alloc(100_000) });
+  node.end(await node.next());
+  assert.is(codeOf(await again), 'response');
+  assert.is(await node.hits(), '2');
+  assert.equal(node.errors, []);
+  await node.guarantees.close();
+});
+
+test('Guarantees: when there is no more room new keys are refused, and those that are known still answer', async () => {
+  const { ask, next, end, guarantees } = await openNode(undefined, { bytesMax: 3000 });
+  for (const key of ['a', 'b']) {
+    const answer = ask(key);
+    end(await next());
+    assert.is(codeOf(await answer), 'response');
+  }
+  assert.is(codeOf(await ask('c')), 'store-full');
+  assert.is(codeOf(await ask('a')), 'response');
+  await guarantees.close();
+});
+
+test('Guarantees: a tenant that is removed meanwhile gets no commit', async () => {
+  const { ask, next, end, table, hits, guarantees } = await openNode();
+  const answer = ask('k');
+  const run = await next();
+  await table.commit([{ key: owner, delete: true }]);
+  end(run);
+  assert.is(codeOf(await answer), 'not-found');
+  assert.is(await hits(), undefined);
+  await guarantees.close();
+});
+
+test.run();
