@@ -25,6 +25,26 @@ const until = async <T>(ask: () => T | undefined | Promise<T | undefined>): Prom
 type Shared = { table: MemoryTable; blobs: MemoryBlobs };
 type Running = Extract<StoredRunToGateway, { kind: 'run-stored' }>;
 
+/** What a thread says at the end of a run: an increment and an answer, or a problem. */
+const answerOf = ({ request }: Running, problem?: ErrorCode): SentEnd => {
+  const record = JSON.stringify(bareRecord(request as StoredRequest, problem ? 'failed' : 'succeeded'));
+  if (problem) return { problem: { code: problem, message: problem }, record, response: null, effects: null };
+  const change = { kind: 'increment' as const, key: 'hits', delta: 1n, unsigned: false };
+  const response = { status: 200, headers: [], body: Buffer.from('done') };
+  return { problem: null, record, response, effects: { reads: [], effects: [{ kind: 'keyvalue', bucket: 'acme/b', change }] } };
+};
+
+/** What the table has of the executions' work, and of records. */
+const seenIn = (table: MemoryTable) => ({
+  hits: async (): Promise<string | undefined> => {
+    const value = (await table.get<Uint8Array>('acme/state/b/hits'))?.value;
+    return value && Buffer.from(value).toString();
+  },
+  left: async (prefix: string): Promise<number> => (await table.scan({ prefix, limit: 1000 })).entries.length,
+});
+
+const plain = { tenant: 'acme', function: 'f', method: 'POST', authority: 'a', pathWithQuery: '/', headers: [] };
+
 /** The supervisor's side over a table, with a gateway thread that does what the test says. */
 const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['config']> = {}, now?: () => number) => {
   const table = shared?.table ?? new MemoryTable();
@@ -38,54 +58,26 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const post = (message: StoredRunToGateway): void => void (message.kind === 'run-stored' ? started.push(message) : stopped.push(message.run));
   const runs = new StoredRuns({ gateway: () => ({ id: 1, post }), now: () => clock });
   const errors: unknown[] = [];
-  const guarantees = new Guarantees({
-    table,
-    blobs,
-    writer,
-    findOwner,
-    run: (run, options) => runs.run(run, options),
-    versionOf: () => ({ key: 'acme/f@1' }),
-    config: { ttlMs: 60_000, bytesMax: 1 << 30, ...config },
-    onError: (error) => errors.push(error),
-    ...(now && { now }),
-  });
+  const run: GuaranteesOptions['run'] = (stored, options) => runs.run(stored, options);
+  const onError = (error: unknown): void => void errors.push(error);
+  const whole = { ttlMs: 60_000, bytesMax: 1 << 30, ...config };
+  const versionOf = () => ({ key: 'acme/f@1' });
+  const guarantees = new Guarantees({ table, blobs, writer, findOwner, run, versionOf, config: whole, onError, ...(now && { now }) });
   await guarantees.open();
   let ids = 0;
   const ask = (key: string, { body = null, runs: wanted = 1, retries = 1 }: { body?: Uint8Array | null; runs?: number; retries?: number } = {}) => {
     const id = `id-${String(++ids).padStart(6, '0')}-${Math.random()}`;
-    const request: StoredRequest = {
-      id,
-      tenant: 'acme',
-      function: 'f',
-      arrivedAt: now?.() ?? Date.now(),
-      method: 'POST',
-      authority: 'a',
-      pathWithQuery: '/',
-      headers: [],
-      body,
-    };
+    const request: StoredRequest = { ...plain, id, arrivedAt: now?.() ?? Date.now(), body };
     const guarantee = { at: guaranteeKey('acme', 'f', '', key), key, runs: wanted, fingerprint: fingerprintOf(request) };
     return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, waitMs: 0 }, undefined);
   };
   const next = (): Promise<Running> => until(() => started.shift());
-  const answerOf = ({ request }: Running, problem?: ErrorCode): SentEnd => {
-    const record = JSON.stringify(bareRecord(request as StoredRequest, problem ? 'failed' : 'succeeded'));
-    if (problem) return { problem: { code: problem, message: problem }, record, response: null, effects: null };
-    const change = { kind: 'increment' as const, key: 'hits', delta: 1n, unsigned: false };
-    const response = { status: 200, headers: [], body: Buffer.from('done') };
-    return { problem: null, record, response, effects: { reads: [], effects: [{ kind: 'keyvalue', bucket: 'acme/b', change }] } };
-  };
   const end = (run: Running, problem?: ErrorCode): void => runs.take({ kind: 'stored-ended', run: run.run, end: answerOf(run, problem) });
-  const hits = async (): Promise<string | undefined> => {
-    const value = (await table.get<Uint8Array>('acme/state/b/hits'))?.value;
-    return value && Buffer.from(value).toString();
-  };
   const pass = (ms: number): void => {
     clock += ms;
     runs.check();
   };
-  const left = async (prefix: string): Promise<number> => (await table.scan({ prefix, limit: 1000 })).entries.length;
-  return { table, blobs, guarantees, runs, ask, next, end, hits, pass, stopped, started, errors, left };
+  return { table, blobs, guarantees, runs, ask, next, end, pass, stopped, started, errors, ...seenIn(table) };
 };
 
 const codeOf = (answer: GuardedAnswer): string => (answer.kind === 'refused' ? answer.code : answer.kind);
