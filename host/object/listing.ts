@@ -18,7 +18,7 @@ export const above = (prefix: string): string | undefined => {
   return undefined;
 };
 
-/** Entries read at once where keys with a common prefix may be skipped. */
+/** Entries read at once at most; behind a common prefix it begins with one, since the next may be passed over just as well. */
 const stride = 64;
 
 /** One page: keys and common prefixes together at most `limit`, in the order of their bytes. */
@@ -31,8 +31,10 @@ export const listObjects = (reader: ObjectReader, id: string, { prefix, delimite
   // A page may have ended with a common prefix: all that begins with it is behind us.
   const passed = after?.startsWith(prefix) && after.endsWith(delimiter) && after.length > prefix.length ? after : undefined;
   let from: { after?: string | undefined; start?: string | undefined } | undefined = passed === undefined ? { after } : startAbove(passed);
+  let ahead = stride;
   while (from) {
-    const page = reader.list(id, { prefix, ...from, limit: Math.min(stride, limit + 1) });
+    const page = reader.list(id, { prefix, ...from, limit: Math.min(ahead, limit + 1) });
+    ahead = Math.min(ahead * 4, stride);
     from = page.next === undefined ? undefined : { after: page.next };
     for (const entry of page.objects) {
       if (listing.objects.length + listing.prefixes.length === limit) return listing;
@@ -46,6 +48,7 @@ export const listObjects = (reader: ObjectReader, id: string, { prefix, delimite
       listing.prefixes.push(common);
       listing.next = common;
       from = startAbove(common);
+      ahead = 1;
       break;
     }
   }
