@@ -32,6 +32,9 @@ function headOf(file: string): string {
     .join(' ');
 }
 
+/** Those that use nacelle:state. */
+const usesState: ReadonlySet<string> = new Set(['region', 'locking', 'session']);
+
 /** What some export beside their handler. */
 const exported: Readonly<Record<string, string>> = { watching: 'export wasi:keyvalue/watcher@0.2.0-draft2;' };
 
@@ -43,7 +46,7 @@ function fromC(name: string): Recipe {
   return {
     name,
     about: headOf(source),
-    sources: [source, ...(usesBlobs.has(name) ? ['c/blob.h'] : []), 'c/guest.h', 'c/wasi.h'],
+    sources: [source, ...(usesBlobs.has(name) ? ['c/blob.h'] : []), ...(usesState.has(name) ? ['c/state.h'] : []), 'c/guest.h', 'c/wasi.h'],
     build: () => componentOfC(new URL(source, here), world),
   };
 }

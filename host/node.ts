@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Problem } from './base/errors.ts';
 import { EffectWriter } from './capability/effect-writer.ts';
+import { createKeyValue } from './capability/keyvalue.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
 import { KeyValueSweeper } from './capability/keyvalue-sweeper.ts';
 import { type ObjectAccess, openObjectAccess } from './capability/object-channel.ts';
@@ -46,6 +47,7 @@ import type { ComputedObjects } from './object/computed/computed-objects.ts';
 import { tellSubscribers } from './object/object-events.ts';
 import { createObjectService } from './object/object-service.ts';
 import { createObjects, type Objects } from './object/objects.ts';
+import { StateHub } from './state/hub.ts';
 import { HeldBlobs } from './store/held-blobs.ts';
 import { openStore } from './store/lmdb/store.ts';
 import type { Store } from './store/store.ts';
@@ -103,6 +105,7 @@ type Ground = {
   artifacts: Artifacts;
   buckets: EffectWriter;
   sweeper: KeyValueSweeper;
+  state: StateHub;
   recorded: RecordedStore;
   secretKey: Uint8Array;
   origin: Origin;
@@ -110,15 +113,24 @@ type Ground = {
   edge: Edge | undefined;
 };
 
-const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper'> => {
+const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper' | 'state'> => {
   const findOwner = (tenant: string) => findTenant(table, tenant);
   const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
+  const keyvalue = createKeyValue(table, (bucket, change) => buckets.change(bucket, change));
+  const state = new StateHub({
+    open: (bucket) => {
+      keyvalue.refresh();
+      return keyvalue.open(bucket);
+    },
+    onError: (error) => log.error({ error: String(error) }, 'cannot store what executions share'),
+  });
   const sweeper = new KeyValueSweeper({
     table,
     change: (bucket, change) => buckets.change(bucket, change),
+    onGone: (bucket, keys) => state.sessions.expire(bucket, keys),
     onError: (error) => log.error({ error: String(error) }, 'cannot remove values whose time is over'),
   });
-  return { buckets, sweeper };
+  return { buckets, sweeper, state };
 };
 
 const openGround = async (config: NodeConfig): Promise<Ground> => {
@@ -133,7 +145,7 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
-  const { buckets, sweeper } = openValues(config, store, log);
+  const { buckets, sweeper, state } = openValues(config, store, log);
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
   const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
@@ -158,13 +170,15 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
     secretKey,
     origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version }),
     edge: undefined,
+    state,
   };
   return ground;
 };
 
-const closeGround = async ({ preparer, cache, store, buckets, objects, sweeper, recorded }: Ground): Promise<void> => {
+const closeGround = async ({ preparer, cache, store, buckets, objects, sweeper, state, recorded }: Ground): Promise<void> => {
   await recorded.close();
   await sweeper.close();
+  await state.close();
   await buckets.idle();
   await objects.idle();
   await preparer.close();
@@ -191,7 +205,7 @@ const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
 };
 
 const openDeployments = async (
-  { config, secretKey, logs, store, held, objects, artifacts, recorded }: Ground,
+  { config, secretKey, logs, store, held, objects, artifacts, recorded, state }: Ground,
   fleet: Fleet,
   extra: ExtraRoutes,
   onRouteTable: (table: RouteTable) => Promise<void>,
@@ -214,6 +228,7 @@ const openDeployments = async (
       if (name !== null) logs.remove(tenant, name);
       else {
         logs.removeTenant(tenant);
+        state.forget(tenant);
         void fleet.reservations.remove(tenant);
       }
     },
@@ -237,6 +252,7 @@ const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     keyvalue: () => openBuckets(ground),
     recorded: ground.recorded.channel,
     objects: () => openObjects(ground),
+    shared: (isolate) => ground.state.connect(isolate),
     log: ground.log,
   });
 
@@ -273,6 +289,7 @@ const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number, debug: 
     debug,
     keyvalue: () => openBuckets(ground),
     objects: () => openObjects(ground),
+    shared: () => ground.state.connect(null),
     log,
     onLogs: (records, dropped) => {
       metrics.logLinesDropped.add('', dropped);
@@ -308,10 +325,13 @@ const tellEdges = ({ origin, log }: Ground): void => {
   origin.feed.refresh().catch((error: unknown) => log.error({ error: String(error) }, 'cannot tell edges of a change'));
 };
 
-const describeNode = async ({ cache, edge }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
+const describeNode = async ({ cache, edge, state }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
   const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
+  const attached = await state.attachedByIsolate();
+  const view = fleet.describe();
   return {
-    ...fleet.describe(),
+    ...view,
+    isolates: view.isolates.map((isolate) => ({ ...isolate, attached: attached.get(isolate.id) ?? [] })),
     gateways: (await gateways.count()).map(({ id, inFlight, instances }) => ({ id, inFlight, instances })),
     cache: { entries, bytes, hits, misses, evicted, expired },
     ...(edge ? { edge: edge.view() } : {}),
@@ -377,6 +397,7 @@ const controlDeps = (
   logs: ground.logs,
   objects: ground.objects.store,
   computed,
+  shared: ground.state,
   buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
   executions: {
     find: async (id) =>

@@ -31,7 +31,7 @@ export function componentWorld(version: string, extra: string, packages: readonl
     .flatMap((version) => ['store', 'atomics', 'batch'].map((name) => `import wasi:keyvalue/${name}@0.2.0-${version};`))
     .join(' ');
   const objects = ['types', 'container', 'blobstore'].map((name) => `import wasi:blobstore/${name}@0.2.0-draft;`).join(' ');
-  const state = 'import nacelle:state/expiry@0.1.0;';
+  const state = ['expiry', 'shared', 'session'].map((name) => `import nacelle:state/${name}@0.1.0;`).join(' ');
   const world = `${imports.join(' ')} ${drafts} ${buckets} ${objects} ${state} ${extra}`;
   const blobstore = draft('blobstore').replaceAll('@0.2.12', `@${version}`);
   return worldSource(version, world, [

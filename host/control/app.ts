@@ -20,6 +20,7 @@ import { errorHandler, notFoundHandler } from './problem.ts';
 import { reservationRoutes } from './reservations.ts';
 import { resultRoutes } from './results.ts';
 import { secretRoutes } from './secrets.ts';
+import { sharedRoutes } from './shared.ts';
 import { oneSidecarRoutes, sidecarRoutes, tenantSidecarRoutes } from './sidecars.ts';
 import { bucketRoutes, valueRoutes } from './state.ts';
 import { suspensionRoutes, tenantRoutes } from './tenants.ts';
@@ -73,6 +74,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', secretRoutes(deps))
     .route('/', bucketRoutes(deps))
     .route('/', valueRoutes(deps))
+    .route('/', sharedRoutes(deps))
     .route('/', bucketReportRoutes(deps))
     .route('/', bucketSettingsRoutes(deps))
     .route('/', objectRoutes(deps))

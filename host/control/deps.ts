@@ -10,6 +10,7 @@ import type { Reservations } from '../fleet/reservations.ts';
 import type { ComputedObjects } from '../object/computed/computed-objects.ts';
 import type { ObjectStore } from '../object/object-store.ts';
 import type { IsolateView, PlacementDecision, PoolView, QueueView, RungCounts, SubPoolView } from '../placement/model.ts';
+import type { StateHub } from '../state/hub.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 
@@ -26,7 +27,8 @@ export type SidecarInstance = { tenant: string; sidecar: string; id: string; iso
 
 /** What the node is doing (`GET /v1/node`). */
 export type NodeInfo = {
-  isolates: IsolateView[];
+  /** `attached`: what executions in it share now. */
+  isolates: (IsolateView & { attached?: string[] })[];
   pools: PoolView[];
   subPools: SubPoolView[];
   queues: QueueView[];
@@ -43,11 +45,15 @@ export type NodeInfo = {
 /** A function to be called by the control API; its live version answers. */
 export type InvokeTarget = { tenant: string; function: string };
 
+/** What executions share now. */
+export type SharedState = Pick<StateHub, 'resources' | 'revoke'> & { sessions: Pick<StateHub['sessions'], 'list'> };
+
 /** What the control API works on; node.ts puts it together. */
 export type ControlDeps = {
   deployments: Deployments;
   logs: FunctionLogs;
   buckets: TenantBuckets;
+  shared: SharedState;
   objects: ObjectStore;
   computed: Pick<ComputedObjects, 'put' | 'explain'>;
   executions: {

@@ -1,3 +1,4 @@
+import type { Sharing } from '../capability/admission.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { CompiledComposition } from '../instance/parts.ts';
 import type { ComposedSidecar } from '../sidecar/composition.ts';
@@ -40,3 +41,7 @@ export const loadComposition = async (
   );
   return { ...composition, sidecars };
 };
+
+/** What executions of a version share, if anything. */
+export const sharingOf = ({ tenant, function: name, shared = [], session }: DeployedVersion): Sharing | undefined =>
+  shared.length > 0 || session ? { owner: { tenant, function: name }, resources: shared, session } : undefined;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { events, onFailure, onResult, topic } from './manifest-events.ts';
 import { digestPattern, nameConstraint, namePattern } from './names.ts';
 import { formatRoute, parseRoute } from './route.ts';
+import { sessionSchema, sharedSchema } from './shared-schema.ts';
 
 const settingsMax = 256;
 const valueCharactersMax = 32_768;
@@ -225,6 +226,8 @@ export const manifestSchema = z.strictObject(
     secrets: list(variable, 64, 'names').describe('Names of secrets that wasi:config gives too; their values are put with "nacelle secrets put".'),
     capabilities,
     sidecars: sidecarsSchema.describe('Components that are linked with the function: in front of it, beside it, or underneath.'),
+    shared: sharedSchema.describe('What executions share: regions of memory, buckets and locks.'),
+    session: sessionSchema.describe('Groups executions by what their requests say. Absent: there are no sessions.'),
     guarantee: guarantee.describe('Executions whose request has an "idempotency-key" take effect exactly so often. Absent: the key just reaches the guest.'),
     events,
     onFailure,

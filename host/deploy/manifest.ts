@@ -5,7 +5,7 @@ import { type Manifest, manifestSchema } from './manifest-schema.ts';
 export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number };
 
 /** Keys of the design that this version does not act on: refused by name rather than ignored. */
-const laterKeys: readonly (readonly string[])[] = [['source'], ['shared'], ['session'], ['onResult'], ['onFailure', 'control'], ['onFailure', 'verdict']];
+const laterKeys: readonly (readonly string[])[] = [['source'], ['onResult'], ['onFailure', 'control'], ['onFailure', 'verdict']];
 
 const shownMax = 80;
 const problemsMax = 100;

@@ -120,11 +120,23 @@ class TenantModules implements Modules {
   }
 }
 
+const requireShared = (imports: readonly string[], name: string, shared: Manifest['shared'], session: Manifest['session']): void => {
+  const asks = (of: string): boolean => imports.some((imported) => imported.startsWith(`nacelle:state/${of}@`));
+  if (asks('shared') && shared.length === 0 && !session)
+    throw new Problem('import-not-granted', `cannot deploy "${name}": it imports nacelle:state/shared, so shared must name a resource, it names none`);
+  if (asks('session') && !session)
+    throw new Problem('import-not-granted', `cannot deploy "${name}": it imports nacelle:state/session, so the manifest must have session`);
+};
+
 /**
  * Looks at what a component imports and its manifest must name. @throws Problem `import-not-granted`
  */
-export const requireGrants = ({ imports }: ModuleRecord, { name, capabilities }: Manifest): void => {
-  const granted = { 'wasi:keyvalue/': Object.keys(capabilities.keyvalue), 'wasi:blobstore/': capabilities.objects };
+export const requireGrants = ({ imports }: ModuleRecord, { name, capabilities, shared, session }: Manifest): void => {
+  requireShared(imports, name, shared, session);
+  // Buckets also come from what is shared.
+  const keyvalue = [...Object.keys(capabilities.keyvalue), ...shared.filter(({ kind }) => kind === 'bucket'), ...(session ? [session] : [])];
+  const typesOnly = imports.some((imported) => imported.startsWith('nacelle:state/shared@'));
+  const granted = { 'wasi:keyvalue/': typesOnly ? [name] : keyvalue, 'wasi:blobstore/': capabilities.objects };
   for (const [prefix, buckets] of Object.entries(granted)) {
     const asked = imports.filter((imported) => imported.startsWith(prefix));
     if (asked.length === 0 || buckets.length > 0) continue;

@@ -3,6 +3,7 @@
  * function, route, secret or tenant changes. Structured-cloneable, so that it can be posted to threads.
  */
 
+import type { SessionDeclaration, SharedDeclaration } from '../capability/shared-resources.ts';
 import type { FailurePolicy, ResultRule, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
 
@@ -44,6 +45,9 @@ export type DeployedVersion = {
   onFailure?: FailurePolicy | undefined;
   /** Responses that somebody is to judge. */
   onResult?: ResultRule[];
+  /** What its executions share with others. */
+  shared?: SharedDeclaration[];
+  session?: SessionDeclaration | undefined;
   /** How long an idle instance is kept. */
   idleMs: number;
   /** `isolated`: never in a thread that serves other tenants. */

@@ -1,5 +1,6 @@
 import { bucketId } from '../capability/keyvalue-keys.ts';
 import { type BucketRecord, bucketsPrefix } from '../capability/object-model.ts';
+import { regionBytesDefault } from '../capability/region-memory.ts';
 import type { Composition } from '../sidecar/composition.ts';
 import { bucketRoutes } from './bucket-settings.ts';
 import type { Ground } from './ground.ts';
@@ -76,6 +77,9 @@ const describe = async (
   events: manifest.events ?? [],
   onFailure: manifest.onFailure,
   onResult: manifest.onResult ?? [],
+  // Nor did those of before there were shared resources.
+  shared: (manifest.shared ?? []).map((entry) => ({ ...entry, bytes: entry.kind === 'region' ? (entry.bytes ?? regionBytesDefault) : 0 })),
+  session: manifest.session,
   idleMs: manifest.capacity.idleMs,
   trust: manifest.trust,
   fleet: 'on-demand',

@@ -1,11 +1,13 @@
 import type { ErrorCode, Problem } from '../base/errors.ts';
 import type { LoadSource } from '../base/load-source.ts';
+import type { Admission } from '../capability/admission.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type RunSteps, type SidecarRun } from '../instance/runner.ts';
 import type { Blobstore } from '../wasi/blobstore-port.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
+import type { SharedResources } from '../wasi/shared-port.ts';
 import type { ExecutionFacts, ExecutionState } from './record.ts';
 
 /**
@@ -76,6 +78,8 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   stopCode: ErrorCode | undefined = undefined;
   run: Run | undefined = undefined;
   queueTimer: NodeJS.Timeout | undefined = undefined;
+  /** What it shares with others, if its function shares anything. */
+  admission: Admission | undefined = undefined;
   readonly #home: ExecutionHome;
   #log: FunctionLog | undefined = undefined;
   #overlaid: KeyValue | undefined = undefined;
@@ -109,6 +113,15 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
     if (!this.overlay) return this.#home.keyvalue;
     this.#overlaid ??= this.#home.keyvalue?.within(this.overlay);
     return this.#overlaid;
+  }
+
+  get attach(): (() => Promise<void>) | undefined {
+    const shared = this.shared;
+    return shared && (() => shared.attach());
+  }
+
+  get shared(): SharedResources | undefined {
+    return this.admission?.resources;
   }
 
   get place(): RunPlace | undefined {

@@ -1,9 +1,10 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { LoadSource } from '../base/load-source.ts';
 import { Slots } from '../base/slots.ts';
+import type { Admission } from '../capability/admission.ts';
 import type { FunctionRunner, RunEnd } from '../instance/runner.ts';
 import type { Blobstore } from '../wasi/blobstore-port.ts';
-import type { OutboundHttp } from '../wasi/context.ts';
+import type { GuestRequest, OutboundHttp } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
 import { type Exchange, Execution, type ExecutionHome, type FunctionLog } from './execution.ts';
@@ -33,6 +34,8 @@ export type ExecutorOptions = {
   outbound: OutboundHttp;
   keyvalue?: KeyValue | undefined;
   objects?: Blobstore | undefined;
+  /** What an execution of a function that shares something shares, by its request. */
+  share?: ((execution: string, request: GuestRequest) => Admission) | undefined;
   thread: ThreadLoad;
   /** Where it runs at first; default `resident`. */
   fleet?: Fleet;
@@ -71,6 +74,8 @@ export class FunctionExecutor implements ExecutionHome {
   readonly #running = new Slots<Execution>();
   readonly #loading = new Set<Execution>();
   readonly #queue = new Set<Execution>();
+  /** Executions that wait for their turn in a session. */
+  readonly #entering = new Set<Execution>();
   #runner: FunctionRunner | undefined;
   #loaded: Promise<void> | undefined;
   /** Where the module came from, for the first executions that use it; 'thread' for those after them. */
@@ -95,7 +100,7 @@ export class FunctionExecutor implements ExecutionHome {
   }
 
   get queued(): number {
-    return this.#queue.size;
+    return this.#queue.size + this.#entering.size;
   }
 
   get instances(): number {
@@ -104,21 +109,59 @@ export class FunctionExecutor implements ExecutionHome {
 
   /** It was retired, and nothing of it is left. */
   get done(): boolean {
-    return this.#retired && this.inFlight === 0 && this.#queue.size === 0;
+    return this.#retired && this.inFlight === 0 && this.queued === 0;
   }
 
   /** Runs one request. Everything that goes wrong is told to `exchange.end`. `stored`: it arrived before, and has an id. */
   execute(exchange: Exchange, arrivedMs: number, stored?: { id: string; overlay: Overlay | undefined }): Execution {
-    const { ids, limits, thread } = this.#options;
+    const { ids, share } = this.#options;
     const nowMs = stored === undefined ? arrivedMs : performance.now();
     const execution = new Execution(stored?.id ?? ids.next(timeOriginMs + arrivedMs), this, exchange, arrivedMs, stored?.overlay);
     execution.fleet = this.#fleet;
     exchange.accept(execution);
+    if (share) this.#share(execution, share(execution.id, exchange.request), nowMs);
+    else this.#take(execution, nowMs);
+    return execution;
+  }
+
+  #take(execution: Execution, nowMs: number): void {
+    const { limits, thread } = this.#options;
     if (thread.executions >= thread.executionsMax) this.#refuse(execution, 'capacity-exhausted');
     else if (this.inFlight < limits.concurrency) this.#admit(execution, nowMs);
-    else if (this.#queue.size < Math.max(limits.concurrency, queuedAtLeast)) this.#enqueue(execution);
+    else if (this.#queue.size < this.#queuedMax) this.#enqueue(execution);
     else this.#refuse(execution, 'capacity-exhausted');
-    return execution;
+  }
+
+  get #queuedMax(): number {
+    return Math.max(this.#options.limits.concurrency, queuedAtLeast);
+  }
+
+  /** An execution of a session is taken when it is its turn. */
+  #share(execution: Execution, admission: Admission, nowMs: number): void {
+    execution.admission = admission;
+    if (this.#entering.size >= this.#queuedMax) {
+      this.#refuse(execution, 'capacity-exhausted');
+      return;
+    }
+    const entered = admission.enter();
+    if (!entered) {
+      this.#take(execution, nowMs);
+      return;
+    }
+    this.#entering.add(execution);
+    execution.queueTimer = setTimeout(() => execution.stop('capacity-exhausted'), this.#options.limits.timeMs);
+    entered.then(
+      () => {
+        if (!this.#entering.delete(execution)) return;
+        clearTimeout(execution.queueTimer);
+        this.#take(execution, performance.now());
+      },
+      (error: unknown) => {
+        if (!this.#entering.delete(execution)) return;
+        this.#close(execution, error instanceof Problem ? error : new Problem('internal', `cannot enter the session: ${String(error)}`), undefined);
+        this.#closeIfDone();
+      },
+    );
   }
 
   /** Answers a request that is not to be run with a problem, and keeps its record as of any other. */
@@ -135,7 +178,7 @@ export class FunctionExecutor implements ExecutionHome {
 
   /** An execution that waits, or whose module is still being loaded. */
   abandon(execution: Execution, code: ErrorCode): void {
-    if (this.#queue.delete(execution) || this.#loading.delete(execution)) this.#refuse(execution, code);
+    if (this.#queue.delete(execution) || this.#loading.delete(execution) || this.#entering.delete(execution)) this.#refuse(execution, code);
     this.#next();
   }
 
@@ -184,7 +227,7 @@ export class FunctionExecutor implements ExecutionHome {
   }
 
   #all(): Execution[] {
-    return [...this.#queue, ...this.#loading, ...Array.from(this.#running, ([, execution]) => execution)];
+    return [...this.#entering, ...this.#queue, ...this.#loading, ...Array.from(this.#running, ([, execution]) => execution)];
   }
 
   #enqueue(execution: Execution): void {
@@ -279,6 +322,7 @@ export class FunctionExecutor implements ExecutionHome {
 
   #close(execution: Execution, problem: Problem | undefined, backtrace: string | undefined): void {
     if (execution.queueTimer) clearTimeout(execution.queueTimer);
+    execution.admission?.leave();
     execution.endedMs = performance.now();
     this.#usedMs = execution.endedMs;
     execution.state = problem ? 'failed' : 'succeeded';

@@ -8,6 +8,7 @@ import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
+import type { SharedAccess } from '../capability/shared-protocol.ts';
 import { codeDirectory } from '../config/code-cache.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
@@ -49,6 +50,8 @@ export type FleetOptions = {
   recorded?: string;
   /** The same for objects. */
   objects?: (() => ObjectAccess) | undefined;
+  /** Opens a way to what executions share. */
+  shared?: ((isolate: number) => SharedAccess) | undefined;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -75,11 +78,12 @@ const reviewsAWindow = 12;
 const nameOf = ({ tenant, function: name }: DeployedVersion): string => `${tenant}/${name}`;
 
 /** What one more isolate is started with. */
-const settingsOf = ({ reservedPorts, keyvalue, objects, recorded }: FleetOptions): ReturnType<MakeSettings> => ({
+const settingsOf = ({ reservedPorts, keyvalue, objects, shared, recorded }: FleetOptions, isolate: number): ReturnType<MakeSettings> => ({
   reservedPorts,
   ...(recorded === undefined ? {} : { recorded }),
   ...(keyvalue && { keyvalue: keyvalue() }),
   ...(objects && { objects: objects() }),
+  ...(shared && { shared: shared(isolate) }),
 });
 
 export class Fleet {
@@ -121,7 +125,7 @@ export class Fleet {
     this.#driver = new FleetDriver({
       placement: createPlacement(forgettingIn(config)),
       compile,
-      makeSettings: () => ({ ...settingsOf(options), program: this.#program }),
+      makeSettings: (isolate) => ({ ...settingsOf(options, isolate), program: this.#program }),
       log,
       onDecision: (decision) => this.#decisions.add(decision),
       onUse: (versions) => this.#count(versions),

@@ -51,7 +51,7 @@ export type IsolateThreadsEvents = {
 type Waiting = { held: HeldVersion; loadedFrom: LoadedFrom; resolve: (from: LoadedFrom) => void; reject: (problem: Problem) => void };
 
 /** What one more isolate is to be started with. */
-export type MakeSettings = () => Omit<IsolateOptions, 'id' | 'cells' | 'heapMib'>;
+export type MakeSettings = (isolate: number) => Omit<IsolateOptions, 'id' | 'cells' | 'heapMib'>;
 
 export class IsolateThreads {
   readonly shared = allocateHoldings();
@@ -86,7 +86,7 @@ export class IsolateThreads {
 
   /** Throws if the system gives no thread. */
   start(name: number): void {
-    const settings = { ...this.#makeSettings(), id: name, cells: this.shared, heapMib };
+    const settings = { ...this.#makeSettings(name), id: name, cells: this.shared, heapMib };
     const thread = new Isolate(settings, {
       onMessage: (message) => this.#take(live, message),
       onExit: (reason) => this.#exited(live, reason),

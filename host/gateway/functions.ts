@@ -1,7 +1,9 @@
 import type { StoredSource } from '../base/load-source.ts';
+import { Admission } from '../capability/admission.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
-import { grantOf, loadComposition } from '../deploy/grant.ts';
+import type { SharedClient } from '../capability/shared-client.ts';
+import { grantOf, loadComposition, sharingOf } from '../deploy/grant.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import { FunctionExecutor, type ThreadLoad } from '../execution/executor.ts';
@@ -16,6 +18,7 @@ import type { FunctionRunner } from '../instance/runner.ts';
 import type { RecordedSettings } from '../sidecar/recorded.ts';
 import { ExecutionLog } from '../telemetry/execution-log.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
+import type { GuestRequest } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { ModuleLoader } from './module-loader.ts';
 
@@ -35,9 +38,16 @@ export type FunctionsOptions = {
   /** What sidecars recorded; opened when a function has some. */
   recorded: () => RecordedSettings | undefined;
   objects?: ObjectClient | undefined;
+  shared?: SharedClient | undefined;
   load: ThreadLoad;
   pushLog: (record: LogRecord) => void;
   onEnd: (execution: Execution) => void;
+};
+
+/** How executions of a version get what they share; undefined if they share nothing. */
+const shareOf = (shared: SharedClient | undefined, version: DeployedVersion) => {
+  const sharing = sharingOf(version);
+  return shared && sharing && ((execution: string, request: GuestRequest) => new Admission(shared, execution, sharing, request));
 };
 
 type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing; use: Use };
@@ -187,7 +197,7 @@ export class Functions {
   }
 
   #makeExecutor(version: DeployedVersion, ring: ExecutionRing, use: Use): FunctionExecutor {
-    const { ids, isolates, outbound, keyvalue, objects, load: thread, pushLog } = this.#options;
+    const { ids, isolates, outbound, keyvalue, objects, shared, load: thread, pushLog } = this.#options;
     const { tenant, function: name, limits, fleet } = version;
     const load = (fleet: DeployedVersion['fleet']) =>
       fleet === 'on-demand' ? Promise.resolve({ runner: new IsolateRunner(isolates, version.key), load: 'thread' as const }) : this.#loadHere(version);
@@ -202,6 +212,7 @@ export class Functions {
       outbound,
       keyvalue,
       objects: objects?.blobstore(),
+      share: shareOf(shared, version),
       thread,
       load,
       openLog,

@@ -63,7 +63,7 @@ export class Gateway {
     this.#worker = new Worker(new URL(`./thread${moduleExtension}`, import.meta.url), {
       name: `gateway ${settings.id}`,
       workerData: settings,
-      transferList: [settings.keyvalue, settings.objects].flatMap((access) => access?.port ?? []),
+      transferList: [settings.keyvalue, settings.objects, settings.shared].flatMap((access) => access?.port ?? []),
     });
     this.#worker.on('message', this.#take);
     this.#worker.on('error', (error) => {

@@ -1,6 +1,7 @@
 import { Problem } from '../base/errors.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
+import type { SharedAccess } from '../capability/shared-protocol.ts';
 import type { Address } from '../config/address.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
@@ -26,6 +27,8 @@ export type GatewaysOptions = {
   keyvalue?: () => KeyValueAccess;
   /** The same for objects. */
   objects?: () => ObjectAccess;
+  /** Opens a way to what executions share for one more thread. */
+  shared?: () => SharedAccess;
   fleet: FleetLink;
   /** Links a version with sidecars that a request asks for. Rejects with a `Problem`. */
   debug: (key: string, use: string, token: string) => Promise<DeployedVersion>;
@@ -127,7 +130,7 @@ export class Gateways {
   }
 
   #spawn(id: number, waitedMs: number): Gateway {
-    const { http, settings, keyvalue, objects, artifacts, fleet, debug, onLogs } = this.#options;
+    const { http, settings, keyvalue, objects, shared, artifacts, fleet, debug, onLogs } = this.#options;
     const startedMs = performance.now();
     const onDeath = (reason: string): void => {
       this.#live.delete(id);
@@ -141,6 +144,7 @@ export class Gateways {
       ...settings,
       ...(keyvalue && { keyvalue: keyvalue() }),
       ...(objects && { objects: objects() }),
+      ...(shared && { shared: shared() }),
       id,
       host: http.host,
       reusePort: this.#threads > 1,

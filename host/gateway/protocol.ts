@@ -2,6 +2,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { StoredSource } from '../base/load-source.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
+import type { SharedAccess } from '../capability/shared-protocol.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway, DeferralToGateway } from '../fleet/deferral-protocol.ts';
@@ -43,6 +44,8 @@ export type GatewaySettings = {
   keyvalue?: KeyValueAccess;
   /** The way to objects. */
   objects?: ObjectAccess;
+  /** The way to what executions share. */
+  shared?: SharedAccess;
 };
 
 /** From the supervisor to a gateway thread. */

@@ -7,6 +7,7 @@ import { gathering } from '../base/gathering.ts';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { connectObjects } from '../capability/object-client.ts';
 import { createOutboundHttp } from '../capability/outbound-http.ts';
+import { SharedClient } from '../capability/shared-client.ts';
 import { saveCode } from '../config/code-cache.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
@@ -48,6 +49,7 @@ const outbound = createOutboundHttp({ reservedPorts: settings.reservedPorts });
 outbound.prepare();
 const objects = settings.objects && connectObjects(settings.objects, openStoreReader);
 const keyvalue = settings.keyvalue && connectKeyValue(settings.keyvalue, openStoreReader);
+const shared = settings.shared && new SharedClient(settings.shared);
 
 let logBatches = 0;
 const postLogs: ConstructorParameters<typeof LogBatch>[0] = (records, dropped) => {
@@ -88,6 +90,7 @@ const functions = new Functions({
     return recorded;
   },
   objects,
+  shared,
   load: thread,
   pushLog: (record) => {
     metrics.logLines.add(record.stream);
@@ -165,6 +168,7 @@ const stop = async (graceMs: number): Promise<void> => {
   await keyvalue?.close();
   recorded?.close();
   await objects?.close();
+  shared?.close();
   logs.close();
   post({ kind: 'stopped' });
   port.close();

@@ -105,9 +105,11 @@ export class InstancePool {
     };
     const done = attach()
       .then(begin)
-      .catch((error: unknown) =>
-        this.refuse(error instanceof Problem ? { code: error.code, message: error.message, stack: undefined } : endedBy(error, false)),
-      );
+      .catch((error: unknown) => {
+        // The instance that was set aside for it is nobody's now.
+        this.dropOldest();
+        return this.refuse(error instanceof Problem ? { code: error.code, message: error.message, stack: undefined } : endedBy(error, false));
+      });
     const stop = (code: string, message: string): void => {
       if (begun) begun.stop(code, message);
       else stopped ??= [code, message];

@@ -5,6 +5,7 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import { Slots } from '../base/slots.ts';
 import { ByteStreamError } from '../base/stream.ts';
+import { encodeAttachments } from '../capability/shared-protocol.ts';
 import type { RunEnd, RunMeter } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, LogLevel, ResponseSink } from '../wasi/context.ts';
 import { ArrivingBody, LeavingBody, pump } from './body.ts';
@@ -41,6 +42,9 @@ type Carried = {
 
 /** A request whose body can be given again from its start, as far as it has been read. */
 export type ReplayableRequest = GuestRequest & { replay?: { chunks: Uint8Array[]; bytes: number; whole: boolean } };
+
+const flagsOf = ({ overlay, shared }: ExecutionPorts, body: boolean, placed: boolean): number =>
+  (body ? openFlags.body : 0) | (placed ? openFlags.placed : 0) | (overlay ? openFlags.overlay : 0) | (shared ? openFlags.shared : 0);
 
 export class IsolateClient {
   readonly id: number;
@@ -80,17 +84,14 @@ export class IsolateClient {
     const body = request.body === null ? undefined : new LeavingBody(this.channel, id);
     carried.requestBody = body;
     const { method, scheme, authority, pathWithQuery, headers } = request;
-    this.channel.send(kinds.open, id, (frame) =>
+    this.channel.send(kinds.open, id, (frame) => {
       frame
         .number(cell)
         .text(ports.id)
-        .number((body ? openFlags.body : 0) | (placed ? openFlags.placed : 0) | (ports.overlay ? openFlags.overlay : 0))
-        .text(method)
-        .text(scheme)
-        .text(authority)
-        .text(pathWithQuery)
-        .headers(headers),
-    );
+        .number(flagsOf(ports, body !== undefined, placed));
+      frame.text(method).text(scheme).text(authority).text(pathWithQuery).headers(headers);
+      if (ports.shared) frame.text(encodeAttachments(ports.shared.attachments));
+    });
     if (body) this.sendBody(id, request, body, carried);
     return {
       ended: promise,

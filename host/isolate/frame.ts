@@ -5,7 +5,7 @@ import type { HeaderList } from '../wasi/context.ts';
  *
  * | kind | from | fields |
  * |---|---|---|
- * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers |
+ * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers; what it shares, if anything |
  * | stop | gateway | code, message |
  * | head | isolate | status, headers |
  * | interim | isolate | status, headers |
@@ -41,7 +41,7 @@ export type Kind = (typeof kinds)[keyof typeof kinds];
  * `body`: the request has one. `placed`: by the supervisor, which is told of the run's end by the execution's id.
  * `overlay`: its effects gather instead of being made.
  */
-export const openFlags = { body: 1, placed: 2, overlay: 4 } as const;
+export const openFlags = { body: 1, placed: 2, overlay: 4, shared: 8 } as const;
 
 const PREFIX_BYTES = 5;
 

@@ -43,7 +43,7 @@ export class Isolate {
     this.worker = new Worker(program ?? threadUrl, {
       name: `isolate ${settings.id}`,
       workerData: settings,
-      transferList: [settings.keyvalue, settings.objects].flatMap((access) => access?.port ?? []),
+      transferList: [settings.keyvalue, settings.objects, settings.shared].flatMap((access) => access?.port ?? []),
       resourceLimits: { maxOldGenerationSizeMb: heapMib },
       // What the process was started with would be loaded into each thread too.
       ...(program === undefined ? {} : { execArgv: [] }),

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
 import type { ObjectAccess } from '../capability/object-channel.ts';
+import type { SharedAccess } from '../capability/shared-protocol.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { CompiledComposition } from '../instance/parts.ts';
 import type { SharedInstance } from '../instance/shared-sidecars.ts';
@@ -20,6 +21,8 @@ export type IsolateSettings = {
   keyvalue?: KeyValueAccess;
   /** The way to objects. */
   objects?: ObjectAccess;
+  /** The way to what executions share. */
+  shared?: SharedAccess;
 };
 
 /** One version of a function, to be held ready in an isolate. */

@@ -5,10 +5,13 @@ import { Slots } from '../base/slots.ts';
 import { ByteStreamError } from '../base/stream.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
+import type { SharedClient } from '../capability/shared-client.ts';
+import { decodeAttachments } from '../capability/shared-protocol.ts';
 import type { Run, RunEnd, RunSteps, SidecarRun } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import { Overlay } from '../wasi/overlay.ts';
+import type { Attachments, SharedResources } from '../wasi/shared-port.ts';
 import { ArrivingBody, LeavingBody } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
@@ -33,13 +36,15 @@ export class Serving {
   private readonly outbound: OutboundHttp;
   private readonly keyvalue: KeyValue | undefined;
   private readonly runs = new Slots<Served>();
+  private readonly shared: SharedClient | undefined;
   private readonly objects: ObjectClient | undefined;
 
-  constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp, keyvalue?: KeyValue, objects?: ObjectClient) {
+  constructor(ends: ChannelEnds, start: StartRun, outbound: OutboundHttp, keyvalue?: KeyValue, objects?: ObjectClient, shared?: SharedClient) {
     this.start = start;
     this.outbound = outbound;
     this.keyvalue = keyvalue;
     this.objects = objects;
+    this.shared = shared;
     this.channel = new Channel(ends, (frame) => this.take(frame));
   }
 
@@ -60,10 +65,11 @@ export class Serving {
     const body = flags & openFlags.body ? new ArrivingBody(this.channel, id) : null;
     const [method, scheme, authority, pathWithQuery] = [frame.text(), frame.text(), frame.text(), frame.text()];
     const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
+    const attachments = flags & openFlags.shared ? decodeAttachments(frame.text()) : undefined;
     const overlay = flags & openFlags.overlay ? new Overlay() : undefined;
     const served: Served = { overlay, run: undefined, request: body, response: undefined, frames: undefined };
     this.runs.put(id, served);
-    served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution, overlay));
+    served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution, overlay, attachments));
     if (served.run) served.run.ended.then((end) => this.end(id, end));
     else this.end(id, undefined);
   }
@@ -93,8 +99,8 @@ export class Serving {
     };
   }
 
-  private portsOf(id: number, execution: string, overlay: Overlay | undefined): ExecutionPorts {
-    const { channel, outbound, keyvalue, objects } = this;
+  private portsOf(id: number, execution: string, overlay: Overlay | undefined, attachments: Attachments | undefined): ExecutionPorts {
+    const { channel, outbound, keyvalue, objects, shared } = this;
     const effect = (): void => channel.send(kinds.effect, id);
     const sending = overlay ? keyedOutbound(outbound, execution) : outbound;
     return {
@@ -112,6 +118,7 @@ export class Serving {
       objects: overlay ? objects?.blobstore().readOnly() : objects?.blobstore(effect),
       keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),
       overlay,
+      ...(attachments && shared ? attachedPorts(shared.open(execution, attachments, effect)) : {}),
     };
   }
 
@@ -130,6 +137,8 @@ export class Serving {
     this.channel.close();
   }
 }
+
+const attachedPorts = (shared: SharedResources): Pick<ExecutionPorts, 'shared' | 'attach'> => ({ shared, attach: () => shared.attach() });
 
 /** The end of a run without what the other side knows: `counts` are named by the holding. */
 export type DescribedEnd = {

@@ -8,6 +8,7 @@ import { moduleExtension } from '../base/module-extension.ts';
 import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { connectObjects } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
+import { SharedClient } from '../capability/shared-client.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
 import type { MainChange, Run } from '../instance/runner.ts';
 import { SharedSidecars } from '../instance/shared-sidecars.ts';
@@ -57,6 +58,7 @@ const sidecars = new SharedSidecars(() => {
     post({ kind: 'sidecars', instances: sidecars.list() });
   }, sidecarsMs);
 });
+const shared = settings.shared && new SharedClient(settings.shared);
 
 type Held = { function: string; runner: PoolRunner; running: number; released: boolean };
 
@@ -83,6 +85,7 @@ const endIfDrained = (): void => {
   for (const serving of gateways.values()) serving.close();
   client?.close();
   recorded?.close();
+  shared?.close();
   void Promise.all([sidecars.ended(), keyvalue?.close(), objects?.close()]).then(() => {
     activity.tell();
     post({ kind: 'drained' });
@@ -111,6 +114,7 @@ const start = (cell: number, placed: boolean, request: GuestRequest, response: R
   running++;
   held.running++;
   const done = run.ended.then((end) => {
+    ports.shared?.release();
     ended(cell, held, placed ? ports.id : undefined, end.kept);
     return end;
   });
@@ -183,7 +187,7 @@ const take = (message: ToIsolate): void => {
     case 'connect':
       gateways.set(
         message.gateway,
-        new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound, keyvalue, objects),
+        new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound, keyvalue, objects, shared),
       );
       break;
     case 'disconnect':

@@ -2,6 +2,7 @@ import type { ByteSink, ByteSource } from '../base/stream.ts';
 import type { Blobstore } from './blobstore-port.ts';
 import type { KeyValue } from './keyvalue-port.ts';
 import type { Overlay } from './overlay.ts';
+import type { SharedResources } from './shared-port.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'critical';
 
@@ -89,6 +90,8 @@ export type ExecutionPorts = {
   overlay?: Overlay | undefined;
   /** Brings what the execution shares within its reach: awaited before it has an instance. Rejects with a `Problem`. */
   attach?: (() => Promise<void>) | undefined;
+  /** What is attached to it; none if nothing is. */
+  shared?: SharedResources | undefined;
   /** Counted by interface name, for metering. */
   countHostCall?(name: string): void;
 };

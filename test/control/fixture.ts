@@ -99,6 +99,11 @@ const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost
   });
 const followed = (url: string | undefined): ControlDeps['follows'] =>
   url === undefined ? undefined : { url, view: () => ({ state: 'connected' }) as EdgeView };
+const nothingShared: ControlDeps['shared'] = {
+  resources: async () => [],
+  revoke: async () => ['exec-1'],
+  sessions: { list: () => ({ items: [], next: undefined }) },
+};
 
 const openObjects = (fixture: Fixture): ObjectStore =>
   createObjects({ ...fixture, ownerKey: tenantKey, isOwner: isTenant, objectBytesMax: 1_000_000, quotaBytes: 5_000_000 }).store;
@@ -117,6 +122,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     deployments: fixture.deployments,
     logs: hub,
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
+    shared: nothingShared,
     objects,
     computed: noComputed,
     executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },

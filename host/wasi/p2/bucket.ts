@@ -8,11 +8,17 @@ export type StoreError = { tag: 'no-such-store' } | { tag: 'access-denied' } | {
 /** The resource `bucket`. It names a bucket and holds nothing of it: every execution opens the bucket for itself. */
 export class BucketHandle {
   readonly id: string;
+  /** It is of use only while it is attached to the execution. */
+  readonly attached: boolean;
 
-  constructor(id: string) {
+  constructor(id: string, attached = false) {
     this.id = id;
+    this.attached = attached;
   }
 }
+
+/** The bucket was granted to an earlier execution, or was taken away. */
+class AccessDenied extends Error {}
 
 const openedKey = 'nacelle:buckets';
 
@@ -21,7 +27,8 @@ const openedKey = 'nacelle:buckets';
  * execution sees all that was committed before it began.
  * @throws Problem `unavailable`
  */
-export function bucketIn(context: WasiContext, { id }: BucketHandle): Bucket {
+export function bucketIn(context: WasiContext, { id, attached }: BucketHandle): Bucket {
+  if (attached && !context.execution.shared?.hasBucket(id)) throw new AccessDenied();
   let opened = context.local.get(openedKey) as Map<string, Bucket> | undefined;
   const known = opened?.get(id);
   if (known) return known;
@@ -39,6 +46,7 @@ export function bucketIn(context: WasiContext, { id }: BucketHandle): Bucket {
 
 /** The WIT error of a problem; anything else is a defect and ends the guest. */
 export function storeErrorOf(error: unknown): StoreError {
+  if (error instanceof AccessDenied) return { tag: 'access-denied' };
   if (!(error instanceof Problem)) throw error;
   return error.code === 'not-found' ? { tag: 'no-such-store' } : { tag: 'other', val: error.message };
 }

@@ -20,6 +20,7 @@ import { allowAnyOrder } from './resource.ts';
 import { ResponseOutparam, type Settlement } from './response-outparam.ts';
 import { sockets } from './sockets.ts';
 import { stateExpiry } from './state-expiry.ts';
+import { sharedInterfaces } from './state-shared.ts';
 import { EmptyStream, LogStream, stderr, stdin, stdout } from './stdio.ts';
 
 export type { Settlement } from './response-outparam.ts';
@@ -53,6 +54,7 @@ export const hostInterfaces: ReadonlyMap<string, HostInterface<WasiContext>> = n
     ...keyvalueInterfaces,
     ...blobstoreInterfaces,
     stateExpiry,
+    ...sharedInterfaces,
   ].map((table) => [table.name, table]),
 );
 
@@ -85,7 +87,8 @@ export function settle(outparam: ResponseOutparam): Settlement {
  * not, the instance must be made anew for each execution.
  */
 export function survivesReset(object: unknown): boolean {
-  if (object instanceof BucketHandle || object instanceof ContainerHandle) return true;
+  if (object instanceof ContainerHandle) return true;
+  if (object instanceof BucketHandle) return !object.attached;
   if (object instanceof LogStream || object instanceof EmptyStream) return object.children === 0;
   return object instanceof Descriptor && object.isRoot;
 }

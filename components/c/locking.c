@@ -1,0 +1,24 @@
+// Locks `a` and `b`, one after the other in the order of the path's letters: `/ab`, `/ba`, `/a`; lower case exclusive, `A` and
+// `B` shared. `hold=MS` waits between and after, `timeout=MS` bounds each wait, `trap=1` traps while it holds them.
+// Answers `done`, or with the error.
+#include "guest.h"
+#include "state.h"
+
+HANDLE(request, out) {
+  arena_used = 0;
+  text path = path_of(request);
+  request_drop(request);
+  int64_t hold = query_number(path, TEXT("hold"), 0), timeout = query_number(path, TEXT("timeout"), -1);
+  for (size_t i = 1; i < path.length && path.at[i] != '?'; i++) {
+    char letter = path.at[i];
+    int exclusive = letter >= 'a';
+    char name = exclusive ? letter : letter + 32;
+    lock_open(&name, 1, ret);
+    if (ret[0]) return answer_error(out, 4);
+    lock_acquire(word(4), exclusive, timeout >= 0, timeout >= 0 ? timeout : 0, ret);
+    if (ret[0]) return answer_error(out, 4);
+    if (hold) rest(hold);
+  }
+  if (query_number(path, TEXT("trap"), 0)) __builtin_trap();
+  answer(out, 200, TEXT("done\n"));
+}

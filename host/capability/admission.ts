@@ -1,0 +1,49 @@
+import type { GuestRequest } from '../wasi/context.ts';
+import type { Attachments } from '../wasi/shared-port.ts';
+import type { ExecutionResources } from './execution-resources.ts';
+import type { SharedClient } from './shared-client.ts';
+import type { SessionWanted } from './shared-protocol.ts';
+import { attachmentsOf, type Owner, requestKey, type SessionDeclaration, type SharedDeclaration, sessionsBucket } from './shared-resources.ts';
+
+export type Sharing = { owner: Owner; resources: readonly SharedDeclaration[]; session: SessionDeclaration | undefined };
+
+/**
+ * What one execution shares, from its arrival on: its turn in a session, then what is to be attached. Begins with its request;
+ * ends with `leave`.
+ */
+export class Admission {
+  readonly resources: ExecutionResources;
+  readonly #client: SharedClient;
+  readonly #attachments: Attachments;
+  readonly #wanted: SessionWanted | undefined;
+  #entered = false;
+
+  constructor(client: SharedClient, execution: string, { owner, resources, session }: Sharing, request: GuestRequest) {
+    this.#client = client;
+    this.#attachments = { function: owner.function, resources: attachmentsOf(owner, resources, request), session: null };
+    this.resources = client.open(execution, this.#attachments);
+    const digest = session && requestKey(request, session.from);
+    if (session && digest !== undefined) {
+      const { serialize, idleMs, maxMs } = session;
+      this.#wanted = { sessions: sessionsBucket(owner), digest, serialize, idleMs, maxMs };
+    }
+  }
+
+  /** Waits for its turn in its session; undefined if it has none. @throws Problem */
+  enter(): Promise<void> | undefined {
+    const wanted = this.#wanted;
+    if (!wanted) return undefined;
+    this.#entered = true;
+    return this.#client.enter(this.resources.execution, wanted).then((bucket) => {
+      this.#attachments.session = { id: wanted.digest, bucket };
+    });
+  }
+
+  /** The execution has ended, or waits no more. */
+  leave(): void {
+    this.resources.release();
+    if (!this.#entered || !this.#wanted) return;
+    this.#entered = false;
+    this.#client.leave(this.resources.execution, this.#wanted);
+  }
+}

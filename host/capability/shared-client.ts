@@ -1,0 +1,161 @@
+/**
+ * A thread's end of shared resources: the regions that it has in reach, and what is attached to each of its executions.
+ * Begins with the thread; ends with `close`, or with the thread: what its executions held is then released.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { Problem } from '../base/errors.ts';
+import { type Attachment, type Attachments, SharedRefusal } from '../wasi/shared-port.ts';
+import { ExecutionResources } from './execution-resources.ts';
+import { bytesOfRegion, RegionMemory } from './region-memory.ts';
+import type { Attached, FromShared, SessionWanted, SharedAccess, ToShared } from './shared-protocol.ts';
+
+/** Regions that no execution uses and that are kept for the next one. */
+const idleRegionsMax = 256;
+const idleRegionMs = 5000;
+
+type Waiting = { resolve: (message: FromShared) => void; reject: (error: unknown) => void };
+type Unsent<T> = T extends unknown ? Omit<T, 'request'> : never;
+type Question = Unsent<Extract<ToShared, { kind: 'region' | 'flush' | 'acquire' | 'enter' }>>;
+
+/** A region that this thread has in reach: `grants` times, since answers may cross. `views` are by size. */
+type Held = { buffer: SharedArrayBuffer; grants: number; views: Map<number, RegionMemory>; users: number; idleSinceMs: number };
+
+export class SharedClient {
+  readonly #port: MessagePort;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #regions = new Map<string, Held>();
+  /** Regions without users, the longest first. */
+  readonly #idle = new Set<string>();
+  readonly #executions = new Set<ExecutionResources>();
+  readonly #sweeper: NodeJS.Timeout;
+  #requests = 0;
+
+  constructor({ port }: SharedAccess) {
+    this.#port = port;
+    port.on('message', this.#take);
+    port.unref();
+    this.#sweeper = setInterval(() => this.#dropIdle(performance.now() - idleRegionMs), idleRegionMs / 2).unref();
+  }
+
+  /** What an execution is to have; `attach` makes it ready. `onEffect` is called before the first use that others may see. */
+  open(execution: string, attachments: Attachments, onEffect?: () => void): ExecutionResources {
+    return new ExecutionResources(this, execution, attachments, onEffect);
+  }
+
+  /** Waits for the turn of an execution in its session. Resolves with the bucket of the session. @throws Problem */
+  async enter(execution: string, wanted: SessionWanted): Promise<string> {
+    const answer = await this.ask({ kind: 'enter', execution, wanted });
+    if (answer.kind !== 'session') throw new TypeError(`"${answer.kind}" answers no "enter"`);
+    return answer.bucket;
+  }
+
+  leave(execution: string, { sessions, digest }: SessionWanted): void {
+    this.post({ kind: 'leave', execution, sessions, digest });
+  }
+
+  post(message: ToShared): void {
+    this.#port.postMessage(message);
+  }
+
+  ask(question: Question): Promise<FromShared> {
+    return new Promise((resolve, reject) => {
+      const request = ++this.#requests;
+      this.#waiting.set(request, { resolve, reject });
+      this.post({ ...question, request } as ToShared);
+    });
+  }
+
+  /** The memory of a region for one more user, at once if this thread has it. @throws Problem */
+  takeRegion({ id, bytes }: Attachment): RegionMemory | Promise<RegionMemory> {
+    const held = this.#regions.get(id);
+    if (!held || bytesOfRegion(held.buffer) < bytes) return this.#fetch(id, bytes);
+    return this.#use(id, held, bytes);
+  }
+
+  giveRegion(id: string): void {
+    const held = this.#regions.get(id);
+    if (!held || --held.users > 0) return;
+    held.idleSinceMs = performance.now();
+    this.#idle.add(id);
+    if (this.#idle.size > idleRegionsMax) this.#drop(this.#idle.values().next().value as string);
+  }
+
+  async #fetch(id: string, bytes: number): Promise<RegionMemory> {
+    const answer = await this.ask({ kind: 'region', id, bytes });
+    if (answer.kind !== 'region') throw new TypeError(`"${answer.kind}" answers no "region"`);
+    const held = this.#regions.get(id) ?? { buffer: answer.buffer, grants: 0, views: new Map(), users: 0, idleSinceMs: 0 };
+    held.grants++;
+    this.#regions.set(id, held);
+    return this.#use(id, held, bytes);
+  }
+
+  #use(id: string, held: Held, bytes: number): RegionMemory {
+    held.users++;
+    this.#idle.delete(id);
+    let view = held.views.get(bytes);
+    if (!view) {
+      view = new RegionMemory(held.buffer, bytes);
+      held.views.set(bytes, view);
+    }
+    return view;
+  }
+
+  #drop(id: string): void {
+    const { grants } = this.#regions.get(id) as Held;
+    this.#idle.delete(id);
+    this.#regions.delete(id);
+    this.post({ kind: 'leave-region', id, grants });
+  }
+
+  #dropIdle(beforeMs: number): void {
+    for (const id of this.#idle) {
+      if ((this.#regions.get(id) as Held).idleSinceMs > beforeMs) return;
+      this.#drop(id);
+    }
+  }
+
+  attached(resources: ExecutionResources): void {
+    this.#executions.add(resources);
+  }
+
+  detached(resources: ExecutionResources): void {
+    this.#executions.delete(resources);
+  }
+
+  readonly #take = (message: FromShared): void => {
+    switch (message.kind) {
+      case 'list':
+        this.#answer(message.request, (resources) => resources.describe(message.tenant));
+        break;
+      case 'revoke':
+        this.#answer(message.request, (resources) =>
+          message.execution === null || message.execution === resources.execution ? resources.revoke(message.id) : undefined,
+        );
+        break;
+      case 'shed':
+        this.#dropIdle(Number.POSITIVE_INFINITY);
+        this.#answer(message.request, () => undefined);
+        break;
+      default:
+        this.#settle(message);
+    }
+  };
+
+  #answer(request: number, describe: (resources: ExecutionResources) => Attached | undefined): void {
+    const items = [...this.#executions].flatMap((resources) => describe(resources) ?? []);
+    this.post({ kind: 'attached', request, items });
+  }
+
+  #settle(message: Exclude<FromShared, { kind: 'list' | 'revoke' | 'shed' }>): void {
+    const waiting = this.#waiting.get(message.request);
+    this.#waiting.delete(message.request);
+    if (message.kind === 'refused') waiting?.reject(new SharedRefusal(message.error));
+    else if (message.kind === 'failed') waiting?.reject(new Problem(message.code, message.message));
+    else waiting?.resolve(message);
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper);
+    this.#port.close();
+  }
+}

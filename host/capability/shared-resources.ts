@@ -1,0 +1,109 @@
+/** Which shared resources an execution is to have: declared by its version, determined by its tenant, function or request. */
+import { createHash } from 'node:crypto';
+import type { GuestRequest } from '../wasi/context.ts';
+import type { Attachment, ResourceKind } from '../wasi/shared-port.ts';
+import { bucketId, bucketOf, tenantOf } from './keyvalue-keys.ts';
+
+/** Where a request says which resource or session is its own. `path` counts segments from 1. */
+export type KeySource = { header: string } | { cookie: string } | { path: number } | { query: string };
+
+export type SharedDeclaration = {
+  resource: string;
+  kind: ResourceKind;
+  /** Size of a region. */
+  bytes: number;
+  by: 'tenant' | 'function' | 'request';
+  /** With `by: request`. */
+  from?: KeySource | undefined;
+};
+
+export type SessionDeclaration = { from: KeySource; serialize: boolean; idleMs: number; maxMs: number };
+
+/** Whose resources those are. */
+export type Owner = { tenant: string; function: string };
+
+const digestLength = 22;
+/** Longer keys of requests name nothing. */
+const keyLengthMax = 4096;
+
+const digestOf = (key: string): string => createHash('sha256').update(key).digest('base64url').slice(0, digestLength);
+
+const headerOf = ({ headers }: GuestRequest, wanted: string): string | undefined => {
+  for (const [name, value] of headers) if (name === wanted) return Buffer.from(value).toString();
+  return undefined;
+};
+
+const cookieOf = ({ headers }: GuestRequest, wanted: string): string | undefined => {
+  for (const [name, value] of headers) {
+    if (name !== 'cookie') continue;
+    for (const pair of Buffer.from(value).toString().split(';')) {
+      const end = pair.indexOf('=');
+      if (end > 0 && pair.slice(0, end).trim() === wanted) return pair.slice(end + 1).trim();
+    }
+  }
+  return undefined;
+};
+
+const segmentOf = ({ pathWithQuery }: GuestRequest, wanted: number): string | undefined => {
+  const text = pathWithQuery.split('?', 1)[0]?.split('/')[wanted];
+  try {
+    return text && decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
+
+const queryOf = ({ pathWithQuery }: GuestRequest, wanted: string): string | undefined => {
+  const start = pathWithQuery.indexOf('?');
+  return start === -1 ? undefined : (new URLSearchParams(pathWithQuery.slice(start + 1)).get(wanted) ?? undefined);
+};
+
+/** What names the resource or session of a request, in a fixed length; undefined if the request does not say. */
+export const requestKey = (request: GuestRequest, from: KeySource): string | undefined => {
+  let key: string | undefined;
+  if ('header' in from) key = headerOf(request, from.header);
+  else if ('cookie' in from) key = cookieOf(request, from.cookie);
+  else if ('path' in from) key = segmentOf(request, from.path);
+  else key = queryOf(request, from.query);
+  return key === undefined || key === '' || key.length > keyLengthMax ? undefined : digestOf(key);
+};
+
+/** The bucket that holds what a resource keeps: `acme/~region/function/orders/counter`. */
+const idOf = (kind: ResourceKind, { tenant, function: name }: Owner, resource: string, by: SharedDeclaration['by'], key?: string): string => {
+  const scope = by === 'tenant' ? resource : by === 'function' ? `${name}/${resource}` : `${name}/${resource}/${key}`;
+  return bucketId(tenant, `~${kind}/${by}/${scope}`);
+};
+
+/** What a request's execution is to have attached. A resource that the request does not name is left out. */
+export const attachmentsOf = (owner: Owner, declarations: readonly SharedDeclaration[], request: GuestRequest): Attachment[] =>
+  declarations.flatMap(({ resource: name, kind, bytes, by, from }): Attachment[] => {
+    const key = from && requestKey(request, from);
+    if (by === 'request' && key === undefined) return [];
+    return [{ name, kind, id: idOf(kind, owner, name, by, key), bytes }];
+  });
+
+/** How users name a resource: `region/counter` of the tenant, `region/orders/counter` of a function, with a third part of a request. */
+export const resourceName = (id: string): string => {
+  const [kind = '', , ...scope] = id.slice(tenantOf(id).length + 1).split('/');
+  return [kind.slice(1), ...scope].join('/');
+};
+
+const bys = ['tenant', 'function', 'request'] as const;
+
+/** The id of a resource by its name; undefined if no resource can be called that. */
+export const resourceId = (tenant: string, name: string): string | undefined => {
+  const [kind, ...scope] = name.split('/');
+  const by = bys[scope.length - 1];
+  return by && /^(region|bucket|lock)$/.test(kind ?? '') ? bucketId(tenant, `~${kind}/${by}/${scope.join('/')}`) : undefined;
+};
+
+export const kindOf = (id: string): ResourceKind => bucketOf(id).slice(1) as ResourceKind;
+
+/** Records of sessions, by the digest of their key; the values of each are in a bucket of their own. */
+export const sessionsRoot = '~sessions';
+export const sessionsBucket = ({ tenant, function: name }: Owner): string => bucketId(tenant, `${sessionsRoot}/${name}`);
+/** All that sessions of this key ever had. */
+export const sessionBucket = (sessions: string, digest: string): string => {
+  const tenant = tenantOf(sessions);
+  return bucketId(tenant, `~session/${sessions.slice(tenant.length + sessionsRoot.length + 2)}/${digest}`);
+};

@@ -1,0 +1,229 @@
+/**
+ * What executions share, in the supervisor: regions, locks and sessions of the whole node, for all threads that run guests. A
+ * thread begins with `connect`; when it ends, whatever ended it, all that its executions held is released.
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Problem } from '../base/errors.ts';
+import { tenantOf } from '../capability/keyvalue-keys.ts';
+import type { Attached, FromShared, SharedAccess, ToShared } from '../capability/shared-protocol.ts';
+import { kindOf, resourceId, resourceName } from '../capability/shared-resources.ts';
+import type { Bucket } from '../wasi/keyvalue-port.ts';
+import { type LockMode, type ResourceKind, SharedRefusal } from '../wasi/shared-port.ts';
+import { Locks } from './locks.ts';
+import { executionOf, ownerOf } from './owner.ts';
+import { type RegionLimits, Regions } from './regions.ts';
+import { Sessions } from './sessions.ts';
+
+/** A thread that does not say what it has within this time is left out. */
+const answerMs = 2000;
+
+export type HubOptions = {
+  open: (bucket: string) => Bucket;
+  onError: (error: unknown) => void;
+  /** An execution had to give way. */
+  onDeadlock?: (victim: string, lock: string) => void;
+  regionLimits?: RegionLimits;
+};
+
+/** `isolate` is the number of one, null in a gateway thread. */
+type Thread = { readonly number: number; isolate: number | null; port: MessagePort; owners: Set<string>; guests: Set<string> };
+type Asked = { kind: 'list'; tenant: string | null } | { kind: 'revoke'; id: string; execution: string | null } | { kind: 'shed' };
+type Found = Attached & { isolate: number | null };
+
+export type ResourceView = {
+  resource: string;
+  kind: ResourceKind;
+  attachments: { execution: string; function: string; isolate: number | null }[];
+  holders: { execution: string; mode: LockMode }[];
+  waiters: { execution: string; mode: LockMode }[];
+  /** Of a region in memory. `stored`: nothing would be lost if the node were killed. */
+  bytes?: number;
+  stored?: boolean;
+};
+
+const unexpected = (error: unknown): Problem => (error instanceof Problem ? error : new Problem('internal', String(error)));
+
+export class StateHub {
+  readonly #regions: Regions;
+  readonly #locks: Locks;
+  readonly sessions: Sessions;
+  readonly #threads = new Set<Thread>();
+  readonly #asked = new Map<number, { thread: Thread; resolve: (items: Attached[]) => void }>();
+  #requests = 0;
+  #numbers = 0;
+
+  constructor({ open, onError, onDeadlock, regionLimits }: HubOptions) {
+    const shed = async (): Promise<void> => void (await this.#askAll({ kind: 'shed' }));
+    this.#regions = new Regions({ open, onError, shed, ...(regionLimits && { limits: regionLimits }) });
+    this.#locks = new Locks(onDeadlock && ((owner, lock) => onDeadlock(executionOf(owner), lock)));
+    this.sessions = new Sessions({ open, onError });
+  }
+
+  /** A way to shared resources for one more thread. */
+  connect(isolate: number | null): SharedAccess {
+    const { port1, port2 } = new MessageChannel();
+    const thread: Thread = { number: ++this.#numbers, isolate, port: port1, owners: new Set(), guests: new Set() };
+    this.#threads.add(thread);
+    port1.on('message', (message: ToShared) => this.#take(thread, message));
+    port1.on('close', () => this.#lost(thread));
+    port1.unref();
+    return { port: port2 };
+  }
+
+  /** All resources of a tenant that are attached, held or in memory. */
+  async resources(tenant: string): Promise<ResourceView[]> {
+    const views = new Map<string, ResourceView>();
+    const viewOf = (id: string): ResourceView => {
+      const known = views.get(id);
+      if (known) return known;
+      const view: ResourceView = { resource: resourceName(id), kind: kindOf(id), attachments: [], holders: [], waiters: [] };
+      views.set(id, view);
+      return view;
+    };
+    for (const { execution, function: name, isolate, resources } of await this.#askAll({ kind: 'list', tenant }))
+      for (const id of resources) viewOf(id).attachments.push({ execution, function: name, isolate });
+    for (const { lock, holders, waiters } of this.#locks.views()) {
+      if (tenantOf(lock) !== tenant) continue;
+      const named = (those: typeof holders) => those.map(({ owner, mode }) => ({ execution: executionOf(owner), mode }));
+      Object.assign(viewOf(lock), { holders: named(holders), waiters: named(waiters) });
+    }
+    for (const { id, bytes, stored } of this.#regions.views()) if (tenantOf(id) === tenant) Object.assign(viewOf(id), { bytes, stored });
+    return [...views.values()].sort((a, b) => (a.resource < b.resource ? -1 : 1));
+  }
+
+  /** What is attached in each isolate, by its number. */
+  async attachedByIsolate(): Promise<Map<number, string[]>> {
+    const attached = new Map<number, Set<string>>();
+    for (const { isolate, resources } of await this.#askAll({ kind: 'list', tenant: null })) {
+      if (isolate === null) continue;
+      const names = attached.get(isolate) ?? new Set();
+      for (const id of resources) names.add(resourceName(id));
+      attached.set(isolate, names);
+    }
+    return new Map([...attached].map(([isolate, names]) => [isolate, [...names].sort()]));
+  }
+
+  /**
+   * Takes a resource away from an execution, or from all that have it now. Its data stays.
+   * @returns the executions that had it
+   * @throws Problem `request-invalid` if no resource can have this name
+   */
+  async revoke(tenant: string, resource: string, execution: string | undefined): Promise<string[]> {
+    const id = resourceId(tenant, resource);
+    if (id === undefined) throw new Problem('request-invalid', `cannot revoke ${JSON.stringify(resource)}: it must be a name that "nacelle resources" lists`);
+    const found = await this.#askAll({ kind: 'revoke', id, execution: execution ?? null });
+    return found.map((one) => one.execution).sort();
+  }
+
+  /** The tenant is gone. */
+  forget(tenant: string): void {
+    this.#regions.forget(tenant);
+  }
+
+  async close(): Promise<void> {
+    await this.#regions.close();
+    for (const { port } of this.#threads) port.close();
+  }
+
+  #lost(thread: Thread): void {
+    if (!this.#threads.delete(thread)) return;
+    this.#regions.lost(thread);
+    for (const owner of thread.owners) this.#locks.releaseAll(ownerOf(thread, owner));
+    for (const guest of thread.guests) this.sessions.leave(ownerOf(thread, guest));
+    for (const [request, asked] of this.#asked) {
+      if (asked.thread !== thread) continue;
+      this.#asked.delete(request);
+      asked.resolve([]);
+    }
+  }
+
+  /** What all threads answer. */
+  async #askAll(question: Asked): Promise<Found[]> {
+    const answers = await Promise.all(
+      [...this.#threads].map(async (thread): Promise<Found[]> => {
+        const { promise, resolve } = Promise.withResolvers<Attached[]>();
+        const request = ++this.#requests;
+        this.#asked.set(request, { thread, resolve });
+        const timer = setTimeout(() => resolve([]), answerMs);
+        thread.port.postMessage({ ...question, request } satisfies FromShared);
+        const items = await promise;
+        clearTimeout(timer);
+        this.#asked.delete(request);
+        return items.map((item) => ({ ...item, isolate: thread.isolate }));
+      }),
+    );
+    return answers.flat();
+  }
+
+  #take(thread: Thread, message: ToShared): void {
+    switch (message.kind) {
+      case 'region':
+        this.#answer(thread, message.request, () => this.#enterRegion(thread, message));
+        break;
+      case 'leave-region':
+        this.#regions.leave(thread, message.id, message.grants);
+        break;
+      case 'flush':
+        this.#answer(thread, message.request, () => this.#regions.flush(message.id).then(() => ({ kind: 'done', request: message.request })));
+        break;
+      case 'acquire':
+      case 'release':
+      case 'release-all':
+        this.#takeLock(thread, message);
+        break;
+      case 'enter':
+      case 'leave':
+        this.#takeSession(thread, message);
+        break;
+      case 'attached':
+        this.#asked.get(message.request)?.resolve(message.items);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #takeLock(thread: Thread, message: Extract<ToShared, { kind: 'acquire' | 'release' | 'release-all' }>): void {
+    const owner = ownerOf(thread, message.execution);
+    if (message.kind === 'release') this.#locks.release(owner, message.id);
+    else if (message.kind === 'release-all') {
+      thread.owners.delete(message.execution);
+      this.#locks.releaseAll(owner);
+    } else {
+      const { request, id, mode, timeoutMs } = message;
+      thread.owners.add(message.execution);
+      this.#answer(thread, request, () => this.#locks.acquire(owner, id, mode, timeoutMs).then(() => ({ kind: 'done', request })));
+    }
+  }
+
+  #takeSession(thread: Thread, message: Extract<ToShared, { kind: 'enter' | 'leave' }>): void {
+    const guest = ownerOf(thread, message.execution);
+    if (message.kind === 'leave') {
+      thread.guests.delete(message.execution);
+      this.sessions.leave(guest);
+    } else {
+      const { request, wanted } = message;
+      thread.guests.add(message.execution);
+      this.#answer(thread, request, () => this.sessions.enter(guest, wanted).then((bucket) => ({ kind: 'session', request, bucket })));
+    }
+  }
+
+  async #enterRegion(thread: Thread, { request, id, bytes }: Extract<ToShared, { kind: 'region' }>): Promise<FromShared> {
+    const buffer = await this.#regions.enter(thread, id, bytes);
+    if (!this.#threads.has(thread)) this.#regions.leave(thread, id, 1);
+    return { kind: 'region', request, buffer };
+  }
+
+  #answer(thread: Thread, request: number, act: () => Promise<FromShared>): void {
+    act().then(
+      (answer) => thread.port.postMessage(answer),
+      (error: unknown) => {
+        if (error instanceof SharedRefusal) thread.port.postMessage({ kind: 'refused', request, error: error.error } satisfies FromShared);
+        else {
+          const { code, message } = unexpected(error);
+          thread.port.postMessage({ kind: 'failed', request, code, message } satisfies FromShared);
+        }
+      },
+    );
+  }
+}

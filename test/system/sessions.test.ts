@@ -1,0 +1,100 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cleanUp, sleep, startTestNode, type TestNode, until } from './node.ts';
+
+let node: TestNode;
+test.before(async () => {
+  node = await startTestNode();
+});
+test.after(async () => {
+  await node.end();
+  cleanUp();
+});
+
+const fleets = ['resident', 'on-demand'] as const;
+const session = (more: Record<string, unknown> = {}) => ({ from: { header: 'x-user' }, ...more });
+
+const send = async (path: string, user?: string, from = node): Promise<[status: number, text: string]> => {
+  const response = await fetch(from.url + path, { headers: { connection: 'close', ...(user === undefined ? {} : { 'x-user': user }) } });
+  return [response.status, await response.text()];
+};
+
+type Session = { id: string; function: string; running: string | null; waiting: number; createdAt: string; expiresAt: string };
+const sessionsOf = async (name: string): Promise<Session[]> => {
+  const { items } = (await (await node.api('GET', `/v1/sessions?function=${name}`)).json()) as { items: Session[] };
+  return items;
+};
+
+for (const fleet of fleets) {
+  test(`session: one by one in the order of arrival, so that read and write never lose a step, ${fleet}`, async () => {
+    const name = `turns-${fleet}`;
+    await node.deploy(name, 'session', { session: session({ serialize: true }), capacity: { fleet } });
+    assert.equal(await send(`/${name}/`, 'ann'), [200, '1\n']);
+    const answers = await Promise.all(Array.from({ length: 12 }, () => send(`/${name}/?hold=5`, 'ann')));
+    assert.equal(
+      answers.map(([, text]) => Number(text)).sort((a, b) => a - b),
+      Array.from({ length: 12 }, (_, index) => index + 2),
+    );
+    assert.equal(await send(`/${name}/`, 'bob'), [200, '1\n']);
+    assert.equal(await send(`/${name}/`), [400, 'no session\n']);
+  });
+
+  test(`session: without turns they see the same values at once, ${fleet}`, async () => {
+    const name = `free-${fleet}`;
+    await node.deploy(name, 'session', { session: session(), capacity: { fleet } });
+    const slow = send(`/${name}/?hold=400`, 'ann');
+    assert.equal(await send(`/${name}/`, 'ann'), [200, '1\n']);
+    assert.equal(await slow, [200, '1\n']);
+    assert.equal(await send(`/${name}/`, 'ann'), [200, '2\n']);
+  });
+}
+
+test('session: who waits is listed, in its turn; a client that leaves lets the next one in', async () => {
+  await node.deploy('line', 'session', { session: session({ serialize: true }), capacity: { fleet: 'resident' } });
+  const first = send('/line/?hold=600', 'ann');
+  await until(async () => ((await sessionsOf('line'))[0]?.running ? true : undefined), 'the first');
+  const controller = new AbortController();
+  const second = fetch(`${node.url}/line/?hold=5000`, { headers: { 'x-user': 'ann' }, signal: controller.signal }).catch(() => undefined);
+  await until(async () => ((await sessionsOf('line'))[0]?.waiting === 1 ? true : undefined), 'the second');
+  const third = send('/line/', 'ann');
+  await until(async () => ((await sessionsOf('line'))[0]?.waiting === 2 ? true : undefined), 'the third');
+  controller.abort();
+  await second;
+  assert.equal(await Promise.all([first, third]), [
+    [200, '1\n'],
+    [200, '2\n'],
+  ]);
+  assert.is((await sessionsOf('line'))[0]?.running, null);
+});
+
+test('session: a guest that traps or takes too long gives its turn back', async () => {
+  await node.deploy('limited', 'session', { session: session({ serialize: true }), limits: { timeMs: 300 }, capacity: { fleet: 'on-demand' } });
+  const [slow, next] = await Promise.all([send('/limited/?hold=5000', 'ann'), sleep(100).then(() => send('/limited/', 'ann'))]);
+  assert.is(slow[0], 504);
+  assert.equal(next, [200, '1\n']);
+});
+
+test('session: ends when nobody used it for long enough, and begins anew', async () => {
+  await node.deploy('idle', 'session', { session: session({ idleMs: 400 }), capacity: { fleet: 'resident' } });
+  assert.equal(await send('/idle/', 'ann'), [200, '1\n']);
+  assert.equal(await send('/idle/', 'ann'), [200, '2\n']);
+  assert.is((await sessionsOf('idle')).length, 1);
+  await sleep(600);
+  assert.equal(await sessionsOf('idle'), []);
+  assert.equal(await send('/idle/', 'ann'), [200, '1\n']);
+  await node.deploy('short', 'session', { session: session({ maxMs: 500 }), capacity: { fleet: 'resident' } });
+  assert.equal(await send('/short/', 'ann'), [200, '1\n']);
+  await until(async () => ((await send('/short/', 'ann'))[1] === '1\n' ? true : undefined), 'the end of a session that is always in use');
+});
+
+test('session: kill -9 loses no session, nor what it had been told was kept', async () => {
+  const killed = await startTestNode();
+  await killed.deploy('kept', 'session', { session: session({ serialize: true }), capacity: { fleet: 'resident' } });
+  for (const number of ['1\n', '2\n', '3\n']) assert.equal(await send('/kept/', 'ann', killed), [200, number]);
+  await killed.end('SIGKILL');
+  const again = await startTestNode({ data: killed.data });
+  assert.equal(await send('/kept/', 'ann', again), [200, '4\n']);
+  await again.end();
+});
+
+test.run();
