@@ -11,11 +11,13 @@ import { ls } from './commands/ls.ts';
 import { objectsGet, objectsLs, objectsPut, objectsRm } from './commands/objects.ts';
 import { objectsExplain } from './commands/objects-explain.ts';
 import { promote } from './commands/promote.ts';
+import { resources, stateRevoke } from './commands/resources.ts';
 import { result } from './commands/result.ts';
 import { rm } from './commands/rm.ts';
 import { rollback } from './commands/rollback.ts';
 import { secretsLs, secretsPut, secretsRm } from './commands/secrets.ts';
 import { serve } from './commands/serve.ts';
+import { sessions } from './commands/sessions.ts';
 import { show } from './commands/show.ts';
 import { sidecarsAdd, sidecarsLs, sidecarsRm, sidecarsShow } from './commands/sidecars.ts';
 import { stateGet, stateLs, statePut, stateRm } from './commands/state.ts';
@@ -45,6 +47,9 @@ export const commands: readonly Command[] = [
   stateGet,
   statePut,
   stateRm,
+  stateRevoke,
+  resources,
+  sessions,
   objectsPut,
   objectsGet,
   objectsLs,

@@ -27,6 +27,7 @@ test('parseManifest: sets every default', () => {
     secrets: [],
     capabilities: { http: [], filesystem: { scratch: false }, objects: [], messaging: [], keyvalue: {} },
     sidecars: [],
+    shared: [],
     events: [],
     capacity: { fleet: 'auto', prewarm: 0, idleMs: 60_000, whenExhausted: 'overflow', deferMaxMs: 0 },
   });
@@ -54,7 +55,7 @@ test('parseManifest: lists all problems at once, later features by name among th
     config: { K: 'v' },
     secrets: ['K'],
     capabilities: { http: ['http://x'], messaging: {} },
-    shared: [],
+    shared: [{ resource: 'x', kind: 'shelf' }],
     typo: true,
   });
   assert.is(problem.code, 'manifest-invalid');
@@ -70,7 +71,7 @@ test('parseManifest: lists all problems at once, later features by name among th
     'capabilities.http[0]',
     'typo',
     '"K" is a key of config',
-    'shared',
+    'shared[0].kind',
     'messaging',
   ]) {
     assert.ok(

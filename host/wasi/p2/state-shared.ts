@@ -76,6 +76,13 @@ class RegionHandle extends Handle<Region> {
   }
 }
 
+/** Memory cannot be taken back, so an execution that may be undone only reads it. */
+const toChange = (context: C, self: RegionHandle): Region => {
+  if (context.execution.overlay)
+    throw new SharedRefusal({ tag: 'other', val: 'cannot write the region: the effects of this execution commit together, and those on regions do not' });
+  return self.in(context);
+};
+
 class LockHandle extends Handle<Lock> {
   protected find(shared: SharedResources): Lock {
     return shared.lock(this.name);
@@ -90,10 +97,11 @@ const shared: HostInterface<C> = {
     '[static]region.open': (context: C, name: string) => answering(() => new RegionHandle(context, name)),
     '[method]region.size': (_context: C, self: RegionHandle) => self.known.bytes,
     '[method]region.read': (context: C, self: RegionHandle, offset: bigint, length: number) => answering(() => self.in(context).read(offset, length)),
-    '[method]region.write': (context: C, self: RegionHandle, offset: bigint, bytes: Uint8Array) => answering(() => self.in(context).write(offset, bytes)),
-    '[method]region.add': (context: C, self: RegionHandle, offset: bigint, delta: bigint) => answering(() => self.in(context).add(offset, delta)),
+    '[method]region.write': (context: C, self: RegionHandle, offset: bigint, bytes: Uint8Array) =>
+      answering(() => toChange(context, self).write(offset, bytes)),
+    '[method]region.add': (context: C, self: RegionHandle, offset: bigint, delta: bigint) => answering(() => toChange(context, self).add(offset, delta)),
     '[method]region.compare-and-swap': (context: C, self: RegionHandle, offset: bigint, expected: bigint, replacement: bigint) =>
-      answering(() => self.in(context).compareAndSwap(offset, expected, replacement)),
+      answering(() => toChange(context, self).compareAndSwap(offset, expected, replacement)),
     '[method]region.flush': (context: C, self: RegionHandle) => answeringLater(() => self.in(context).flush()),
     '[static]lock.open': (context: C, name: string) => answering(() => new LockHandle(context, name)),
     '[method]lock.acquire': (context: C, self: LockHandle, mode: LockMode, timeoutMs: number | undefined) =>
