@@ -6,9 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Problem } from './base/errors.ts';
 import { EffectWriter } from './capability/effect-writer.ts';
-import { createKeyValue } from './capability/keyvalue.ts';
 import { type KeyValueAccess, openKeyValueAccess } from './capability/keyvalue-channel.ts';
-import { KeyValueSweeper } from './capability/keyvalue-sweeper.ts';
+import type { KeyValueSweeper } from './capability/keyvalue-sweeper.ts';
 import { type ObjectAccess, openObjectAccess } from './capability/object-channel.ts';
 import { createTenantBuckets } from './capability/tenant-buckets.ts';
 import { type Address, formatAddress } from './config/address.ts';
@@ -47,7 +46,8 @@ import type { ComputedObjects } from './object/computed/computed-objects.ts';
 import { tellSubscribers } from './object/object-events.ts';
 import { createObjectService } from './object/object-service.ts';
 import { createObjects, type Objects } from './object/objects.ts';
-import { StateHub } from './state/hub.ts';
+import type { StateHub } from './state/hub.ts';
+import { openState } from './state/open.ts';
 import { HeldBlobs } from './store/held-blobs.ts';
 import { openStore } from './store/lmdb/store.ts';
 import type { Store } from './store/store.ts';
@@ -116,21 +116,8 @@ type Ground = {
 const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper' | 'state'> => {
   const findOwner = (tenant: string) => findTenant(table, tenant);
   const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
-  const keyvalue = createKeyValue(table, (bucket, change) => buckets.change(bucket, change));
-  const state = new StateHub({
-    open: (bucket) => {
-      keyvalue.refresh();
-      return keyvalue.open(bucket);
-    },
-    onError: (error) => log.error({ error: String(error) }, 'cannot store what executions share'),
-  });
-  const sweeper = new KeyValueSweeper({
-    table,
-    change: (bucket, change) => buckets.change(bucket, change),
-    onGone: (bucket, keys) => state.sessions.expire(bucket, keys),
-    onError: (error) => log.error({ error: String(error) }, 'cannot remove values whose time is over'),
-  });
-  return { buckets, sweeper, state };
+  const onError = (error: unknown, what: string): void => log.error({ error: String(error) }, what);
+  return { buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), onError }) };
 };
 
 const openGround = async (config: NodeConfig): Promise<Ground> => {
@@ -145,7 +132,7 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
-  const { buckets, sweeper, state } = openValues(config, store, log);
+  const values = openValues(config, store, log);
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
   const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
@@ -165,12 +152,10 @@ const openGround = async (config: NodeConfig): Promise<Ground> => {
     cache,
     preparer,
     artifacts,
-    buckets,
-    sweeper,
+    ...values,
     secretKey,
     origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version }),
     edge: undefined,
-    state,
   };
   return ground;
 };
@@ -327,11 +312,10 @@ const tellEdges = ({ origin, log }: Ground): void => {
 
 const describeNode = async ({ cache, edge, state }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
   const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
-  const attached = await state.attachedByIsolate();
   const view = fleet.describe();
   return {
     ...view,
-    isolates: view.isolates.map((isolate) => ({ ...isolate, attached: attached.get(isolate.id) ?? [] })),
+    isolates: await state.withAttached(view.isolates),
     gateways: (await gateways.count()).map(({ id, inFlight, instances }) => ({ id, inFlight, instances })),
     cache: { entries, bytes, hits, misses, evicted, expired },
     ...(edge ? { edge: edge.view() } : {}),

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import type { SessionView } from '../state/sessions.ts';
 import { requireScope } from './auth.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
 import type { ControlDeps } from './deps.ts';
@@ -31,11 +32,16 @@ const sessionView = z
 const revoked = z.object({ revoked: z.array(execution) });
 const revocation = z.strictObject({ resource: z.string().max(256), execution: execution.optional() });
 
-const iso = (ms: number): string => new Date(ms).toISOString();
+const viewOf = ({ createdAt, expiresAt, ...rest }: SessionView) => ({
+  ...rest,
+  createdAt: new Date(createdAt).toISOString(),
+  expiresAt: new Date(expiresAt).toISOString(),
+});
 
 /** What executions of a tenant share now, and its sessions. */
 export const sharedRoutes = ({ shared, deployments: { tenants } }: ControlDeps) => {
-  const read = requireScope({ tenants }, 'read');
+  const [read, deploy] = [requireScope({ tenants }, 'read'), requireScope({ tenants }, 'deploy')];
+  const revoke = (tenant: string, { resource, execution: one }: z.infer<typeof revocation>) => shared.revoke(tenant, resource, one);
   return newGroup()
     .openapi(
       endpoint({
@@ -51,14 +57,11 @@ export const sharedRoutes = ({ shared, deployments: { tenants } }: ControlDeps) 
       endpoint({
         method: 'post',
         path: '/v1/resources/revoke',
-        middleware: requireScope({ tenants }, 'deploy'),
+        middleware: deploy,
         request: { query: tenantQuery({}), body: jsonBody(revocation) },
         responses: { 200: json(revoked, 'Taken away from these executions') },
       }),
-      async (context) => {
-        const { resource, execution: one } = context.req.valid('json');
-        return context.json({ revoked: await shared.revoke(context.get('tenant'), resource, one) }, 200);
-      },
+      async (context) => context.json({ revoked: await revoke(context.get('tenant'), context.req.valid('json')) }, 200),
     )
     .openapi(
       endpoint({
@@ -71,8 +74,7 @@ export const sharedRoutes = ({ shared, deployments: { tenants } }: ControlDeps) 
       async (context) => {
         const { limit, cursor, function: of } = context.req.valid('query');
         const { items, next } = shared.sessions.list(context.get('tenant'), of, limit, decodeCursor(cursor));
-        const views = items.map(({ createdAt, expiresAt, ...rest }) => ({ ...rest, createdAt: iso(createdAt), expiresAt: iso(expiresAt) }));
-        return context.json(pageOf(views, next), 200);
+        return context.json(pageOf(items.map(viewOf), next), 200);
       },
     );
 };

@@ -185,10 +185,7 @@ const take = (message: ToIsolate): void => {
       withholding = message.on;
       break;
     case 'connect':
-      gateways.set(
-        message.gateway,
-        new Serving({ incoming: message.incoming, outgoing: message.outgoing, port: message.port }, start, outbound, keyvalue, objects, shared),
-      );
+      gateways.set(message.gateway, new Serving(message, start, outbound, keyvalue, objects, shared));
       break;
     case 'disconnect':
       gateways.get(message.gateway)?.close();

@@ -91,8 +91,8 @@ export class StateHub {
     return [...views.values()].sort((a, b) => (a.resource < b.resource ? -1 : 1));
   }
 
-  /** What is attached in each isolate, by its number. */
-  async attachedByIsolate(): Promise<Map<number, string[]>> {
+  /** Isolates with what is attached in each. */
+  async withAttached<T extends { id: number }>(isolates: readonly T[]): Promise<(T & { attached: string[] })[]> {
     const attached = new Map<number, Set<string>>();
     for (const { isolate, resources } of await this.#askAll({ kind: 'list', tenant: null })) {
       if (isolate === null) continue;
@@ -100,7 +100,7 @@ export class StateHub {
       for (const id of resources) names.add(resourceName(id));
       attached.set(isolate, names);
     }
-    return new Map([...attached].map(([isolate, names]) => [isolate, [...names].sort()]));
+    return isolates.map((isolate) => ({ ...isolate, attached: [...(attached.get(isolate.id) ?? [])].sort() }));
   }
 
   /**

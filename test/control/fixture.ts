@@ -113,8 +113,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
   const hub = new LogHub({ linesMax: 5000, bytesMax: 4_000_000 }, 64_000_000);
   const fixture = await openFixture({ changeObjects: (id, change) => objects.change(id, change), ...options });
   const objects: ObjectStore = openObjects(fixture);
-  const logged: unknown[] = [];
-  const invoked: Invoked[] = [];
+  const [logged, invoked]: [unknown[], Invoked[]] = [[], []];
   const reasons: string[] = [];
   let hanging = 0;
   const buckets = new EffectWriter({ table: fixture.table, keyvalue: { findOwner: (tenant) => findTenant(fixture.table, tenant), bucketBytesMax: 2_000_000 } });
