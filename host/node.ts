@@ -116,8 +116,7 @@ type Ground = {
 const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper' | 'state'> => {
   const findOwner = (tenant: string) => findTenant(table, tenant);
   const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
-  const onError = (error: unknown, what: string): void => log.error({ error: String(error) }, what);
-  return { buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), onError }) };
+  return { buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), log }) };
 };
 
 const openGround = async (config: NodeConfig): Promise<Ground> => {
@@ -312,10 +311,8 @@ const tellEdges = ({ origin, log }: Ground): void => {
 
 const describeNode = async ({ cache, edge, state }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
   const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
-  const view = fleet.describe();
   return {
-    ...view,
-    isolates: await state.withAttached(view.isolates),
+    ...(await state.withAttached(fleet.describe())),
     gateways: (await gateways.count()).map(({ id, inFlight, instances }) => ({ id, inFlight, instances })),
     cache: { entries, bytes, hits, misses, evicted, expired },
     ...(edge ? { edge: edge.view() } : {}),

@@ -91,8 +91,10 @@ export class StateHub {
     return [...views.values()].sort((a, b) => (a.resource < b.resource ? -1 : 1));
   }
 
-  /** Isolates with what is attached in each. */
-  async withAttached<T extends { id: number }>(isolates: readonly T[]): Promise<(T & { attached: string[] })[]> {
+  /** A view of the node, with what is attached in each of its isolates. */
+  async withAttached<I extends { id: number }, V extends { isolates: readonly I[] }>(
+    view: V,
+  ): Promise<V & { isolates: (V['isolates'][number] & { attached: string[] })[] }> {
     const attached = new Map<number, Set<string>>();
     for (const { isolate, resources } of await this.#askAll({ kind: 'list', tenant: null })) {
       if (isolate === null) continue;
@@ -100,7 +102,8 @@ export class StateHub {
       for (const id of resources) names.add(resourceName(id));
       attached.set(isolate, names);
     }
-    return isolates.map((isolate) => ({ ...isolate, attached: [...(attached.get(isolate.id) ?? [])].sort() }));
+    const isolates = view.isolates.map((isolate) => ({ ...isolate, attached: [...(attached.get(isolate.id) ?? [])].sort() }));
+    return { ...view, isolates };
   }
 
   /**
