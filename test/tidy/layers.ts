@@ -23,6 +23,7 @@ export const LAYERS = [
   'fleet',
   'gateway',
   'control',
+  'node',
   'node.ts',
   'index.ts',
   'cli',

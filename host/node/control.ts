@@ -1,0 +1,97 @@
+/** What the control API may ask of a node. */
+import { Problem } from '../base/errors.ts';
+import { createTenantBuckets } from '../capability/tenant-buckets.ts';
+import type { Address } from '../config/address.ts';
+import { version } from '../config/version.ts';
+import type { ControlDeps, NodeInfo } from '../control/deps.ts';
+import type { Deployments } from '../deploy/deployments.ts';
+import { defaultRoutes } from '../deploy/route.ts';
+import type { Edge } from '../edge/edge.ts';
+import type { EventHost } from '../fleet/event-host.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Gateways } from '../gateway/gateways.ts';
+import { invokeThroughGateway } from '../gateway/invoke.ts';
+import type { ComputedObjects } from '../object/computed/computed-objects.ts';
+import { exposeMetrics } from '../telemetry/exposition.ts';
+import { statusClass } from '../telemetry/metrics.ts';
+import { reachable, urlOf } from './addresses.ts';
+import type { Ground } from './ground.ts';
+
+const describeNode = async ({ cache, edge, state }: Ground, gateways: Gateways, fleet: Fleet): Promise<NodeInfo> => {
+  const { entries, bytes, hits, misses, evicted, expired } = cache.counters();
+  return {
+    ...(await state.withAttached(fleet.describe())),
+    gateways: (await gateways.count()).map(({ id, inFlight, instances }) => ({ id, inFlight, instances })),
+    cache: { entries, bytes, hits, misses, evicted, expired },
+    ...(edge ? { edge: edge.view() } : {}),
+    versions: { nacelle: version, node: process.versions.node, v8: process.versions.v8 },
+  };
+};
+
+const countEdges = ({ metrics, origin, edge }: Ground): void => {
+  metrics.edgesConnected.set('', origin.roster.connected);
+  if (!edge) return;
+  const { state, revision, pulls } = edge.view();
+  metrics.originConnected.set('', state === 'connected' ? 1 : 0);
+  metrics.originRevision.set('', revision);
+  for (const outcome of ['pulled', 'resumed', 'failed'] as const) metrics.pulls.set(outcome, pulls[outcome]);
+  metrics.pullBytes.set('', pulls.bytes);
+};
+
+const exposeAll = async (ground: Ground, gateways: Gateways): Promise<string> => {
+  const { cache, metrics } = ground;
+  countEdges(ground);
+  const { hits, misses, evicted, expired, damaged, bytes } = cache.counters();
+  metrics.cacheLookups.set('hit', hits);
+  metrics.cacheLookups.set('miss', misses);
+  for (const [why, count] of Object.entries({ evicted, expired, damaged })) metrics.cacheDropped.set(why, count);
+  metrics.cacheBytes.set('', bytes);
+  return exposeMetrics([metrics.snapshot(), ...(await gateways.count()).map((counted) => counted.metrics)]);
+};
+
+export const controlDeps = (
+  ground: Ground,
+  gateways: Gateways,
+  fleet: Fleet,
+  events: EventHost,
+  deployments: Deployments,
+  computed: ComputedObjects,
+  http: Address,
+): ControlDeps => ({
+  deployments,
+  logs: ground.logs,
+  objects: ground.objects.store,
+  computed,
+  shared: ground.state,
+  buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
+  executions: {
+    find: async (id) =>
+      (await fleet.guarantees.find(id)) ??
+      (await events.find(id))?.record ??
+      (await fleet.deferrals.find(id))?.record ??
+      (await gateways.find(id)) ??
+      fleet.execution(id),
+    deferred: async (id) => (await events.find(id)) ?? fleet.deferrals.find(id),
+  },
+  sidecarInstances: () => fleet.sidecars().map(({ tenant, isolate, instance }) => ({ tenant, isolate, ...instance })),
+  events,
+  decisions: (query) => fleet.decisions(query),
+  reservations: fleet.reservations,
+  approveResident: async (tenant, name, approved) => {
+    await fleet.approvals.set(`${tenant}/${name}`, approved);
+    await deployments.publish();
+  },
+  node: () => describeNode(ground, gateways, fleet),
+  metrics: () => exposeAll(ground, gateways),
+  origin: ground.origin,
+  follows: ground.edge && { url: ground.config.edge.origin, view: () => (ground.edge as Edge).view() },
+  notReady: () => [...(gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []), ...(ground.edge?.notReady() ?? [])],
+  invoke: ({ tenant, function: name }, request) => {
+    const host = defaultRoutes(tenant, name, ground.config.domain).find((route) => route.host !== null)?.host;
+    if (!host) throw new Problem('internal', `the function "${name}" has no default host`);
+    return invokeThroughGateway({ ...reachable(http), functionHost: host }, request);
+  },
+  log: ground.log,
+  observe: (status) => ground.metrics.controlRequests.add(statusClass(status)),
+  settings: { moduleBytesMax: ground.config.modules.bytesMax, origin: () => urlOf(http), version },
+});

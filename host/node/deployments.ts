@@ -1,0 +1,106 @@
+/** What is deployed: here, or at the node that an edge follows. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Problem } from '../base/errors.ts';
+import { version } from '../config/version.ts';
+import { createDeployments, type Deployments } from '../deploy/deployments.ts';
+import { deployExamples } from '../deploy/examples.ts';
+import type { ModuleSummary } from '../deploy/model.ts';
+import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
+import type { ExtraRoutes } from '../deploy/snapshot.ts';
+import { type Edge, openEdge } from '../edge/edge.ts';
+import { newBoxKey } from '../edge/sealing.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Artifacts } from '../gateway/artifacts.ts';
+import type { Ground } from './ground.ts';
+
+const edgeIdBytes = 8;
+
+const summaryOf = async (artifacts: Artifacts, digest: string): Promise<ModuleSummary> => {
+  const { artifact } = await artifacts.get(digest);
+  return { imports: artifact.imports, exports: artifact.exports, unrestorable: artifact.reasons };
+};
+
+export const openDeployments = async (
+  { config, secretKey, logs, store, held, objects, artifacts, recorded, state }: Ground,
+  fleet: Fleet,
+  extra: ExtraRoutes,
+  onRouteTable: (table: RouteTable) => Promise<void>,
+): Promise<Deployments> =>
+  createDeployments({
+    table: store.table,
+    blobs: held,
+    ceilings: config.ceilings,
+    domain: config.domain,
+    secretKey,
+    prepare: (digest) => summaryOf(artifacts, digest),
+    inspect: async (digest) => (await artifacts.get(digest)).artifact,
+    extra,
+    changeObjects: (id, change) => objects.store.change(id, change),
+    onRouteTable,
+    fleetOf: (version) => fleet.fleetOf(version),
+    forget: (tenant, name) => {
+      void fleet.guarantees.forget(tenant, name);
+      recorded.forget(tenant, name);
+      if (name !== null) logs.remove(tenant, name);
+      else {
+        logs.removeTenant(tenant);
+        state.forget(tenant);
+        void fleet.reservations.remove(tenant);
+      }
+    },
+  });
+
+/** Makes the node an edge, where it is configured to be one. */
+export const openAsEdge = async (
+  { config, files, store, held, secretKey, artifacts, logs, log }: Ground,
+  deployments: Deployments,
+): Promise<Edge | undefined> => {
+  if (config.edge.origin === '') return undefined;
+  return openEdge({
+    settings: { ...config.edge, name: config.edge.name || hostname() },
+    table: store.table,
+    blobs: store.blobs,
+    held,
+    secretKey,
+    boxKey: await files.readOrMake('edge.key', newBoxKey),
+    domain: config.domain,
+    moduleBytesMax: config.modules.bytesMax,
+    product: version,
+    newId: () => randomBytes(edgeIdBytes).toString('hex'),
+    publish: () => deployments.publish(),
+    finishRemovals: () => deployments.tenants.finishRemovals(),
+    forget: (tenant, name) => logs.remove(tenant, name),
+    prepare: (digest) => artifacts.get(digest),
+    log,
+  });
+};
+
+/** A version of a function with the sidecars that a request asks for, in reach of gateway threads. */
+export const linkForDebugging = async (
+  { debugger: linker, routeTable }: Deployments,
+  fleet: Fleet,
+  key: string,
+  use: string,
+  token: string,
+): Promise<DeployedVersion> => {
+  const version = routeTable?.functions.find((deployed) => deployed.key === key);
+  if (!version) throw new Problem('unavailable', 'cannot debug the function: it has just been replaced');
+  const linked = await linker.link(version, use, token);
+  fleet.lend(linked);
+  return linked;
+};
+
+/** The token of whoever owns the data directory. */
+export const makeAdminToken = async ({ tokens }: Deployments): Promise<Uint8Array> => {
+  const { token } = await tokens.create({ scopes: [{ kind: 'admin' }], note: 'made at the first start', expiresAt: null });
+  return Buffer.from(`${token}\n`);
+};
+
+const examplesList = new URL('../../fixtures/examples.json', import.meta.url);
+
+export const deployExamplesOnce = async ({ files, config }: Ground, deployments: Deployments): Promise<void> => {
+  if (files.has('examples.deployed')) return;
+  await deployExamples(deployments, examplesList, config.modules.bytesMax);
+  files.write('examples.deployed', '');
+};

@@ -1,0 +1,124 @@
+/** What is made first and closed last: everything that holds data. */
+import { randomBytes } from 'node:crypto';
+import { EffectWriter } from '../capability/effect-writer.ts';
+import type { KeyValueSweeper } from '../capability/keyvalue-sweeper.ts';
+import { DataFiles } from '../config/data-files.ts';
+import type { NodeConfig } from '../config/schema.ts';
+import { version } from '../config/version.ts';
+import { findTenant, isTenant } from '../deploy/ground.ts';
+import { tenantKey } from '../deploy/keys.ts';
+import { RecordedStore } from '../deploy/recorded-store.ts';
+import type { RouteTable } from '../deploy/route-table.ts';
+import type { Edge } from '../edge/edge.ts';
+import { createOrigin, type Origin } from '../edge/origin.ts';
+import { newSigningKey } from '../edge/signing.ts';
+import { type Artifacts, createArtifacts } from '../gateway/artifacts.ts';
+import { PROFILE } from '../module/artifact.ts';
+import { type ArtifactCache, artifactKey, openCache } from '../module/cache.ts';
+import { Preparer } from '../module/preparer.ts';
+import { createObjects, type Objects } from '../object/objects.ts';
+import type { StateHub } from '../state/hub.ts';
+import { openState } from '../state/open.ts';
+import { HeldBlobs } from '../store/held-blobs.ts';
+import { openStore } from '../store/lmdb/store.ts';
+import type { Store } from '../store/store.ts';
+import { LogHub } from '../telemetry/log-hub.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { createNodeLog, type NodeLog } from '../telemetry/node-log.ts';
+import { hostInterfaces } from '../wasi/p2/index.ts';
+
+const prepareIdleMs = 300_000;
+const secretKeyBytes = 32;
+
+/** What is made first and closed last: everything that holds data. */
+export type Ground = {
+  config: NodeConfig;
+  files: DataFiles;
+  log: NodeLog;
+  metrics: Metrics;
+  logs: LogHub;
+  store: Store;
+  held: HeldBlobs;
+  objects: Objects;
+  cache: ArtifactCache;
+  preparer: Preparer;
+  artifacts: Artifacts;
+  buckets: EffectWriter;
+  sweeper: KeyValueSweeper;
+  state: StateHub;
+  recorded: RecordedStore;
+  secretKey: Uint8Array;
+  origin: Origin;
+  /** Set where another node's deployments are followed. */
+  edge: Edge | undefined;
+};
+
+const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper' | 'state'> => {
+  const findOwner = (tenant: string) => findTenant(table, tenant);
+  const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
+  return { buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), log }) };
+};
+
+export const openGround = async (config: NodeConfig): Promise<Ground> => {
+  const log = createNodeLog(config.logs.level);
+  const metrics = new Metrics();
+  const store = await openStore(config.data, config.store);
+  const cache = await openCache(config.data, {
+    ...config.cache,
+    onError: (error) => log.error({ error: String(error) }, 'cannot write to the artifact cache'),
+  });
+  const implemented = new Map([...hostInterfaces].map(([name, { functions }]) => [name, Object.keys(functions)]));
+  const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
+  const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
+  const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
+  const values = openValues(config, store, log);
+  const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
+  await recorded.open();
+  const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
+  const files = new DataFiles(config.data);
+  const secretKey = await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes));
+  const signingKey = await files.readOrMake('origin.key', newSigningKey);
+  const ground: Ground = {
+    config,
+    files,
+    recorded,
+    log,
+    metrics,
+    logs: new LogHub(config.logs, config.logs.allBytesMax),
+    store,
+    held,
+    objects: createObjects({ ...store, ...config.objects, held, ownerKey: tenantKey, isOwner: isTenant }),
+    cache,
+    preparer,
+    artifacts,
+    ...values,
+    secretKey,
+    origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version }),
+    edge: undefined,
+  };
+  return ground;
+};
+
+export const closeGround = async ({ preparer, cache, store, buckets, objects, sweeper, state, recorded }: Ground): Promise<void> => {
+  await recorded.close();
+  await sweeper.close();
+  await state.close();
+  await buckets.idle();
+  await objects.idle();
+  await preparer.close();
+  await cache.close();
+  await store.close();
+};
+
+/** Keeps the modules of live versions in the cache, if that is asked for. */
+export const pinLive = ({ config, cache }: Ground): ((table: RouteTable) => void) => {
+  let pinned = new Set<string>();
+  return ({ functions }) => {
+    if (!config.cache.pinLive) return;
+    const digests = functions.flatMap(({ digest, composition }) => [digest, ...(composition?.sidecars ?? []).map((sidecar) => sidecar.digest)]);
+    const live = new Set(digests.map((digest) => artifactKey(digest, PROFILE)));
+    for (const key of live) if (!pinned.has(key)) cache.pin(key);
+    for (const key of pinned) if (!live.has(key)) cache.unpin(key);
+    pinned = live;
+  };
+};
