@@ -62,6 +62,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const computed = computing.start(deployments);
   undo.push(() => computing.close());
   await deployments.open();
+  ground.artifacts.prefetch([...new Set(deployments.routeTable?.functions.flatMap(({ fleet: placed, digest }) => (placed === 'on-demand' ? digest : [])))]);
   ground.edge = await openAsEdge(ground, deployments);
   fleet.review(() => deployments.publish());
   const { files, log } = ground;

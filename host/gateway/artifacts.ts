@@ -14,6 +14,8 @@ export type Artifacts = {
   get(digest: string): Promise<PreparedModule>;
   /** With its core modules compiled, to be posted to threads. */
   compile(digest: string): Promise<{ artifact: CompiledArtifact; from: StoredSource }>;
+  /** Compiles those that are in the cache before anybody asks, and keeps them for the first who do: a start need not let its first requests wait. */
+  prefetch(digests: readonly string[]): void;
 };
 
 export type ArtifactsOptions = {
@@ -26,6 +28,10 @@ export type ArtifactsOptions = {
   onPrepared: (seconds: number) => void;
 };
 
+/** Modules that are compiled before anybody asks, and how long they are kept for those who do. */
+const prefetchedMax = 32;
+const prefetchedMs = 10_000;
+
 const compileAll = async ({ artifact, from }: PreparedModule): Promise<{ artifact: CompiledArtifact; from: StoredSource }> => {
   const { plan, reports, restorable } = artifact;
   const modules = await Promise.all(artifact.modules.map((bytes) => WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>)));
@@ -34,6 +40,7 @@ const compileAll = async ({ artifact, from }: PreparedModule): Promise<{ artifac
 
 export const createArtifacts = ({ cache, preparer, blobs, pull, onPrepared }: ArtifactsOptions): Artifacts => {
   const compiling = new Map<string, ReturnType<Artifacts['compile']>>();
+  const prefetched = new Map<string, ReturnType<Artifacts['compile']>>();
 
   const load = async (digest: string, onPulled: () => void): Promise<Uint8Array> => {
     let bytes = await blobs.get(digest);
@@ -65,8 +72,10 @@ export const createArtifacts = ({ cache, preparer, blobs, pull, onPrepared }: Ar
     return { artifact, from: isPulled && from === 'prepared' ? 'pulled' : from };
   };
 
+  const isCached = (digest: string): boolean => cache.has(artifactKey(digest, PROFILE));
+
   const compile: Artifacts['compile'] = (digest) => {
-    const known = compiling.get(digest);
+    const known = (isCached(digest) ? prefetched.get(digest) : undefined) ?? compiling.get(digest);
     if (known) return known;
     const compiled = get(digest)
       .then(compileAll)
@@ -75,5 +84,14 @@ export const createArtifacts = ({ cache, preparer, blobs, pull, onPrepared }: Ar
     return compiled;
   };
 
-  return { get, compile };
+  const prefetch: Artifacts['prefetch'] = (digests) => {
+    for (const digest of digests.filter(isCached).slice(0, prefetchedMax)) {
+      const compiled = compile(digest);
+      prefetched.set(digest, compiled);
+      compiled.catch(() => prefetched.delete(digest));
+    }
+    setTimeout(() => prefetched.clear(), prefetchedMs).unref();
+  };
+
+  return { get, compile, prefetch };
 };

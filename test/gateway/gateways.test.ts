@@ -22,6 +22,7 @@ let compiled = 0;
 /** Fixtures by their names in place of digests. */
 const artifacts: Artifacts = {
   get: () => assert.unreachable() as never,
+  prefetch: () => undefined,
   compile: async (digest) => {
     compiled++;
     if (digest === 'missing') throw new Problem('module-not-found', 'there is no such module');
