@@ -1,5 +1,5 @@
 /**
- * Puts a node together: the only file that names implementations. A node begins with `startNode`, when it has its data
+ * Puts a node together: with the files of host/node/ the only place that names implementations. A node begins with `startNode`, when it has its data
  * directory to itself, and ends with `close`, when its requests have been answered.
  */
 import type { NodeConfig } from './config/schema.ts';

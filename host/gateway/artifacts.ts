@@ -38,24 +38,37 @@ const compileAll = async ({ artifact, from }: PreparedModule): Promise<{ artifac
   return { artifact: { plan, reports, restorable, modules }, from };
 };
 
-export const createArtifacts = ({ cache, preparer, blobs, pull, onPrepared }: ArtifactsOptions): Artifacts => {
-  const compiling = new Map<string, ReturnType<Artifacts['compile']>>();
-  const prefetched = new Map<string, ReturnType<Artifacts['compile']>>();
+type Compiled = ReturnType<Artifacts['compile']>;
 
-  const load = async (digest: string, onPulled: () => void): Promise<Uint8Array> => {
-    let bytes = await blobs.get(digest);
-    if (!bytes && pull) {
-      await pull(digest);
-      onPulled();
-      bytes = await blobs.get(digest);
-    }
-    if (!bytes) throw new Problem('module-not-found', `cannot prepare module ${digest}: its bytes are not in the store`);
-    return bytes;
-  };
+const keepForAWhile = (kept: Map<string, Compiled>, digests: readonly string[], compile: Artifacts['compile']): void => {
+  for (const digest of digests) {
+    const compiled = compile(digest);
+    kept.set(digest, compiled);
+    compiled.catch(() => kept.delete(digest));
+  }
+  setTimeout(() => kept.clear(), prefetchedMs).unref();
+};
+
+/** The bytes of a component, brought here if they are elsewhere. */
+const loadBytes = async ({ blobs, pull }: ArtifactsOptions, digest: string, onPulled: () => void): Promise<Uint8Array> => {
+  let bytes = await blobs.get(digest);
+  if (!bytes && pull) {
+    await pull(digest);
+    onPulled();
+    bytes = await blobs.get(digest);
+  }
+  if (!bytes) throw new Problem('module-not-found', `cannot prepare module ${digest}: its bytes are not in the store`);
+  return bytes;
+};
+
+export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
+  const { cache, preparer, onPrepared } = options;
+  const compiling = new Map<string, Compiled>();
+  const prefetched = new Map<string, Compiled>();
 
   const prepare = async (digest: string, onPulled: () => void): Promise<Uint8Array<ArrayBuffer>> => {
     const startMs = performance.now();
-    const artifact = await preparer.prepare(digest, () => load(digest, onPulled));
+    const artifact = await preparer.prepare(digest, () => loadBytes(options, digest, onPulled));
     onPrepared((performance.now() - startMs) / 1000);
     return artifact;
   };
@@ -84,14 +97,5 @@ export const createArtifacts = ({ cache, preparer, blobs, pull, onPrepared }: Ar
     return compiled;
   };
 
-  const prefetch: Artifacts['prefetch'] = (digests) => {
-    for (const digest of digests.filter(isCached).slice(0, prefetchedMax)) {
-      const compiled = compile(digest);
-      prefetched.set(digest, compiled);
-      compiled.catch(() => prefetched.delete(digest));
-    }
-    setTimeout(() => prefetched.clear(), prefetchedMs).unref();
-  };
-
-  return { get, compile, prefetch };
+  return { get, compile, prefetch: (digests) => keepForAWhile(prefetched, digests.filter(isCached).slice(0, prefetchedMax), compile) };
 };
