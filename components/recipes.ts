@@ -6,7 +6,7 @@ import { composedWithGuard, composedWithProvider } from './toolchain/composed.ts
 import { componentOfJavaScript } from './toolchain/javascript.ts';
 import { componentOfRust, componentOfRustByAdapter } from './toolchain/rust.ts';
 import { sidecarOfC, sidecars } from './toolchain/sidecars.ts';
-import { componentOfWat, functionWorld, withLegacyTry } from './toolchain/wat.ts';
+import { componentOfWat, functionWorld, messageWorld, withLegacyTry } from './toolchain/wat.ts';
 
 /** How one fixture is made. `name` is its path under fixtures/ without `.wasm`; `sources` are paths under components/. */
 export type Recipe = { name: string; about: string; sources: string[]; build: () => Promise<Uint8Array> };
@@ -42,7 +42,7 @@ const usesBlobs: ReadonlySet<string> = new Set(['generate', 'objects']);
 
 function fromC(name: string): Recipe {
   const source = `c/${name}.c`;
-  const world = functionWorld(undefined, exported[name]);
+  const world = name === 'message' ? messageWorld() : functionWorld(undefined, exported[name]);
   return {
     name,
     about: headOf(source),
@@ -95,6 +95,7 @@ export const recipes: Recipe[] = [
   fromRust('rust-files', 'files', 'lib.rs', () => componentOfRust('rust-files', 'rust_files')),
   fromRust('rust-thumbnail', 'thumbnail', 'main.rs', () => componentOfRust('rust-thumbnail', 'rust-thumbnail')),
   fromRust('rust-wstd', 'wstd', 'main.rs', () => componentOfRust('rust-wstd', 'rust-wstd')),
+  fromRust('rust-command', 'command', 'main.rs', () => componentOfRust('rust-command', 'rust-command')),
   ...namesIn('js/', '.ts').map(fromJavaScript),
   {
     name: 'as-hello',

@@ -49,6 +49,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const events = makeEvents(ground, fleet);
   const http = { ...config.http };
   const computing = makeComputing(ground, gateways, fleet, http);
+  ground.late.events = events;
   ground.objects.eventWrites = tellSubscribers(events.events);
   const pin = pinLive(ground);
   const deployments = await openDeployments(ground, fleet, computing.routes, async (table) => {

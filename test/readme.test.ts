@@ -120,6 +120,10 @@ test('docs/sidecars.md: its examples do what they say', async () => {
   assert.is(await runPage(readFileSync(join(root, 'docs', 'sidecars.md'), 'utf8')), 4);
 });
 
+test('docs/events.md: its examples do what they say', async () => {
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'events.md'), 'utf8')), 2);
+});
+
 test('README: npx runs the command line of the checkout', async () => {
   const { code, output } = await run('npx', ['nacelle', 'show', 'hello'], { ...process.env, NACELLE_DATA: data });
   assert.is(code, 0, output);

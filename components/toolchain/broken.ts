@@ -61,11 +61,11 @@ export const breakings: Record<string, Breaking> = {
   'core-module': { about: 'a core module, not a component', make: () => parse(`(module ${HANDLER})`) },
   'no-exports': { about: 'a component without anything in it', make: () => Uint8Array.from(COMPONENT) },
   'wrong-world': {
-    about: 'a command component: it exports wasi:cli/run, not a handler',
+    about: 'it exports wasi:random/insecure-seed, and nothing that it could be called by',
     make: async () =>
       componentOf(
-        await parse('(module (func (export "wasi:cli/run@0.2.3#run") (result i32) i32.const 0))'),
-        functionWorld('0.2.3', 'export wasi:cli/run@0.2.3;').replace(/export wasi:http\/incoming-handler@0.2.3;/, ''),
+        await parse('(module (memory (export "memory") 1) (func (export "wasi:random/insecure-seed@0.2.3#insecure-seed") (result i32) i32.const 0))'),
+        functionWorld('0.2.3', 'export wasi:random/insecure-seed@0.2.3;').replace(/export wasi:http\/incoming-handler@0.2.3;/, ''),
       ),
   },
   'import-interface': {

@@ -23,6 +23,12 @@ export function functionWorld(version = VERSION, extra = '', packages: readonly 
   return componentWorld(version, `${extra} export wasi:http/incoming-handler@${version};`, packages);
 }
 
+/** The world of a handler of messages that sends some itself. */
+export function messageWorld(version = VERSION): string {
+  const messaging = ['import wasi:messaging/types', 'import wasi:messaging/producer', 'export wasi:messaging/incoming-handler'];
+  return componentWorld(version, messaging.map((line) => `${line}@0.2.0-draft;`).join(' '), [draft('messaging')]);
+}
+
 /** As `functionWorld`, for a component with other exports: those that `extra` names. */
 export function componentWorld(version: string, extra: string, packages: readonly string[] = []): string {
   const imports = IMPORTS.map((name) => `import ${name}@${version};`);

@@ -17,7 +17,11 @@ export type EffectWriterOptions = {
 };
 
 /** What an execution read and did, and what the node writes with it. */
-export type Commit = Effects & { writes: readonly Write[] };
+export type Commit = Effects & {
+  writes: readonly Write[];
+  /** Executions that led to this one, one after the other; default 0. */
+  hops?: number;
+};
 
 /** Of one commit: the Table takes 512 writes, of which some are counters and owners, and 16 MiB. */
 const commitWritesMax = 500;
@@ -176,9 +180,11 @@ export class EffectWriter {
   async #make(draft: Draft, batch: readonly Waiting[]): Promise<Outcome[]> {
     const { keyvalue, appliers } = this.#options;
     const buckets = new KeyValueDraft(draft, keyvalue);
-    const all = { ...appliers?.(draft), keyvalue: ({ bucket, change }) => buckets.apply(bucket, change) } as Appliers;
+    let hops = 1;
+    const all = { ...appliers?.(draft), keyvalue: ({ bucket, change }) => buckets.apply(bucket, change, hops) } as Appliers;
     const outcomes: Outcome[] = [];
     for (const { work } of batch) {
+      hops = 'commit' in work ? (work.commit.hops ?? 0) + 1 : 1;
       const made = draft.attempt<unknown>(() => ('change' in work ? buckets.apply(work.bucket, work.change) : makeAll(draft, all, work.commit)));
       outcomes.push(
         await made.then(

@@ -3,7 +3,7 @@ import type { Draft } from '../store/draft.ts';
 import type { Entry } from '../store/table.ts';
 import type { Change } from '../wasi/keyvalue-port.ts';
 import { bytesOf, expiryKey, isGone, type Stored, storedOf } from './keyvalue-entry.ts';
-import { bucketOf, entryPrefix, placeOfEntry, tenantOf, type Usage, usageKey } from './keyvalue-keys.ts';
+import { bucketOf, entryPrefix, outboxId, placeOfEntry, tenantOf, type Usage, usageKey } from './keyvalue-keys.ts';
 import { sumOf } from './keyvalue-sum.ts';
 
 /** The owner of buckets, or undefined if there is no such tenant (any more). */
@@ -14,6 +14,17 @@ export type KeyValueRules = {
   findOwner: FindOwner;
   /** Most bytes of one bucket, its keys and values together. */
   bucketBytesMax: number;
+  /** Who is to know of changes and of messages; default: nobody. */
+  happenings?: Happenings | undefined;
+};
+
+/** Notes what happens in the same draft. `hops`: executions that led to it, one after the other, the one that did it included. */
+export type Happenings = {
+  /** Whether somebody wants to know of changes of the bucket. */
+  watches(bucket: string): boolean;
+  changed(draft: Draft, bucket: string, key: string, gone: boolean, hops: number): Promise<void>;
+  /** A message was put into the outbox of a tenant. */
+  sent(draft: Draft, tenant: string, message: Uint8Array, hops: number): Promise<void>;
 };
 
 /** What a reader sees of an entry: nothing when it is gone but not swept. */
@@ -26,6 +37,8 @@ const seen = (stored: Stored | undefined): { value: Uint8Array | undefined; unti
 export class KeyValueDraft {
   readonly #draft: Draft;
   readonly #rules: KeyValueRules;
+  /** Of the change that is being made. */
+  #hops = 1;
   readonly #owners = new Map<string, Promise<Entry<unknown> | undefined>>();
 
   constructor(draft: Draft, rules: KeyValueRules) {
@@ -34,8 +47,10 @@ export class KeyValueDraft {
   }
 
   /** @returns the sum of an `increment` @throws Problem `request-invalid`, `conflict`, `store-full`, `not-found` */
-  async apply(bucket: string, change: Change): Promise<bigint | undefined> {
+  async apply(bucket: string, change: Change, hops = 1): Promise<bigint | undefined> {
     await this.#requireOwner(bucket);
+    this.#hops = hops;
+    if (change.kind === 'put' && bucket === outboxId(tenantOf(bucket))) return this.#send(bucket, change.entries);
     switch (change.kind) {
       case 'put':
         await this.#put(bucket, change.entries, change.until);
@@ -77,6 +92,8 @@ export class KeyValueDraft {
     const draft = this.#draft;
     const counter = usageKey(bucket);
     const usage = (await draft.get<Usage>(counter)) ?? { bytes: 0, keys: 0 };
+    const { happenings } = this.#rules;
+    const watched = happenings?.watches(bucket) ?? false;
     let [bytes, keys, changed] = [0, 0, false];
     for (const [key, value] of new Map(entries)) {
       const entry = entryPrefix(bucket) + key;
@@ -87,6 +104,7 @@ export class KeyValueDraft {
       changed ||= value !== undefined || before !== undefined;
       keys += Number(value !== undefined) - Number(before !== undefined);
       await this.#note(entry, before, value && until);
+      if (watched && (value || before)) await happenings?.changed(draft, bucket, key, value === undefined, this.#hops);
       await draft.set(entry, value && storedOf(value, until));
     }
     if (!changed) return;
@@ -94,6 +112,10 @@ export class KeyValueDraft {
       throw new Problem('store-full', `cannot write to bucket "${bucketOf(bucket)}": at most ${this.#rules.bucketBytesMax} bytes, it has ${usage.bytes}`);
     const kept = usage.keys + keys > 0 || !bucketOf(bucket).startsWith('~');
     await draft.set(counter, kept ? { bytes: usage.bytes + bytes, keys: usage.keys + keys } : undefined);
+  }
+
+  async #send(bucket: string, entries: readonly [string, Uint8Array | undefined][]): Promise<undefined> {
+    for (const [, message] of entries) if (message) await this.#rules.happenings?.sent(this.#draft, tenantOf(bucket), message, this.#hops);
   }
 
   /** Keeps the note of when an entry is gone in step with it. */

@@ -7,6 +7,9 @@ export type Usage = { bytes: number; keys: number };
  */
 export const bucketId = (tenant: string, bucket: string): string => `${tenant}/${bucket}`;
 
+/** What is put there becomes a message to a topic of the tenant; nothing stays in it. */
+export const outboxId = (tenant: string): string => bucketId(tenant, '~outbox');
+
 export const tenantOf = (id: string): string => id.slice(0, id.indexOf('/'));
 
 /** The bucket without its tenant, and without the part. */

@@ -9,7 +9,7 @@ import { claimKey, functionKey, functionPrefix, secretKey, secretPrefix, tenantS
 import { parseManifest } from './manifest.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, TenantSidecarsRecord, VersionRecord } from './model.ts';
-import { type Modules, requireGrants, requireHandler } from './module.ts';
+import { type Modules, placedFor, requireGrants, requireHandler } from './module.ts';
 import { requireReversible } from './overlay.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
 import { scanAll, scanValues } from './scan.ts';
@@ -160,10 +160,11 @@ export class FunctionWriter {
     requireHandler(module.value);
     requireGrants(module.value, manifest);
     requireReversible(module.value, manifest);
+    const placed = placedFor(module.value, manifest);
     const known = await table.get<FunctionRecord>(functionKey(tenant, name));
     const base = known?.value ?? (await this.newFunction(tenant, name));
     const composition = await this.composer.compose(tenant, manifest, digest);
-    const version: VersionRecord = { version: base.versionNext, digest, createdAt: now(), manifest, ...(composition ? { composition } : {}) };
+    const version: VersionRecord = { version: base.versionNext, digest, createdAt: now(), manifest: placed, ...(composition ? { composition } : {}) };
     const { record, writes } = await this.liveWrites(owner.value, { ...base, versionNext: base.versionNext + 1 }, version, pointAt(base, version.version));
     await table.commit([
       { key: owner.key, check: true, expectRevision: owner.revision },

@@ -1,4 +1,5 @@
 import type { Sharing } from '../capability/admission.ts';
+import { outboxId } from '../capability/keyvalue-keys.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { CompiledComposition } from '../instance/parts.ts';
 import type { ComposedSidecar } from '../sidecar/composition.ts';
@@ -9,7 +10,7 @@ import type { DeployedVersion } from './route-table.ts';
 const scratchBytesMax = 64 * 1024 * 1024;
 
 /** What the guests of a version may reach. */
-export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue, objects, deterministic }: DeployedVersion): Grant => ({
+export const grantOf = ({ tenant, messaging, env, config, outboundHosts, scratch, keyvalue, objects, deterministic }: DeployedVersion): Grant => ({
   env,
   config: new Map(config),
   outboundHosts,
@@ -18,6 +19,7 @@ export const grantOf = ({ env, config, outboundHosts, scratch, keyvalue, objects
   keyvalue: new Map(keyvalue),
   objects: new Map(objects),
   ...(deterministic && { deterministic }),
+  ...(messaging && messaging.length > 0 ? { messaging: { topics: messaging, outbox: outboxId(tenant) } } : {}),
 });
 
 /** What a sidecar may reach: nothing of the function's. */

@@ -136,22 +136,34 @@ export const requireGrants = ({ imports }: ModuleRecord, { name, capabilities, s
   // Buckets also come from what is shared.
   const keyvalue = [...Object.keys(capabilities.keyvalue), ...shared.filter(({ kind }) => kind === 'bucket'), ...(session ? [session] : [])];
   const typesOnly = imports.some((imported) => imported.startsWith('nacelle:state/shared@'));
-  const granted = { 'wasi:keyvalue/': typesOnly ? [name] : keyvalue, 'wasi:blobstore/': capabilities.objects };
-  for (const [prefix, buckets] of Object.entries(granted)) {
+  const granted: [prefix: string, names: readonly unknown[], key: string, what: string][] = [
+    ['wasi:keyvalue/', typesOnly ? [name] : keyvalue, 'keyvalue', 'bucket'],
+    ['wasi:blobstore/', capabilities.objects, 'objects', 'bucket'],
+    ['wasi:messaging/producer', capabilities.messaging, 'messaging', 'topic'],
+  ];
+  for (const [prefix, names, key, what] of granted) {
     const asked = imports.filter((imported) => imported.startsWith(prefix));
-    if (asked.length === 0 || buckets.length > 0) continue;
-    const key = prefix === 'wasi:keyvalue/' ? 'capabilities.keyvalue' : 'capabilities.objects';
-    throw new Problem('import-not-granted', `cannot deploy "${name}": it imports ${asked.join(', ')}, so ${key} must name a bucket, it names none`);
+    if (asked.length === 0 || names.length > 0) continue;
+    throw new Problem(
+      'import-not-granted',
+      `cannot deploy "${name}": it imports ${asked.join(', ')}, so capabilities.${key} must name a ${what}, it names none`,
+    );
   }
 };
 
-const handlerPattern = /^wasi:http\/incoming-handler@0\.2\.\d+$/;
+const handlerPattern = /^(wasi:http\/incoming-handler@0\.2\.\d+|wasi:messaging\/incoming-handler@0\.2\.0-draft|wasi:cli\/run@0\.2\.\d+)$/;
 
-/** @throws Problem `module-invalid` if the component does not serve HTTP */
+/** @throws Problem `module-invalid` if the component takes neither requests nor messages and is no command */
 export const requireHandler = ({ digest, exports }: ModuleRecord): void => {
   if (exports.some((name) => handlerPattern.test(name))) return;
   throw new Problem(
     'module-invalid',
-    `cannot run module ${digest}: it must export wasi:http/incoming-handler@0.2, its exports are ${exports.join(', ') || 'none'}`,
+    `cannot run module ${digest}: it must export wasi:http/incoming-handler@0.2, wasi:messaging/incoming-handler@0.2.0-draft or wasi:cli/run@0.2, its exports are ${exports.join(', ') || 'none'}`,
   );
+};
+
+/** Commands, which may take their time and come seldom, run in isolates unless their manifest says otherwise. */
+export const placedFor = ({ exports }: ModuleRecord, manifest: Manifest): Manifest => {
+  const isCommand = exports.some((name) => name.startsWith('wasi:cli/run@')) && !exports.some((name) => /^wasi:(http|messaging)\/incoming-handler@/.test(name));
+  return isCommand && manifest.capacity.fleet === 'auto' ? { ...manifest, capacity: { ...manifest.capacity, fleet: 'on-demand' } } : manifest;
 };

@@ -58,6 +58,8 @@ export class Events {
   readonly #cron: CronSource;
   #functions = new Map<string, EventFunction>();
   #tenants = new Set<string>();
+  /** Buckets of which somebody wants to know changes, as `tenant/bucket`. */
+  #watched = new Set<string>();
   #started = false;
   #sweeping: (() => void) | undefined;
 
@@ -89,12 +91,19 @@ export class Events {
   /** Takes over the functions that are live, of these tenants. */
   update(functions: readonly EventFunction[], tenants: readonly string[]): void {
     this.#functions = new Map(functions.map((target) => [`${target.tenant}/${target.name}`, target]));
+    this.#watched = new Set(
+      functions.flatMap(({ tenant, subscriptions }) => subscriptions.flatMap((one) => ('state' in one ? [`${tenant}/${one.state.split('/', 1)[0]}`] : []))),
+    );
     const fresh = tenants.filter((tenant) => !this.#tenants.has(tenant));
     this.#tenants = new Set(tenants);
     if (!this.#started) return;
     this.#cron.update(functions);
     this.#dispatcher.wakeAll();
     if (fresh.length > 0) void this.#discover(fresh).catch(this.#options.onError);
+  }
+
+  nextId(): string {
+    return this.#options.nextId();
   }
 
   find(tenant: string, name: string): EventFunction | undefined {
@@ -219,7 +228,7 @@ export class Events {
       tenant,
       function: name,
       trigger: triggerOf(what),
-      request: eventRequest(event, name),
+      request: deliveryOf(what, event, name),
       hops,
       orderingKey: orderingKeyOf(event),
     }));
@@ -231,6 +240,11 @@ export class Events {
       if (target.tenant === tenant && target.subscriptions.some((subscription) => subscribes(subscription, what))) found.push(target.name);
     }
     return found;
+  }
+
+  /** Whether a function wants to know of any change in a bucket. */
+  watchesState(tenant: string, bucket: string): boolean {
+    return this.#watched.has(`${tenant}/${bucket}`);
   }
 
   async #relay(occurrence: Occurrence, also: readonly Write[]): Promise<void> {
@@ -272,6 +286,12 @@ export class Events {
     return undefined;
   }
 }
+
+/** Handlers of messages are told the topic, which need not be the type of the event. */
+const deliveryOf = (what: Occurrence['what'], event: CloudEvent, name: string): EventRequest => {
+  const request = eventRequest(event, name);
+  return 'topic' in what ? { ...request, headers: [...request.headers, ['nacelle-topic', what.topic]] } : request;
+};
 
 /** Producers repeat events under the same source and id. */
 const dedupeIdOf = ({ attributes }: CloudEvent): string => `${attributes.get('source')} ${attributes.get('id')}`;

@@ -126,7 +126,7 @@ export class EventHost {
       endedAt: now(),
       commit: async (writes) => {
         if (end.problem) throw new Problem('internal', 'cannot commit what failed');
-        await this.#options.writer.commit({ ...effects, writes });
+        await this.#options.writer.commit({ ...effects, writes, hops: item.hops });
       },
     };
   }

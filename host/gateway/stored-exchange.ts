@@ -1,5 +1,6 @@
+import { BytesSource } from '../base/bytes-source.ts';
 import { Problem } from '../base/errors.ts';
-import { type ByteSink, type ByteSource, ByteStreamError } from '../base/stream.ts';
+import { type ByteSink, ByteStreamError } from '../base/stream.ts';
 import type { Exchange, Execution } from '../execution/execution.ts';
 import type { StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
 import type { GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
@@ -9,35 +10,13 @@ const writeBytesMax = 1024 * 1024;
 /** Largest body of a response that is held. */
 const responseBytesDefault = 16 * 1024 * 1024;
 
-class HeldBody implements ByteSource {
-  readonly ready = true;
-  #rest: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.#rest = bytes;
-  }
-
-  read(max: number): Uint8Array | null {
-    if (this.#rest.length === 0) return null;
-    const chunk = this.#rest.subarray(0, max);
-    this.#rest = this.#rest.subarray(chunk.length);
-    return chunk;
-  }
-
-  async readable(): Promise<void> {}
-  trailers(): undefined {}
-  cancel(): void {
-    this.#rest = new Uint8Array(0);
-  }
-}
-
 /** The headers that tell a guest of its run are the node's to set. */
 const attemptHeader = 'nacelle-attempt';
 
 const guestRequestOf = ({ method, authority, pathWithQuery, headers, body }: StoredRequest, attempt: number | undefined): GuestRequest => {
   const given = headers.filter(([name]) => name !== attemptHeader).map(([name, value]): [string, Uint8Array] => [name, Buffer.from(value, 'latin1')]);
   const own: HeaderList = attempt === undefined ? [] : [[attemptHeader, Buffer.from(String(attempt))]];
-  return { method, scheme: 'http', authority, pathWithQuery, headers: [...given, ...own], body: body === null ? null : new HeldBody(body) };
+  return { method, scheme: 'http', authority, pathWithQuery, headers: [...given, ...own], body: body === null ? null : new BytesSource(body) };
 };
 
 /** A request without a client, and the response to it, held as a whole. `onEnd` is called when the execution has ended. */

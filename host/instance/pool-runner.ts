@@ -1,10 +1,11 @@
 import { Problem } from '../base/errors.ts';
-import type { Plan } from '../component/plan.ts';
 import type { RecordedSettings } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, Grant, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { fixRequest } from '../wasi/deterministic.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../wasi/p2/index.ts';
 import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts';
+import { type EnteredOptions, runEntered } from './entered-run.ts';
+import { entriesOf, otherEntryFor } from './entry.ts';
 import { createGroups, type Groups } from './groups.ts';
 import type { CompiledComposition } from './parts.ts';
 import { InstancePool, type Outcome } from './pool.ts';
@@ -38,12 +39,6 @@ export type PoolRunner = FunctionRunner & {
   close(why?: MainChange): void;
 };
 
-const handlerOf = (plan: Plan, name: string): string => {
-  const handler = plan.exports.find((exported) => exported.interface.startsWith('wasi:http/incoming-handler@'));
-  if (!handler) throw new Problem('module-invalid', `cannot run "${name}": its component does not export wasi:http/incoming-handler`);
-  return handler.interface;
-};
-
 const failureOf = ({ ended }: Outcome): RunFailure | undefined =>
   ended && { problem: new Problem(ended.code, ended.message), backtrace: ended.stack, exited: ended.exit === 'ok' };
 
@@ -70,15 +65,17 @@ const poolOf = ({ artifact, grant, limits, mode }: PoolRunnerOptions, groups: Gr
   });
 
 /**
- * Runs wasi:http 0.2 components in instances of this thread.
+ * Runs components that serve HTTP 0.2, handlers of messages and commands in instances of this thread.
  * @throws Problem if the component cannot be linked
  */
 export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
   const { function: name, artifact, composition } = options;
-  const handler = handlerOf(artifact.plan, name);
+  const entries = entriesOf(artifact.plan, name);
+  const handler = entries.http ?? '';
   const groups = composition && createGroups({ ...options, composition });
   const pool = poolOf(options, groups);
   const names = pool.hostCallNames;
+  const entered: EnteredOptions = { pool, entries, endOf: (outcome, response) => endOf(outcome, names, response) };
   let closed: MainChange | undefined;
   const releaseIfDone = (): void => {
     if (closed && pool.stats.running === 0) groups?.release(closed);
@@ -86,6 +83,8 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
 
   const run = (asked: GuestRequest, sink: ResponseSink, ports: ExecutionPorts): Run => {
     const request = options.grant.deterministic ? fixRequest(asked, ports) : asked;
+    const other = otherEntryFor(entries, request);
+    if (other) return runEntered(entered, other, request, sink, ports);
     const told = groups?.observe(request, sink, ports);
     const outparam = makeResponseOutparam(told ?? sink, request.method);
     const running = pool.run(ports, { interface: handler, function: 'handle', parameters: [makeIncomingRequest(request), outparam], told });

@@ -5,7 +5,12 @@ import { isCompatible, shown, versionOf, withoutVersion } from './interface-name
 import { TypeMatch } from './match-types.ts';
 import { hostText, planText } from './type-text.ts';
 
-const HANDLER = 'wasi:http/incoming-handler';
+/** What a component can be called by, with the function that is called. */
+const ENTRIES = [
+  ['wasi:http/incoming-handler', 'handle'],
+  ['wasi:messaging/incoming-handler', 'handle'],
+  ['wasi:cli/run', 'run'],
+] as const;
 const LIFECYCLE = 'nacelle:sidecar/lifecycle';
 const NAMES_MAX = 20;
 
@@ -15,22 +20,30 @@ function exportedNames(plan: Plan): string {
 }
 
 /**
- * Checks that the component exports `wasi:http/incoming-handler@0.2` over the host's requests and responses, or else an
- * interface that makes it of use to others.
+ * Checks that the component exports `wasi:http/incoming-handler@0.2`, `wasi:messaging/incoming-handler@0.2.0-draft` or
+ * `wasi:cli/run@0.2` over the host's types, or else an interface that makes it of use to others.
  *
  * @throws Problem `module-invalid`, which says what is exported instead
  */
 export function checkHandler(plan: Plan, host: HostSignatures): void {
-  const exported = plan.exports.find(
-    ({ interface: name }) => withoutVersion(name) === HANDLER && isCompatible(versionOf(name), host.versions.get(HANDLER) ?? ''),
-  );
-  if (!exported && plan.exports.some(({ interface: name }) => name !== '' && !name.startsWith('wasi:'))) return;
-  if (!exported) throw new Problem('module-invalid', `cannot run the component: it must export ${HANDLER}@0.2, its exports are ${exportedNames(plan)}`);
-  const handle = exported.functions.find((func) => func.name === 'handle');
-  const wanted = host.interfaces.get(HANDLER)?.get('handle');
-  if (!wanted || (handle && new TypeMatch(plan, host).sameFunc(handle.type, wanted))) return;
-  const found = handle ? `it has ${planText(plan).func(handle.type)}` : 'it has none';
-  throw new Problem('module-invalid', `cannot run the component: ${exported.interface} must have handle: ${hostText(host).func(wanted)}, ${found}`);
+  const found = ENTRIES.flatMap(([name, func]) => {
+    const exported = plan.exports.find(
+      (item) => withoutVersion(item.interface) === name && isCompatible(versionOf(item.interface), host.versions.get(name) ?? ''),
+    );
+    return exported ? [{ name, func, exported }] : [];
+  });
+  for (const { name, func, exported } of found) checkFunction(plan, host, exported, name, func);
+  if (found.length > 0 || plan.exports.some(({ interface: name }) => name !== '' && !name.startsWith('wasi:'))) return;
+  const names = `${ENTRIES[0][0]}@0.2, ${ENTRIES[1][0]}@0.2.0-draft or ${ENTRIES[2][0]}@0.2`;
+  throw new Problem('module-invalid', `cannot run the component: it must export ${names}, its exports are ${exportedNames(plan)}`);
+}
+
+function checkFunction(plan: Plan, host: HostSignatures, exported: Plan['exports'][number], name: string, func: string): void {
+  const own = exported.functions.find((candidate) => candidate.name === func);
+  const wanted = host.interfaces.get(name)?.get(func);
+  if (!wanted || (own && new TypeMatch(plan, host).sameFunc(own.type, wanted))) return;
+  const found = own ? `it has ${planText(plan).func(own.type)}` : 'it has none';
+  throw new Problem('module-invalid', `cannot run the component: ${exported.interface} must have ${func}: ${hostText(host).func(wanted)}, ${found}`);
 }
 
 /**

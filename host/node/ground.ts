@@ -12,6 +12,8 @@ import type { RouteTable } from '../deploy/route-table.ts';
 import type { Edge } from '../edge/edge.ts';
 import { createOrigin, type Origin } from '../edge/origin.ts';
 import { newSigningKey } from '../edge/signing.ts';
+import { createHappenings } from '../event/happenings.ts';
+import type { EventHost } from '../fleet/event-host.ts';
 import { type Artifacts, createArtifacts } from '../gateway/artifacts.ts';
 import { PROFILE } from '../module/artifact.ts';
 import { type ArtifactCache, artifactKey, openCache } from '../module/cache.ts';
@@ -44,6 +46,8 @@ export type Ground = {
   preparer: Preparer;
   artifacts: Artifacts;
   buckets: EffectWriter;
+  /** Events, once they are put together. */
+  late: { events: EventHost | undefined };
   sweeper: KeyValueSweeper;
   state: StateHub;
   recorded: RecordedStore;
@@ -53,10 +57,12 @@ export type Ground = {
   edge: Edge | undefined;
 };
 
-const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper' | 'state'> => {
+const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper' | 'state' | 'late'> => {
+  const late: Ground['late'] = { events: undefined };
+  const happenings = createHappenings(() => late.events?.events);
   const findOwner = (tenant: string) => findTenant(table, tenant);
-  const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax } });
-  return { buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), log }) };
+  const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax, happenings } });
+  return { late, buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), log }) };
 };
 
 export const openGround = async (config: NodeConfig): Promise<Ground> => {

@@ -73,6 +73,8 @@ export type Grant = {
   keyvalue?: ReadonlyMap<string, string>;
   /** What it answers must depend on its request alone: clocks stand still, and random numbers come from `seed` of the execution. */
   deterministic?: boolean;
+  /** Topics that messages may be sent to, and the bucket that takes them; none if not given. */
+  messaging?: { topics: readonly string[]; outbox: string };
   /** Buckets of objects by the names under which the guest opens them; none if not given. */
   objects?: ReadonlyMap<string, string>;
 };
@@ -92,6 +94,8 @@ export type ExecutionPorts = {
   attach?: (() => Promise<void>) | undefined;
   /** What is attached to it; none if nothing is. */
   shared?: SharedResources | undefined;
+  /** What standard input has; nothing if not given. */
+  stdin?: Uint8Array | undefined;
   /** Counted by interface name, for metering. */
   countHostCall?(name: string): void;
 };

@@ -125,7 +125,7 @@ test('deploy: a module of another tenant is as unknown as one that nobody has', 
 });
 
 test('deploy: a component without an HTTP handler is module-invalid', async () => {
-  const fixture = await openFixture({ prepare: async () => ({ imports: [], exports: ['wasi:cli/run@0.2.0'], unrestorable: [] }) });
+  const fixture = await openFixture({ prepare: async () => ({ imports: [], exports: ['wasi:cli/other@0.2.0'], unrestorable: [] }) });
   assert.is(await codeOf(deploy(fixture, 'default', 'f')), 'module-invalid');
 });
 

@@ -123,12 +123,17 @@ test('checkHandler: says what is exported instead of a handler', async () => {
     const plan = await planOf(`(component ${wat})`);
     return problemOf(() => checkHandler(plan, hostSignatures()));
   };
-  assert.match((await handler('')).message, /it must export wasi:http\/incoming-handler@0\.2, its exports are none/);
+  assert.match(
+    (await handler('')).message,
+    /it must export wasi:http\/incoming-handler@0\.2, wasi:messaging\/incoming-handler@0\.2\.0-draft or wasi:cli\/run@0\.2, its exports are none/,
+  );
   const run = '(core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func $f (canon lift (core func $i "f")))';
   assert.match(
-    (await handler(`${run} (instance $e (export "run" (func $f))) (export "wasi:cli/run@0.2.0" (instance $e)) (export "go" (func $f))`)).message,
-    /its exports are go, wasi:cli\/run@0\.2\.0$/,
+    (await handler(`${run} (instance $e (export "run" (func $f))) (export "wasi:cli/other@0.2.0" (instance $e)) (export "go" (func $f))`)).message,
+    /its exports are go, wasi:cli\/other@0\.2\.0$/,
   );
+  const command = await handler(`${run} (instance $e (export "run" (func $f))) (export "wasi:cli/run@0.2.0" (instance $e))`);
+  assert.match(command.message, /wasi:cli\/run@0\.2\.0 must have run: func\(\) -> result, it has func\(\)/);
   const { code, message } = await handler(`${run} (instance $e (export "handle" (func $f))) (export "wasi:http/incoming-handler@0.2.0" (instance $e))`);
   assert.is(code, 'module-invalid');
   assert.match(message, /must have handle: func\(request: incoming-request, response-out: response-outparam\), it has func\(\)/);

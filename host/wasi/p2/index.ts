@@ -14,6 +14,7 @@ import { ioPoll } from './io-poll.ts';
 import { ioStreams } from './io-streams.ts';
 import { keyvalueInterfaces } from './keyvalue.ts';
 import { logging } from './logging.ts';
+import { messagingInterfaces } from './messaging.ts';
 import { outgoingHandler } from './outgoing-handler.ts';
 import { insecure, insecureSeed, random } from './random.ts';
 import { allowAnyOrder } from './resource.ts';
@@ -23,6 +24,7 @@ import { stateExpiry } from './state-expiry.ts';
 import { sharedInterfaces } from './state-shared.ts';
 import { EmptyStream, LogStream, stderr, stdin, stdout } from './stdio.ts';
 
+export { makeMessage } from './messaging.ts';
 export type { Settlement } from './response-outparam.ts';
 export type { IncomingRequest, ResponseOutparam };
 
@@ -52,6 +54,7 @@ export const hostInterfaces: ReadonlyMap<string, HostInterface<WasiContext>> = n
     ...configInterfaces,
     logging,
     ...keyvalueInterfaces,
+    ...messagingInterfaces,
     ...blobstoreInterfaces,
     stateExpiry,
     ...sharedInterfaces,

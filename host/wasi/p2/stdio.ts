@@ -1,3 +1,4 @@
+import { BytesSource } from '../../base/bytes-source.ts';
 import type { HostInterface } from '../../component/host.ts';
 import type { WasiContext } from '../context.ts';
 import { InputStream } from './input-stream.ts';
@@ -43,7 +44,7 @@ export class LogStream extends OutputStream {
   override drop(): void {}
 }
 
-/** Standard input is at its end from the start. */
+/** Standard input of an execution that has none: at its end from the start. */
 export class EmptyStream extends InputStream {
   constructor() {
     super(null, null);
@@ -52,7 +53,9 @@ export class EmptyStream extends InputStream {
   override drop(): void {}
 }
 
-export const stdin: HostInterface<C> = { name: 'wasi:cli/stdin', functions: { 'get-stdin': () => new EmptyStream() } };
+const openStdin = ({ execution: { stdin: bytes } }: C): InputStream => (bytes ? new InputStream(new BytesSource(bytes), null) : new EmptyStream());
+
+export const stdin: HostInterface<C> = { name: 'wasi:cli/stdin', functions: { 'get-stdin': openStdin } };
 
 export const stdout: HostInterface<C> = { name: 'wasi:cli/stdout', functions: { 'get-stdout': (context: C) => new LogStream(context, 'stdout') } };
 
