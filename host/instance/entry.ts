@@ -7,7 +7,7 @@ import { Err } from '../base/result.ts';
 import type { ByteSource } from '../base/stream.ts';
 import type { Plan } from '../component/plan.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
-import { makeMessage } from '../wasi/p2/index.ts';
+import { makeMessage } from '../wasi/p2/messaging.ts';
 import type { Call } from './instance.ts';
 import type { Outcome } from './pool.ts';
 

@@ -22,10 +22,11 @@ const ask = async (kit: Awaited<ReturnType<typeof startIsolate>>, cell: number, 
 };
 
 test('program: an isolate of one file runs guests, and loads what only some of them need', async () => {
+  const program = await writeProgram(directory);
   const server = createServer((_, response) => response.end('from outside')).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const authority = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const kit = await startIsolate({ program: await writeProgram(directory) });
+  const kit = await startIsolate({ program });
   await kit.hold('hello', 1);
   assert.is((await ask(kit, 1, '/')).text, 'Hello from nacelle!\n');
   await kit.hold('caller', 2, { grant: { ...grant, outboundHosts: [authority] } });

@@ -24,7 +24,6 @@ import { stateExpiry } from './state-expiry.ts';
 import { sharedInterfaces } from './state-shared.ts';
 import { EmptyStream, LogStream, stderr, stdin, stdout } from './stdio.ts';
 
-export { makeMessage } from './messaging.ts';
 export type { Settlement } from './response-outparam.ts';
 export type { IncomingRequest, ResponseOutparam };
 
