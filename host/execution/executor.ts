@@ -17,6 +17,8 @@ import type { ExecutionRing } from './ring.ts';
 const queuedAtLeast = 8;
 /** Longest wait for a turn. */
 const queueMs = 1000;
+/** Longest wait for a turn in a session, for functions that may themselves take less. */
+const turnMs = 10_000;
 
 const timeOriginMs = performance.timeOrigin;
 
@@ -149,7 +151,7 @@ export class FunctionExecutor implements ExecutionHome {
       return;
     }
     this.#entering.add(execution);
-    execution.queueTimer = setTimeout(() => execution.stop('capacity-exhausted'), this.#options.limits.timeMs);
+    execution.queueTimer = setTimeout(() => execution.stop('capacity-exhausted'), Math.max(this.#options.limits.timeMs, turnMs));
     entered.then(
       () => {
         if (!this.#entering.delete(execution)) return;
