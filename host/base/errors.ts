@@ -137,7 +137,7 @@ const table = {
   },
   'guarantee-irreversible': {
     status: 422,
-    cause: 'The function asks for a guarantee and may do what cannot be undone.',
+    cause: 'The function has "guarantee" or "events", whose failed executions are undone, and may do what cannot be undone.',
     remedy: 'Take capabilities.http out, or set guarantee.outbound to "allow": the guarantee then excludes outgoing requests.',
   },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },

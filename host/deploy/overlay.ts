@@ -3,7 +3,7 @@ import type { Manifest } from './manifest-schema.ts';
 import type { ModuleRecord } from './model.ts';
 
 /** Whether executions of the function may run in an overlay, where what they do can be taken back until they are committed. */
-const runsInOverlay = ({ guarantee }: Manifest): boolean => guarantee !== undefined;
+const runsInOverlay = ({ guarantee, events }: Manifest): boolean => guarantee !== undefined || events.length > 0;
 
 const handler = 'wasi:http/outgoing-handler';
 

@@ -15,7 +15,7 @@ export type RedriverOptions = {
   endWrites: (end: EventEnd) => Write[];
 };
 
-/** `function` and `version`: other ones than those that failed. `body`: in place of the payload, in base64. */
+/** `function`: another one than that which failed. `version`: the one that has to be live, for no other is placed. `body`: in place of the payload, in base64. */
 export type RedriveOptions = { function?: string | undefined; version?: number | undefined; body?: string | undefined };
 export type Redriven = { id: string; succeeded: boolean; function: string; version: number; attempts: number; code?: string; message?: string };
 
@@ -29,21 +29,24 @@ export class Redriver {
     this.#options = options;
   }
 
-  /** What `redrive` would run. @throws Problem `not-found`, `function-not-found` */
+  /** What `redrive` would run. @throws Problem as it does */
   async plan(tenant: string, id: string, { function: name, version }: RedriveOptions): Promise<{ id: string; function: string; version: number }> {
     const { letter } = await this.#options.deadLetters.get(tenant, id);
-    const target = this.#target(tenant, name ?? letter.function);
-    return { id, function: target.name, version: version ?? target.version };
+    const target = this.#target(tenant, name ?? letter.function, version);
+    return { id, function: target.name, version: target.version };
   }
 
-  #target(tenant: string, name: string): EventFunction {
+  #target(tenant: string, name: string, version: number | undefined): EventFunction {
     const target = this.#options.find(tenant, name);
     if (!target) throw new Problem('function-not-found', `cannot redrive to "${name}": there is no such function`);
     if (target.suspended) throw new Problem('tenant-suspended', `cannot redrive to "${name}": its tenant is suspended`);
+    if (version !== undefined && version !== target.version) {
+      throw new Problem('not-implemented', `cannot redrive to version ${version} of "${name}": only to the live one for now, which is ${target.version}`);
+    }
     return target;
   }
 
-  /** One attempt. @throws Problem `not-found`, `function-not-found`, `tenant-suspended`, `conflict` if it is being redriven */
+  /** One attempt. @throws Problem `not-found`, `function-not-found`, `tenant-suspended`, `not-implemented`, `conflict` if it is being redriven */
   async redrive(tenant: string, id: string, options: RedriveOptions = {}): Promise<Redriven> {
     const key = `${tenant}/${id}`;
     if (this.#underWay.has(key)) throw new Problem('conflict', `cannot redrive "${id}": it is being redriven`);
@@ -58,9 +61,9 @@ export class Redriver {
   async #attempt(tenant: string, id: string, { function: name, version, body }: RedriveOptions): Promise<Redriven> {
     const { deadLetters, run } = this.#options;
     const { item: before, letter, revision } = await deadLetters.revive(tenant, id);
-    const target = this.#target(tenant, name ?? letter.function);
+    const target = this.#target(tenant, name ?? letter.function, version);
     const request = body === undefined ? before.request : { ...before.request, body };
-    const item: EventItem = { ...before, function: target.name, request, ...(version === undefined ? {} : { use: { version } }) };
+    const item: EventItem = { ...before, function: target.name, request };
     const attempts = letter.attempts + 1;
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await run(id, item, attempts, target);

@@ -182,6 +182,32 @@ test('dead-letters: redrive runs one once more, to another function or with anot
   assert.is((await node.api('POST', `/v1/dead-letters/${id}/redrive`, {})).status, 404);
 });
 
+test('dead-letters: redrive to a version that is not live is refused, and nothing is run', async () => {
+  await node.deploy('twice', 'deliver', { capabilities: { keyvalue: { '': 'twice' } } });
+  await node.deploy('twice', 'deliver', { capabilities: { keyvalue: { '': 'twice' } } });
+  const [sent] = await send('trap of-version');
+  const { id, attempts } = await letterOf(sent?.id as string);
+  for (const dryRun of [true, false]) {
+    const refused = await node.api('POST', `/v1/dead-letters/${id}/redrive`, { function: 'twice', version: 1, dryRun });
+    assert.is(refused.status, 501);
+    assert.match(await refused.text(), 'only to the live one for now, which is 2');
+  }
+  assert.is((await letterOf(id)).attempts, attempts);
+  const run = await node.api('POST', `/v1/dead-letters/${id}/redrive`, { function: 'twice', version: 2, body: Buffer.from('mended').toString('base64') });
+  const { succeeded, version } = (await run.json()) as Record<string, unknown>;
+  assert.equal([succeeded, version], [true, 2]);
+});
+
+test('events: a function that may send requests is refused, unless its manifest takes them out of what is undone', async () => {
+  const manifest = { capabilities: { http: ['127.0.0.1'] }, events: [{ topic: 'calls' }] };
+  const refused = await node.deploy('sender', 'caller', manifest).then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  assert.match(refused, 'guarantee-irreversible');
+  await node.deploy('sender', 'caller', { ...manifest, guarantee: { outbound: 'allow' } });
+});
+
 test('dead-letters: can be filtered and dropped', async () => {
   const [sent] = await send('trap to-drop');
   const { id } = await letterOf(sent?.id as string);
