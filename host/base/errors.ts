@@ -109,11 +109,6 @@ const table = {
     cause: 'The event is the last of more than 16 that led to one another.',
     remedy: 'Look for functions that send events to each other in a circle.',
   },
-  'control-recursion': {
-    status: 422,
-    cause: 'The function that onFailure.control or onResult names has a control function itself, or is the function itself.',
-    remedy: 'Name a function without onFailure.control and onResult.',
-  },
   'dead-letters-full': {
     status: 507,
     cause: 'The queue of dead letters has reached its limit.',

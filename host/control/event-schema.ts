@@ -10,9 +10,7 @@ export const attemptView = z
     code: z.string().nullable(),
     message: z.string().optional(),
     isolate: z.number().optional(),
-    limits: z.object({ memoryMib: z.number().optional(), cpuMs: z.number().optional(), timeMs: z.number().optional() }).optional(),
     log: z.array(z.string()).optional().openapi({ description: 'The last lines that the execution logged.' }),
-    judged: z.object({ verdict: z.string(), reason: z.string(), by: z.string(), execution: z.string().optional() }).optional(),
   })
   .openapi('Attempt');
 

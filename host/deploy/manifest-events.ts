@@ -4,7 +4,6 @@ import { cronProblem } from '../event/sources/cron.ts';
 import { nameConstraint, namePattern } from './names.ts';
 
 const subscriptionsMax = 32;
-const rulesMax = 16;
 const topicError = 'must be 1 to 128 letters, digits, "_", "-", "." and "/"';
 const patternError = 'must be a bucket, "/" and a key, or the beginning of one with "*": "orders/*"';
 
@@ -60,36 +59,8 @@ export const onFailure = z
       backoffMs: whole(10, 3_600_000, 1000).describe('Wait before the second attempt, in milliseconds; doubled each time, half of it by chance.'),
       maxAgeMs: whole(60_000, 21_600_000, 21_600_000).describe('Age after which an event is not tried again, in milliseconds.'),
       deadLetter: name.default('default').describe('Queue of the tenant for what failed for good.'),
-      control: name.optional().describe('Function of the tenant that is asked what is to follow a failure.'),
-      verdict: z
-        .enum(['double-memory', 'rollback'], { error: 'must be "double-memory" or "rollback"' })
-        .optional()
-        .describe('What follows without a function: once twice the memory after it ran out, or the version before when a new one fails.'),
     },
     { error: 'must be an object' },
   )
   .optional()
   .describe('What follows when an event or a request fails.');
-
-const condition = z
-  .strictObject({
-    status: z
-      .string({ error: 'must be a status or a class: "404", "5xx"' })
-      .regex(/^[1-5](xx|\d\d)$/, { error: 'must be a status or a class: "404", "5xx"' })
-      .optional()
-      .describe('Status of the response, or its class.'),
-    header: z.record(z.string().max(128), z.string().max(1024)).optional().describe('Headers of the response with these values.'),
-    json: z
-      .record(z.string().max(256), z.union([z.string().max(1024), z.number(), z.boolean(), z.null()]))
-      .optional()
-      .describe('Fields of its JSON body with these values, as paths: "order.state".'),
-  })
-  .refine((when) => Object.values(when).some((part) => part !== undefined), { error: 'must have one of "status", "header" and "json"' });
-
-export const onResult = z
-  .array(z.strictObject({ when: condition, control: name.describe('Function of the tenant that is asked what is to follow.') }), {
-    error: 'must be a list of rules',
-  })
-  .max(rulesMax, { error: `must have at most ${rulesMax} entries` })
-  .optional()
-  .describe('Responses that are no failure and yet not what is expected.');

@@ -4,7 +4,7 @@
  */
 
 import type { SessionDeclaration, SharedDeclaration } from '../capability/shared-resources.ts';
-import type { FailurePolicy, ResultRule, Subscription } from '../event/model.ts';
+import type { FailurePolicy, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
 
 export type Fleet = 'resident' | 'on-demand';
@@ -43,8 +43,6 @@ export type DeployedVersion = {
   events?: Subscription[];
   /** What follows when an event or a request fails; absent: the defaults, and only for events. */
   onFailure?: FailurePolicy | undefined;
-  /** Responses that somebody is to judge. */
-  onResult?: ResultRule[];
   /** What its executions share with others. */
   shared?: SharedDeclaration[];
   session?: SessionDeclaration | undefined;

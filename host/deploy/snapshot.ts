@@ -76,7 +76,6 @@ const describe = async (
   messaging: manifest.capabilities.messaging ?? [],
   events: manifest.events ?? [],
   onFailure: manifest.onFailure,
-  onResult: manifest.onResult ?? [],
   // Nor did those of before there were shared resources.
   shared: (manifest.shared ?? []).map((entry) => ({ ...entry, bytes: entry.kind === 'region' ? (entry.bytes ?? regionBytesDefault) : 0 })),
   session: manifest.session,

@@ -2,21 +2,15 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { ExecutionRecord, ExecutionTrigger } from '../execution/record.ts';
 import type { HeaderLines } from '../execution/stored-run.ts';
-import type { Json, Write } from '../store/table.ts';
+import type { Write } from '../store/table.ts';
 
 export type { HeaderLines };
 
 /** What brought a delivery about. `http`: a request that is answered later; `event`: sent to the function itself. */
 export type Trigger = ExecutionTrigger;
 
-/** Limits that an attempt has in place of those of the manifest. */
-export type OtherLimits = { memoryMib?: number; cpuMs?: number; timeMs?: number };
-
 /** A request as it is kept. An event is the request of its delivery, in the binary form of CloudEvents. */
 export type EventRequest = { method: string; authority: string; pathWithQuery: string; headers: HeaderLines /** Base64. */; body: string | null };
-
-/** Who judged an attempt: `by` is a function, or `built-in`. */
-export type JudgedBy = { verdict: string; reason: string; by: string; execution?: string };
 
 /** One run of an event. `log` has its last lines. */
 export type EventAttempt = {
@@ -27,9 +21,7 @@ export type EventAttempt = {
   code: ErrorCode | null;
   message?: string;
   isolate?: number;
-  limits?: OtherLimits;
   log?: string[];
-  judged?: JudgedBy;
 };
 
 /** An event on its way to one function: the body of a queued message, whose id is that of its execution. */
@@ -43,8 +35,6 @@ export type EventItem = {
   hops: number;
   request: EventRequest;
   attempts: EventAttempt[];
-  /** What the next attempt has in place of the live version and its limits. */
-  use?: { version?: number; limits?: OtherLimits };
 };
 
 /** `onFailure` of a manifest, with its defaults. */
@@ -53,14 +43,6 @@ export type FailurePolicy = {
   backoffMs: number;
   maxAgeMs: number;
   deadLetter: string;
-  control?: string | undefined;
-  verdict?: 'double-memory' | 'rollback' | undefined;
-};
-
-/** An entry of `onResult`: a condition on the response, and who judges one that meets it. */
-export type ResultRule = {
-  when: { status?: string | undefined; header?: Record<string, string> | undefined; json?: Record<string, Json> | undefined };
-  control: string;
 };
 
 /** An entry of `events`. */
@@ -79,7 +61,6 @@ export type EventFunction = {
   suspended: boolean;
   /** Undefined where the manifest says nothing. */
   onFailure: FailurePolicy | undefined;
-  onResult: readonly ResultRule[];
   subscriptions: readonly Subscription[];
 };
 

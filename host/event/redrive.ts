@@ -1,9 +1,10 @@
 /** Runs dead letters once more: one that goes well is removed in the commit of its effects, one that fails stays, with one more attempt. */
 import { Problem } from '../base/errors.ts';
 import type { Write } from '../store/table.ts';
+import { failedAttempt, failureIn } from './attempt.ts';
 import type { DeadLetter, DeadLetters } from './dead-letters.ts';
-import type { Delivered, EventAttempt, EventClock, EventFunction, EventItem } from './model.ts';
-import { type Failure, failureOf } from './retry.ts';
+import type { Delivered, EventClock, EventFunction, EventItem } from './model.ts';
+import type { Failure } from './retry.ts';
 import type { EventEnd } from './settle.ts';
 
 export type RedriverOptions = {
@@ -67,7 +68,7 @@ export class Redriver {
     const attempts = letter.attempts + 1;
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await run(id, item, attempts, target);
-      let failure = this.#failureOf(item, delivered);
+      let failure = failureIn(item, delivered, this.#options.clock.now());
       if (!failure) {
         const problem = await this.#succeed(tenant, letter, revision, item, delivered);
         if (!problem) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
@@ -77,11 +78,6 @@ export class Redriver {
       await this.#failed(tenant, letter, revision, item, delivered, failure);
       return { id, succeeded: false, function: target.name, version: delivered.version, attempts, code: failure.code, message: failure.message };
     }
-  }
-
-  #failureOf(item: EventItem, { problem, response }: Delivered): Failure | undefined {
-    if (problem || !response) return problem ?? { code: 'internal', message: 'there is no response' };
-    return failureOf(response.status, response.headers, item.trigger === 'http', this.#options.clock.now());
   }
 
   async #succeed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Delivered): Promise<Problem | undefined> {
@@ -96,17 +92,8 @@ export class Redriver {
   }
 
   async #failed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Delivered, failure: Failure): Promise<void> {
-    const { version, isolate, startedAt, endedAt } = delivered;
-    const attempt: EventAttempt = {
-      attempt: letter.attempts + 1,
-      version,
-      startedAt,
-      endedAt,
-      code: failure.code,
-      message: failure.message,
-      log: await this.#options.logOf(item, letter.id, startedAt),
-      ...(isolate === undefined ? {} : { isolate }),
-    };
+    const log = await this.#options.logOf(item, letter.id, delivered.startedAt);
+    const attempt = failedAttempt(letter.attempts + 1, delivered, failure, log);
     await this.#options.deadLetters.failedAgain(tenant, letter, revision, attempt);
   }
 }

@@ -5,10 +5,10 @@
 import { Problem } from '../base/errors.ts';
 import type { Lease, Queue } from '../store/queue.ts';
 import type { Write } from '../store/table.ts';
+import { failedAttempt, failureIn } from './attempt.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { type Delivered, type EventAttempt, type EventClock, type EventFunction, type EventItem, type FailurePolicy, failureDefaults } from './model.ts';
-import { type Failure, failureOf, isTooOld, nextStep, tooOld } from './retry.ts';
-import type { Judge, Judgement } from './verdict.ts';
+import { type Failure, isTooOld, nextStep, tooOld } from './retry.ts';
 
 /** An event that has ended. `delivered` is its last attempt, if there was one. */
 export type EventEnd = { id: string; item: EventItem; delivered?: Delivered; failure?: Failure; state: 'succeeded' | 'failed' | 'dead-lettered' };
@@ -23,7 +23,6 @@ export type SettlerOptions = {
   logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
   /** What is written with the end of an event. */
   endWrites: (end: EventEnd) => Write[];
-  judge: Judge;
   onEnd: (end: EventEnd) => void;
   warn: (details: object, message: string) => void;
 };
@@ -33,12 +32,9 @@ const conflictsMax = 50;
 const conflictWaitMs = 5;
 const fullWaitMs = 60_000;
 const unsettledWaitMs = 1000;
-/** Attempts of one event, also where somebody judges that there are to be more. */
-const attemptsMax = 30;
 const logsKept = 9;
 
 type Leased = { lease: Lease<EventItem>; queue: Queue<EventItem>; policy: FailurePolicy };
-type Outcome = { item: EventItem; delivered: Delivered; failure: Failure | undefined; judgement: Judgement | undefined };
 
 export class Settler {
   readonly #options: SettlerOptions;
@@ -65,44 +61,23 @@ export class Settler {
   async #attempt(leased: Leased, item: EventItem, target: EventFunction): Promise<void> {
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await this.#options.run(leased.lease.id, item, item.attempts.length + 1, target);
-      const outcome = await this.#judged(leased, item, target, delivered, this.#failureOf(item, delivered));
-      if (outcome.failure || (outcome.judgement && outcome.judgement.do !== 'accept')) return this.#follow(leased, outcome);
-      const problem = await this.#succeed(leased, outcome.item, delivered);
+      const failure = failureIn(item, delivered, this.#options.clock.now());
+      if (failure) return this.#retryOrBury(leased, item, failure, delivered);
+      const problem = await this.#succeed(leased, item, delivered);
       if (!problem) return;
       if (problem.code === 'lease-lost') throw problem;
       if (problem.code !== 'conflict' || conflicts >= conflictsMax) {
-        const failure: Failure = { code: problem.code, message: problem.message };
-        return this.#follow(leased, await this.#judged(leased, item, target, delivered, failure));
+        return this.#retryOrBury(leased, item, { code: problem.code, message: problem.message }, delivered);
       }
       const waitMs = this.#options.random() * conflictWaitMs * (conflicts + 1);
       await new Promise<void>((resolve) => this.#options.clock.after(waitMs, resolve));
     }
   }
 
-  #failureOf(item: EventItem, { problem, response }: Delivered): Failure | undefined {
-    if (problem || !response) return problem ?? { code: 'internal', message: 'there is no response' };
-    return failureOf(response.status, response.headers, item.trigger === 'http', this.#options.clock.now());
-  }
-
-  async #judged(leased: Leased, item: EventItem, target: EventFunction, delivered: Delivered, failure: Failure | undefined): Promise<Outcome> {
-    if (!failure && target.onResult.length === 0) return { item, delivered, failure, judgement: undefined };
-    const { id } = leased.lease;
-    const { version, isolate, startedAt, endedAt } = delivered;
-    const limits = item.use?.limits;
-    const attempt: EventAttempt = {
-      attempt: item.attempts.length + 1,
-      version,
-      startedAt,
-      endedAt,
-      code: failure?.code ?? null,
-      ...(failure ? { message: failure.message, log: await this.#options.logOf(item, id, startedAt) } : {}),
-      ...(isolate === undefined ? {} : { isolate }),
-      ...(limits ? { limits } : {}),
-    };
-    const noted: EventItem = { ...item, attempts: [...item.attempts.map(withoutOldLog(item)), attempt] };
-    const judgement = await this.#options.judge({ id, item: noted, target, delivered, failure });
-    const judged = judgement ? { ...noted, attempts: [...item.attempts, { ...attempt, judged: judgement.by }] } : noted;
-    return { item: judged, delivered, failure, judgement };
+  /** The event with this attempt as its last. */
+  async #withAttempt({ lease }: Leased, item: EventItem, delivered: Delivered, failure: Failure): Promise<EventItem> {
+    const log = await this.#options.logOf(item, lease.id, delivered.startedAt);
+    return { ...item, attempts: [...item.attempts.map(withoutOldLog(item)), failedAttempt(item.attempts.length + 1, delivered, failure, log)] };
   }
 
   /** The problem, if it could not be committed. */
@@ -119,26 +94,9 @@ export class Settler {
     return undefined;
   }
 
-  async #follow(leased: Leased, { item, delivered, failure, judgement }: Outcome): Promise<void> {
-    const why = failure ?? { code: 'event-refused' as const, message: `its result was judged wrong: ${judgement?.by.reason ?? ''}` };
-    switch (judgement?.do) {
-      case undefined:
-      case 'accept':
-        return this.#retryOrBury(leased, item, why, delivered);
-      case 'retry':
-        if (item.attempts.length >= attemptsMax) return this.#bury(leased, item, why, delivered);
-        return leased.queue.nack(leased.lease, judgement.delayMs, changed(item, judgement));
-      case 'dead-letter':
-        return this.#bury(leased, item, why, delivered);
-      case 'drop':
-        return this.#end(leased, { id: leased.lease.id, item, delivered, failure: why, state: 'failed' });
-      case 'complete':
-        return this.#end(leased, { id: leased.lease.id, item, delivered: { ...delivered, problem: null, response: judgement.result }, state: 'succeeded' });
-    }
-  }
-
-  async #retryOrBury(leased: Leased, item: EventItem, failure: Failure, delivered: Delivered): Promise<void> {
+  async #retryOrBury(leased: Leased, before: EventItem, failure: Failure, delivered: Delivered): Promise<void> {
     const { clock, random } = this.#options;
+    const item = await this.#withAttempt(leased, before, delivered, failure);
     const next = nextStep(leased.policy, item.arrivedAt, item.attempts.length, failure, clock.now(), random());
     if (next.do === 'retry') await leased.queue.nack(leased.lease, next.delayMs, item);
     else await this.#bury(leased, item, next, delivered);
@@ -168,14 +126,3 @@ const withoutOldLog =
   ({ attempts }: EventItem) =>
   ({ log, ...attempt }: EventAttempt, index: number): EventAttempt =>
     log && index >= attempts.length - logsKept ? { ...attempt, log } : attempt;
-
-const changed = (item: EventItem, { use, input }: Extract<Judgement, { do: 'retry' }>): EventItem => {
-  if (!input) return { ...item, use };
-  const { contentType } = input;
-  const headers = item.request.headers.filter(([name]) => contentType === undefined || name.toLowerCase() !== 'content-type');
-  return {
-    ...item,
-    use,
-    request: { ...item.request, body: input.body, headers: contentType === undefined ? headers : [...headers, ['content-type', contentType]] },
-  };
-};

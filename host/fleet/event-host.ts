@@ -10,7 +10,7 @@ import { type Delivered, type EventAttempt, type EventFunction, type EventItem, 
 import { Redriver } from '../event/redrive.ts';
 import type { EventEnd } from '../event/settle.ts';
 import { ExecutionIds, gatewayMax } from '../execution/id.ts';
-import type { ExecutionRecord } from '../execution/record.ts';
+import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
 import { CommitBatch } from '../store/commit-batch.ts';
 import type { Table, Write } from '../store/table.ts';
@@ -72,7 +72,6 @@ export class EventHost {
       limits,
       random: Math.random,
       nextId: () => this.#ids.next(now()),
-      judge: async () => undefined,
       onEnd: ({ state, item }) => options.metrics.events.add(`${item.trigger} ${state}`),
       warn: (details, message) => log.warn(details, message),
       onError,
@@ -146,7 +145,7 @@ export class EventHost {
   /** Results of requests and of what was sent to one function; of other events only what failed, for them nobody waits. */
   #endWrites({ id, item, delivered, failure, state }: EventEnd): Write[] {
     if (!isAwaited(item.trigger) && state === 'succeeded') return [];
-    const bare = delivered?.record ?? bareRecord(id, item);
+    const bare = delivered?.record ?? recordOf(id, item, state);
     const record: ExecutionRecord = {
       ...bare,
       trigger: item.trigger,
@@ -175,26 +174,13 @@ const resultOf = (delivered: Delivered | undefined, failure: EventEnd['failure']
   return failure ? { code: failure.code, message: failure.message } : null;
 };
 
-const bareRecord = (id: string, { tenant, function: name, trigger, arrivedAt, attempts }: EventItem): ExecutionRecord => ({
-  id,
-  tenant,
-  function: name,
-  version: attempts.at(-1)?.version ?? 0,
-  trigger,
-  state: 'queued',
-  arrivedAt: new Date(arrivedAt).toISOString(),
-  fleet: 'on-demand',
-  rung: null,
-  load: 'thread',
-  timeline: [{ at: 0, step: 'arrived' }],
-  decisions: [],
-  sidecars: [],
-  meter: { cpuUs: 0, wallUs: 0, memoryBytesPeak: 0, memoryRefused: false, hostCalls: {}, bytesIn: 0, bytesOut: 0 },
+const recordOf = (id: string, item: EventItem, state: ExecutionRecord['state']): ExecutionRecord => ({
+  ...bareRecord({ id, tenant: item.tenant, function: item.function, version: item.attempts.at(-1)?.version ?? 0, arrivedAt: item.arrivedAt }, state),
+  trigger: item.trigger,
 });
 
 const queuedRecord = ({ id, body, state }: EventView): ExecutionRecord => ({
-  ...bareRecord(id, body),
-  state: state === 'leased' ? 'running' : 'queued',
+  ...recordOf(id, body, state === 'leased' ? 'running' : 'queued'),
   attempts: body.attempts,
 });
 
@@ -209,7 +195,7 @@ const eventFunctions = ({ functions, routes }: RouteTable): EventFunction[] => {
   return [...found.values()];
 };
 
-const eventFunction = ({ tenant, function: name, version, key, limits, events, onFailure, onResult }: DeployedVersion, suspended: boolean): EventFunction => ({
+const eventFunction = ({ tenant, function: name, version, key, limits, events, onFailure }: DeployedVersion, suspended: boolean): EventFunction => ({
   tenant,
   name,
   version,
@@ -218,6 +204,5 @@ const eventFunction = ({ tenant, function: name, version, key, limits, events, o
   limits,
   suspended,
   onFailure,
-  onResult: onResult ?? [],
   subscriptions: events ?? [],
 });

@@ -58,7 +58,6 @@ class World {
       run: (id, item, _attempt, target) => this.#run(batch, clock, id, item, target),
       logOf: async () => ['a line'],
       endWrites: () => [],
-      judge: async () => undefined,
       onEnd: () => undefined,
       warn: () => undefined,
       onError: (error) => {
@@ -176,7 +175,6 @@ const target = (tenant: string, name: string, more: Partial<EventFunction> = {})
   limits: { memoryMib: 64, cpuMs: 500, timeMs: 10_000 },
   suspended: false,
   onFailure: { retries: 4, backoffMs: 60_000, maxAgeMs: 21_600_000, deadLetter: 'default' },
-  onResult: [],
   subscriptions: [],
   ...more,
 });
