@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { componentOfC } from './c.ts';
 import { componentWorld } from './wat.ts';
-import { draft, nest } from './wit.ts';
+import { draft, nest, releasedPackage } from './wit.ts';
 
 const VERSION = '0.2.3';
 const HANDLER = `wasi:http/incoming-handler@${VERSION}`;
@@ -17,6 +17,7 @@ const root = new URL('../', import.meta.url);
 /** Sources under components/ without their ending, with the exports of each. */
 export const sidecars: Readonly<Record<string, { exports: string[]; imports?: string[]; wit?: string }>> = {
   'c/sidecar/pass': { exports: [HANDLER] },
+  'c/sidecar/probe': { exports: [HANDLER], imports: [`wasi:filesystem/types@${VERSION}`, `wasi:filesystem/preopens@${VERSION}`] },
   'c/sidecar/wayward': { exports: [HANDLER] },
   'c/sidecar/censor': { exports: [HANDLER] },
   'c/sidecar/counter': { exports: [HANDLER] },
@@ -40,6 +41,7 @@ export async function sidecarOfC(source: string): Promise<Uint8Array> {
   const { exports, imports = [], wit } = sidecars[source]!;
   const imported = [...imports, ...OWN.slice(1), HANDLER].map((name) => `import ${name};`);
   const world = `${imported.join(' ')} ${exports.map((name) => `export ${name};`).join(' ')}`;
-  const packages = [draft('nacelle-sidecar'), ...(wit ? [nest(readFileSync(new URL(wit, root), 'utf8'))] : [])];
+  const files = imports.some((name) => name.startsWith('wasi:filesystem/')) ? [releasedPackage('filesystem', VERSION)] : [];
+  const packages = [draft('nacelle-sidecar'), ...files, ...(wit ? [nest(readFileSync(new URL(wit, root), 'utf8'))] : [])];
   return componentOfC(new URL(`${source}.c`, root), componentWorld(VERSION, world, packages));
 }

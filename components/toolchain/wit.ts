@@ -14,9 +14,12 @@ const PACKAGES = ['cli', 'clocks', 'http', 'io', 'random'];
 const WORLDS = /^world [\w-]+ \{[^{}]*\}$/gm;
 
 /** The released packages that a function may name, in `version`, without their worlds: those drag in sockets and files. */
-function released(version: string): string[] {
-  const texts = PACKAGES.map((name) => readFileSync(new URL(`0.2.12/wasi-${name}/package.wit`, builtin), 'utf8'));
-  return texts.map((text) => text.replace(WORLDS, '').replaceAll('@0.2.12', `@${version}`));
+const released = (version: string): string[] => PACKAGES.map((name) => releasedPackage(name, version));
+
+/** A released package without its worlds, nested. */
+export function releasedPackage(name: string, version: string): string {
+  const text = readFileSync(new URL(`0.2.12/wasi-${name}/package.wit`, builtin), 'utf8');
+  return nest(text.replace(WORLDS, '').replaceAll('@0.2.12', `@${version}`));
 }
 
 /**
@@ -24,7 +27,7 @@ function released(version: string): string[] {
  * `version` is that of the released WASI packages; `world` is the body of the world; `packages` are further nested ones.
  */
 export function worldSource(version: string, world: string, packages: readonly string[] = []): string {
-  return `package nacelle:fixture;\nworld fixture {\n${world}\n}\n${[...released(version).map(nest), ...packages].join('\n')}`;
+  return `package nacelle:fixture;\nworld fixture {\n${world}\n}\n${[...released(version), ...packages].join('\n')}`;
 }
 
 /** The text of a draft package under wit/, nested. */

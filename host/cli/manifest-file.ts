@@ -58,6 +58,20 @@ function settingOf(text: string): { path: string[]; value: unknown } {
   }
 }
 
+/** Where sidecars have files, the content of those that the paths name, in base64. */
+function withFiles(manifest: ManifestObject, folder: string): ManifestObject {
+  const { sidecars } = manifest;
+  if (!Array.isArray(sidecars)) return manifest;
+  const read = (path: unknown): unknown => (typeof path === 'string' ? readFileSync(resolve(folder, path)).toString('base64') : path);
+  const isObject = (value: unknown): value is ManifestObject => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const provisioned = sidecars.map((sidecar: unknown) =>
+    isObject(sidecar) && isObject(sidecar.files)
+      ? { ...sidecar, files: Object.fromEntries(Object.entries(sidecar.files).map(([name, path]) => [name, read(path)])) }
+      : sidecar,
+  );
+  return { ...manifest, sidecars: provisioned };
+}
+
 /** Reads what `nacelle deploy PATH` names: a folder with a manifest, a manifest, or a component alone; then applies --name, --route and --set. */
 export function readTarget(path: string, options: Options): Target {
   if (!existsSync(path)) throw new UsageError(`there is no ${path}`);
@@ -68,5 +82,5 @@ export function readTarget(path: string, options: Options): Target {
   if (options.list('route').length > 0) manifest = { ...manifest, routes: [...options.list('route')] };
   if (options.has('name')) manifest = { ...manifest, name: options.text('name') };
   if (file.endsWith('.wasm') && !isName(String(manifest.name))) throw new UsageError(`cannot name a function after ${basename(file)}: give a name with --name`);
-  return { ...read, manifest };
+  return { ...read, manifest: withFiles(manifest, dirname(file)) };
 }

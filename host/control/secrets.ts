@@ -7,10 +7,10 @@ import { viewSecret } from './view.ts';
 
 const valueBytesMax = 65_536;
 const valueError = `must be a string of at most ${valueBytesMax} bytes without NUL`;
-const keyError = 'must be 1 to 128 letters, digits, "_", "." and "-", starting with a letter or "_"';
+const keyError = 'must be 1 to 128 letters, digits, "_", "." and "-", starting with a letter or "_"; for a secret of a sidecar its name and "/" before that';
 
 const functionParams = z.object({ name });
-const secretParams = z.object({ name, key: z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/, { error: keyError }) });
+const secretParams = z.object({ name, key: z.string().regex(/^([a-z]([a-z0-9-]{0,61}[a-z0-9])?\/)?[A-Za-z_][A-Za-z0-9_.-]{0,127}$/, { error: keyError }) });
 const secretBody = z.strictObject({
   value: z
     .string({ error: valueError })
@@ -31,7 +31,7 @@ export const secretRoutes = ({ deployments: { functions, tenants } }: ControlDep
       }),
       async (context) => {
         const { version, secrets } = await functions.read.show(context.get('tenant'), context.req.valid('param').name);
-        return context.json({ items: secrets.map((secret) => viewSecret(version.manifest, secret)) }, 200);
+        return context.json({ items: secrets.map((secret) => viewSecret(version, secret)) }, 200);
       },
     )
     .openapi(

@@ -2,6 +2,7 @@ import type { FunctionView, SecretInfo } from '../deploy/function-reader.ts';
 import type { Manifest } from '../deploy/manifest-schema.ts';
 import type { FunctionRecord, ModuleRecord, VersionRecord } from '../deploy/model.ts';
 import { formatRoute, type RoutePattern } from '../deploy/route.ts';
+import { secretsWanted } from '../deploy/sidecar-secrets.ts';
 import { type ComposedSidecar, type Composition, sidecarLabel } from '../sidecar/composition.ts';
 import type { NumberedRecord } from '../telemetry/log-ring.ts';
 
@@ -45,7 +46,11 @@ export const viewVersion = ({ live }: FunctionRecord, { version, digest, created
   weight: live.find((target) => target.version === version)?.weight ?? 0,
 });
 
-export const viewSecret = ({ secrets }: Manifest, { name, updatedAt }: SecretInfo) => ({ name, updatedAt: isoTime(updatedAt), used: secrets.includes(name) });
+export const viewSecret = (version: VersionRecord, { name, updatedAt }: SecretInfo) => ({
+  name,
+  updatedAt: isoTime(updatedAt),
+  used: secretsWanted(version).includes(name),
+});
 
 /** Interfaces that a component imports and its manifest does not grant. Toolchains import them unused: only a call of one fails. */
 const deniedImports = (imports: readonly string[], { capabilities }: Manifest): string[] =>
@@ -58,7 +63,7 @@ const deniedImports = (imports: readonly string[], { capabilities }: Manifest): 
 
 /** What a function was not given and may come to want. */
 const lacking = ({ version, module, secrets }: FunctionView) => ({
-  missingSecrets: version.manifest.secrets.filter((name) => !secrets.some((secret) => secret.name === name)),
+  missingSecrets: secretsWanted(version).filter((name) => !secrets.some((secret) => secret.name === name)),
   denied: deniedImports(module.imports, version.manifest),
 });
 
@@ -80,7 +85,7 @@ export const viewDetail = (tenant: string, view: FunctionView, origin: string) =
   version: viewVersion(view.record, view.version),
   module: viewModule(view.module),
   manifest: view.version.manifest as Record<string, unknown>,
-  secrets: view.secrets.map((secret) => viewSecret(view.version.manifest, secret)),
+  secrets: view.secrets.map((secret) => viewSecret(view.version, secret)),
   composition: view.version.composition ? viewComposition(view.record.name, view.version.composition) : null,
   ...lacking(view),
 });

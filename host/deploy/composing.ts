@@ -81,6 +81,11 @@ export class Composer {
       throw new Problem('sidecar-not-found', `there is no sidecar "${use.use}" for debugging: it was not added with --debug`);
     if (record.from === 'image' && Object.keys(use.config).length > 0)
       throw new Problem('sidecar-invalid', `cannot configure sidecar "${record.name}@${record.version}": it is an image, which has its configuration with it`);
+    if (record.from === 'image' && Object.keys(use.files).length > 0)
+      throw new Problem('sidecar-invalid', `cannot give files to sidecar "${record.name}@${record.version}": it is an image, only an agent is provisioned`);
+    const clash = use.secrets.find((name) => Object.hasOwn(record.settings, name));
+    if (clash !== undefined)
+      throw new Problem('sidecar-invalid', `cannot give secret ${shown(clash)} to sidecar "${record.name}@${record.version}": it has a setting of that name`);
     return { record, use, why };
   }
 
@@ -135,9 +140,9 @@ function nobodyProvides({ label }: Candidate, wanted: string, problems: readonly
 }
 
 /** Equal for those that may share an instance: the same sidecar, in the same scope, with the same settings and grants. */
-function sharedAs(owner: string, { name, version, digest }: SidecarRecord, { config, capabilities, limits, onMainChange }: SidecarUse): string {
+function sharedAs(owner: string, { name, version, digest }: SidecarRecord, { config, files, secrets, capabilities, limits, onMainChange }: SidecarUse): string {
   const settings = createHash('sha256')
-    .update(JSON.stringify([digest, config, capabilities, limits, onMainChange]))
+    .update(JSON.stringify([digest, config, files, secrets, capabilities, limits, onMainChange]))
     .digest('hex');
   return `${owner} ${name}@${version} ${settings.slice(0, 16)}`;
 }
@@ -162,6 +167,8 @@ function composed(tenant: string, functionName: string, { record, use, why }: Ch
     onMainChange,
     limits,
     settings: Object.entries(config),
+    ...(use.secrets.length > 0 ? { secrets: use.secrets } : {}),
+    ...(Object.keys(use.files).length > 0 ? { files: Object.entries(use.files) } : {}),
     outboundHosts: capabilities.http,
     keyvalue: Object.entries(capabilities.keyvalue).map(([guestName, bucket]) => [guestName, bucketId(tenant, bucket)]),
   };

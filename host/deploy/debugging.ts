@@ -6,17 +6,18 @@ import { versionKey } from './keys.ts';
 import type { VersionRecord } from './model.ts';
 import type { DeployedVersion } from './route-table.ts';
 import { permits } from './scope.ts';
+import { openSecrets, secretsWanted, withSecrets } from './sidecar-secrets.ts';
 import type { Tokens } from './token.ts';
 
 const sidecarsMax = 4;
 
 /** Links versions of functions with the sidecars that requests ask for by header. */
 export class Debugger {
-  private readonly ground: Pick<Ground, 'table'>;
+  private readonly ground: Pick<Ground, 'table' | 'sealer'>;
   private readonly tokens: Pick<Tokens, 'verify'>;
   private readonly composer: Composer;
 
-  constructor(ground: Pick<Ground, 'table'>, tokens: Pick<Tokens, 'verify'>, composer: Composer) {
+  constructor(ground: Pick<Ground, 'table' | 'sealer'>, tokens: Pick<Tokens, 'verify'>, composer: Composer) {
     this.ground = ground;
     this.tokens = tokens;
     this.composer = composer;
@@ -39,6 +40,7 @@ export class Debugger {
     const composition = await this.composer.compose(tenant, entry.value.manifest, entry.value.digest, uses);
     if (!composition) return version;
     const debugged = composition.sidecars.filter(({ why }) => why === 'debug').map((sidecar) => `${sidecarLabel(sidecar)}:${sidecar.digest.slice(7, 23)}`);
-    return { ...version, key: `${version.key}+debug:${debugged.join(',')}`, composition, prewarm: 0 };
+    const secrets = await openSecrets(this.ground, tenant, name, secretsWanted({ ...entry.value, composition }));
+    return { ...version, key: `${version.key}+debug:${debugged.join(',')}`, composition: withSecrets(composition, secrets), prewarm: 0 };
   }
 }

@@ -23,12 +23,13 @@ export const grantOf = ({ tenant, messaging, env, config, outboundHosts, scratch
 });
 
 /** What a sidecar may reach: nothing of the function's. */
-const sidecarGrant = ({ settings, outboundHosts, keyvalue }: ComposedSidecar): Grant => ({
+const sidecarGrant = ({ settings, files, outboundHosts, keyvalue }: ComposedSidecar): Grant => ({
   env: [],
   config: new Map(settings),
   outboundHosts,
-  scratch: false,
+  scratch: files !== undefined,
   scratchBytesMax,
+  ...(files ? { files: new Map(files.map(([name, content]) => [name, new Uint8Array(Buffer.from(content, 'base64'))])) } : {}),
   keyvalue: new Map(keyvalue),
 });
 

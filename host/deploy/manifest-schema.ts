@@ -127,6 +127,27 @@ const capacity = z
   .prefault({});
 
 const sidecarsMax = 16;
+const filesMax = 16;
+/** All files of one sidecar together. */
+const fileBytesMax = 65_536;
+const fileNameError = 'must be 1 to 64 letters, digits, "_", "." and "-", not starting with "."';
+const fileError = `must be at most ${filesMax} files in base64, ${fileBytesMax} bytes together`;
+const base64Bytes = (text: string): number => (text.length / 4) * 3 - (text.endsWith('==') ? 2 : Number(text.endsWith('=')));
+const files = z
+  .record(
+    z.string({ error: fileNameError }).regex(/^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$/, { error: fileNameError }),
+    z
+      .string({ error: fileError })
+      .max(fileBytesMax * 2, { error: fileError })
+      .regex(/^[A-Za-z0-9+/]*={0,2}$/, { error: fileError })
+      .refine((text) => text.length % 4 === 0, { error: fileError }),
+    { error: (issue) => (issue.code === 'invalid_key' ? fileNameError : fileError) },
+  )
+  .refine((record) => Object.keys(record).length <= filesMax && Object.values(record).reduce((sum, text) => sum + base64Bytes(text), 0) <= fileBytesMax, {
+    error: fileError,
+  })
+  .prefault({});
+
 const usePattern = /^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)(@\d{1,9}(\.\d{1,9}){0,2})?$/;
 const useError = 'must be the name of a sidecar, with a version if need be: "access-log", "access-log@1", "access-log@1.2.0"';
 
@@ -143,6 +164,12 @@ const sidecar = z.strictObject(
       .default('execution')
       .describe('Who shares an instance: nobody, the executions of this function, or those of all functions of the tenant that use it.'),
     config: settings.describe('Settings of a sidecar that was added with --agent.'),
+    files: files.describe(
+      'Read-only files in the scratch directory of a sidecar that was added with --agent, by their names: paths from the folder of the manifest, which the command line reads; in base64 where the API is called.',
+    ),
+    secrets: list(variable, 64, 'names').describe(
+      'Names of secrets that it is given among its settings, and the function is not; their values are put with "nacelle secrets put FN SIDECAR/NAME".',
+    ),
     required: z.boolean({ error: 'must be true or false' }).default(true).describe('Whether an execution fails if the sidecar does not get ready.'),
     graceMs: whole(1, 60_000, 500).describe('How long each of its calls after the start may take, in milliseconds.'),
     readyMs: whole(1, 60_000, 2_000).describe('How long it may take to get ready, in milliseconds.'),

@@ -71,7 +71,12 @@ const lowerDefaults = (manifest: Manifest, asked: Readonly<Record<string, unknow
   return { ...manifest, limits };
 };
 
+/** Names of secrets that are keys of the configuration too. */
+const clashing = (secrets: unknown, config: unknown): string[] =>
+  (Array.isArray(secrets) ? secrets : []).filter((name: unknown) => typeof name === 'string' && isRecord(config) && Object.hasOwn(config, name));
+
 const sidecarProblems = (entry: unknown, what: string): string[] => [
+  ...clashing(ownValue(entry, 'secrets'), ownValue(entry, 'config')).map((name) => `cannot set secrets of ${what}: ${shown(name)} is a key of config too`),
   ...(ownValue(entry, 'when') === 'used' && ['function', 'tenant'].includes(String(ownValue(entry, 'scope')))
     ? [`cannot set when of ${what} to "used": its scope is "${ownValue(entry, 'scope')}", and a shared instance starts when it is first called`]
     : []),
@@ -83,9 +88,7 @@ const sidecarProblems = (entry: unknown, what: string): string[] => [
 /** What concerns several keys, checked on the input so that it is told together with all else. */
 const crossProblems = (input: unknown, of: string): string[] => {
   const { secrets, config, env, trust, capacity, capabilities, sidecars } = isRecord(input) ? input : {};
-  const clashes = (Array.isArray(secrets) ? secrets : []).filter(
-    (name: unknown) => typeof name === 'string' && isRecord(config) && Object.hasOwn(config, name),
-  );
+  const clashes = clashing(secrets, config);
   const shares = trust === 'isolated' && ownValue(capacity, 'fleet') === 'resident';
   return [
     ...(ownValue(capacity, 'fleet') === 'resident' &&

@@ -4,13 +4,14 @@ import { regionBytesDefault } from '../capability/region-memory.ts';
 import type { Composition } from '../sidecar/composition.ts';
 import { bucketRoutes } from './bucket-settings.ts';
 import type { Ground } from './ground.ts';
-import { functionPrefix, secretKey, secretPrefix, tenantPrefix, versionKey } from './keys.ts';
+import { functionPrefix, tenantPrefix, versionKey } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
-import type { FunctionRecord, SecretRecord, TenantRecord, VersionRecord } from './model.ts';
+import type { FunctionRecord, TenantRecord, VersionRecord } from './model.ts';
 import { compareRoutes } from './route.ts';
 import type { DeployedVersion, Fleet, FunctionLimits, Route, RouteTable } from './route-table.ts';
-import { scanAll, scanValues } from './scan.ts';
+import { scanAll } from './scan.ts';
+import { openSecrets, secretsWanted, withSecrets } from './sidecar-secrets.ts';
 
 type Source = Pick<Ground, 'table' | 'sealer' | 'ceilings'> & { fleetOf: FleetOf; extra: ExtraRoutes };
 
@@ -31,12 +32,10 @@ const lowered = (limits: FunctionLimits, ceilings: Ceilings): FunctionLimits => 
 
 const versionId = (tenant: string, { name, revision }: FunctionRecord, version: number): string => `${tenant}/${name}@${version}+${revision}`;
 
-const settings = async ({ table, sealer }: Source, tenant: string, name: string, manifest: Manifest): Promise<[string, string][]> => {
-  const secrets = (await scanValues<SecretRecord>(table, secretPrefix(tenant, name)))
-    .filter((secret) => manifest.secrets.includes(secret.name))
-    .map((secret): [string, string] => [secret.name, sealer.open(secretKey(tenant, name, secret.name), secret.sealed)]);
-  return [...Object.entries(manifest.config), ...secrets];
-};
+const settings = ({ config, secrets }: Manifest, values: ReadonlyMap<string, string>): [string, string][] => [
+  ...Object.entries(config),
+  ...secrets.flatMap((name): [string, string][] => (values.has(name) ? [[name, values.get(name) as string]] : [])),
+];
 
 /** A shared instance that follows a function ends with its version: another version has another one. */
 const ofVersion = (composition: Composition, version: number): Composition => ({
@@ -52,12 +51,16 @@ const affinityOf = (tenant: string, name: string, { sidecars }: Composition): Pi
   return sidecars.some(({ scope }) => scope === 'function') ? { affinity: `${tenant}/${name}` } : {};
 };
 
-const describe = async (
+const describe = async (source: Source, tenant: string, record: FunctionRecord, found: VersionRecord): Promise<DeployedVersion> =>
+  versionOf(source, tenant, record, found, await openSecrets(source, tenant, record.name, secretsWanted(found)));
+
+const versionOf = (
   source: Source,
   tenant: string,
   record: FunctionRecord,
   { version, digest, manifest, composition }: VersionRecord,
-): Promise<DeployedVersion> => ({
+  secrets: ReadonlyMap<string, string>,
+): DeployedVersion => ({
   key: versionId(tenant, record, version),
   tenant,
   function: record.name,
@@ -66,7 +69,7 @@ const describe = async (
   limits: lowered(manifest.limits, source.ceilings),
   instance: manifest.instance,
   env: Object.entries(manifest.env),
-  config: await settings(source, tenant, record.name, manifest),
+  config: settings(manifest, secrets),
   outboundHosts: manifest.capabilities.http,
   scratch: manifest.capabilities.filesystem.scratch,
   // Versions of before there were buckets have none.
@@ -86,7 +89,7 @@ const describe = async (
   prewarm: manifest.capacity.prewarm,
   whenExhausted: manifest.capacity.whenExhausted,
   deferMaxMs: manifest.capacity.deferMaxMs,
-  ...(composition ? { composition: ofVersion(composition, version), ...affinityOf(tenant, record.name, composition) } : {}),
+  ...(composition ? { composition: ofVersion(withSecrets(composition, secrets), version), ...affinityOf(tenant, record.name, composition) } : {}),
   guarantee: manifest.guarantee,
 });
 

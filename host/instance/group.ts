@@ -101,6 +101,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
   }
 
   async initialise(): Promise<Ended | undefined> {
+    await this.frame.recorded.ready;
     for (const member of this.ordered) {
       if (!this.startsAtOnce(member)) continue;
       const ended = await this.start(member);

@@ -46,6 +46,9 @@ export type MemberHome = {
   recorded(member: { readonly part: Part }): Recorded | undefined;
 };
 
+/** Nobody ever calls it. */
+export const onlyCompanion = ({ kinds }: Pick<CompiledSidecar, 'kinds'>): boolean => kinds.length === 1 && kinds[0] === 'companion';
+
 const RECORDED_CHARACTERS_MAX = 16_384;
 
 export class Member implements Peers {
@@ -57,6 +60,8 @@ export class Member implements Peers {
   ended: Ended | undefined;
   /** Somebody called it in this run. */
   used = false;
+  /** It was told of this run. */
+  private told = false;
   /** It failed only because of another one that it had called. */
   innocent = false;
   /** It was ready when its group was made, and can be put back to that. */
@@ -248,6 +253,7 @@ export class Member implements Peers {
   }
 
   executionStarted(info: ExecutionInfo): Promise<unknown> {
+    this.told = true;
     return this.tell('execution-started', this.sidecar.graceMs, info);
   }
 
@@ -255,8 +261,11 @@ export class Member implements Peers {
     return this.tell('execution-ended', this.sidecar.graceMs, info, summary);
   }
 
-  stateChanging(event: MainChange): Promise<unknown> {
-    return this.tell('state-changing', this.sidecar.graceMs, event);
+  /** What it refuses ends it as a trap does, and is said in the log that it wrote to last. */
+  async stateChanging(event: MainChange): Promise<void> {
+    await this.tell('state-changing', this.sidecar.graceMs, event);
+    if (this.ended) this.log?.record('error', '', `${this.ended.code}: ${this.ended.message}`);
+    this.log?.end();
   }
 
   /** Its last call, if it listens. */
@@ -273,6 +282,7 @@ export class Member implements Peers {
   /** Back to how it was when it had become ready; false if it has to be made anew. */
   reset(): boolean {
     this.used = false;
+    this.told = false;
     this.generation++;
     this.stoppedMs = undefined;
     return this.usable && this.remembered && (this.instance as Instance).reset();
@@ -284,6 +294,20 @@ export class Member implements Peers {
     const instance = `${threadId}.${this.number}.${this.generation}`;
     const failed = ended && !this.innocent ? { code: ended.code } : {};
     const configured = this.recordedBefore ? { configurationFrom: this.recordedBefore.from } : {};
-    return { name, version, kind: kinds.join('+'), scope, instance, from, why, startedMs, readyMs, stoppedMs, ...configured, ...failed };
+    return {
+      name,
+      version,
+      kind: kinds.join('+'),
+      scope,
+      instance,
+      from,
+      why,
+      used: this.used || (this.told && onlyCompanion(sidecar)),
+      startedMs,
+      readyMs,
+      stoppedMs,
+      ...configured,
+      ...failed,
+    };
   }
 }

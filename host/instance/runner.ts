@@ -37,6 +37,8 @@ export type SidecarRun = {
   from: 'image' | 'agent';
   why: 'manifest' | 'determined' | 'tenant' | 'debug';
   configurationFrom?: string;
+  /** Whether the execution called it, or, if it is nothing but a companion, it was told of the execution. */
+  used: boolean;
   startedMs?: number | undefined;
   readyMs?: number | undefined;
   stoppedMs?: number | undefined;

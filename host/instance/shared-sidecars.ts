@@ -8,7 +8,7 @@ import { AbiError, makeTrap } from '../component/abi/trap.ts';
 import { sidecarLabel } from '../sidecar/composition.ts';
 import type { ExecutionPorts, GuestRequest, OutboundExchange } from '../wasi/context.ts';
 import type { Call } from './instance.ts';
-import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome } from './member.ts';
+import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome, onlyCompanion } from './member.ts';
 import type { Ended } from './outcome.ts';
 import type { CompiledSidecar, Part } from './parts.ts';
 import type { MainChange, SidecarRun } from './runner.ts';
@@ -208,6 +208,7 @@ export class SharedMember {
   readonly home: MemberHome;
   readonly shared: SharedSidecar;
   used = false;
+  private told = false;
   innocent = false;
   readonly remembered = false;
   /** Why the execution was ended. */
@@ -279,6 +280,7 @@ export class SharedMember {
   }
 
   async executionStarted(info: ExecutionInfo): Promise<void> {
+    this.told = true;
     await this.take((own) => own.executionStarted(info)).catch(() => undefined);
     this.failed = this.shared.ended;
   }
@@ -308,6 +310,7 @@ export class SharedMember {
 
   reset(): boolean {
     this.used = false;
+    this.told = false;
     this.innocent = false;
     this.failed = undefined;
     this.given = undefined;
@@ -316,6 +319,7 @@ export class SharedMember {
 
   describe(): SidecarRun {
     const { code: _, stoppedMs: __, ...run } = this.shared.describe();
-    return { ...run, ...(this.failed && !this.innocent ? { code: this.failed.code } : {}) };
+    const used = this.used || (this.told && onlyCompanion(this.sidecar));
+    return { ...run, used, ...(this.failed && !this.innocent ? { code: this.failed.code } : {}) };
   }
 }

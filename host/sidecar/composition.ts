@@ -35,6 +35,10 @@ export type ComposedSidecar = {
   limits: { memoryMib: number; cpuMs: number };
   /** What `configure` is given, and `wasi:config`. */
   settings: [name: string, value: string][];
+  /** Names of secrets that the settings have too, where it runs. */
+  secrets?: string[];
+  /** Files of its scratch directory, in base64. */
+  files?: [name: string, content: string][];
   outboundHosts: string[];
   keyvalue: [name: string, bucket: string][];
 };

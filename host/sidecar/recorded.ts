@@ -6,14 +6,20 @@
 /** Settings by name, over those of the manifest; `from` is the execution that recorded them. */
 export type Recorded = { readonly settings: Readonly<Record<string, string>>; readonly from: string };
 
-type Message = { kind: 'hello' } | { kind: 'recorded'; key: string; recorded: Recorded | null };
+/** `known`: all that there was at a `hello` has been told. */
+type Message = { kind: 'hello' } | { kind: 'known' } | { kind: 'recorded'; key: string; recorded: Recorded | null };
 
 /** `tenant/function/sidecar`. */
 export const recordedKey = (tenant: string, name: string, sidecar: string): string => `${tenant}/${name}/${sidecar}`;
 
-export type RecordedSettings = { get(key: string): Recorded | undefined; set(key: string, recorded: Recorded | null): void };
+/** `ready`: resolves when `get` knows what was recorded before this thread began; not given where it always does. */
+export type RecordedSettings = { readonly ready?: Promise<void>; get(key: string): Recorded | undefined; set(key: string, recorded: Recorded | null): void };
+
+/** Nobody waits longer for what was recorded. */
+const helloMs = 2000;
 
 export class RecordedCopy implements RecordedSettings {
+  private readonly told = Promise.withResolvers<void>();
   private readonly channel: BroadcastChannel;
   private readonly known = new Map<string, Recorded>();
   private readonly onChange: ((key: string, recorded: Recorded | null) => void) | undefined;
@@ -27,7 +33,15 @@ export class RecordedCopy implements RecordedSettings {
     this.channel.onmessage = (event) => this.take((event as unknown as { data: Message }).data);
     (this.channel as unknown as { unref(): void }).unref();
     this.onChange = onChange;
-    if (!onChange) this.post({ kind: 'hello' });
+    if (onChange) this.told.resolve();
+    else {
+      this.post({ kind: 'hello' });
+      setTimeout(this.told.resolve, helloMs).unref();
+    }
+  }
+
+  get ready(): Promise<void> {
+    return this.told.promise;
   }
 
   private post(message: Message): void {
@@ -36,7 +50,13 @@ export class RecordedCopy implements RecordedSettings {
 
   private take(message: Message): void {
     if (message.kind === 'hello') {
-      if (this.onChange) for (const [key, recorded] of this.known) this.post({ kind: 'recorded', key, recorded });
+      if (!this.onChange) return;
+      for (const [key, recorded] of this.known) this.post({ kind: 'recorded', key, recorded });
+      this.post({ kind: 'known' });
+      return;
+    }
+    if (message.kind === 'known') {
+      this.told.resolve();
       return;
     }
     this.put(message.key, message.recorded);

@@ -69,6 +69,8 @@ export type Grant = {
   scratch: boolean;
   /** Largest size of the scratch directory, all files together, in bytes. */
   scratchBytesMax: number;
+  /** Files that the scratch directory begins with, by name; they cannot be changed. */
+  files?: ReadonlyMap<string, Uint8Array>;
   /** Buckets by the names under which the guest opens them; none if not given. */
   keyvalue?: ReadonlyMap<string, string>;
   /** What it answers must depend on its request alone: clocks stand still, and random numbers come from `seed` of the execution. */

@@ -14,13 +14,14 @@ const sidecarTable = ({ sidecars }: ExecutionRecord): string[] => (sidecars.leng
 
 const sidecarRows = (sidecars: ExecutionRecord['sidecars']): string =>
   table(
-    ['sidecar', 'kind', 'scope', 'instance', 'why', 'started (µs)', 'ready (µs)', 'stopped (µs)', 'failed'],
-    sidecars.map(({ name, version, kind, scope, instance, why, startedAt, readyAt, stoppedAt, code }) => [
+    ['sidecar', 'kind', 'scope', 'instance', 'why', 'used', 'started (µs)', 'ready (µs)', 'stopped (µs)', 'failed'],
+    sidecars.map(({ name, version, kind, scope, instance, why, used, startedAt, readyAt, stoppedAt, code }) => [
       `${name}@${version}`,
       kind,
       scope,
       instance,
       why,
+      used ? 'yes' : 'no',
       moment(startedAt),
       moment(readyAt),
       moment(stoppedAt),

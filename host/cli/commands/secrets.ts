@@ -12,14 +12,14 @@ function secretValue(bytes: Uint8Array): string {
 
 export const secretsPut: Command = {
   name: 'secrets put',
-  summary: 'Put a secret of a function; its value is read from standard input.',
-  parameters: ['FN', 'NAME'],
+  summary: 'Put a secret of a function, or of one of its sidecars; its value is read from standard input.',
+  parameters: ['FN', '[SIDECAR/]NAME'],
   options: {},
   run: async ({ parameters: [name = '', key = ''], terminal, connect }) => {
     const { api, tenant } = connect();
     const value = secretValue(await terminal.input());
     if (value === '') throw new UsageError('there must be a value on standard input, as in: echo "$KEY" | nacelle secrets put FN NAME');
-    await api.v1.functions[':name'].secrets[':key'].$put({ param: { name, key }, query: tenant, json: { value } });
+    await api.v1.functions[':name'].secrets[':key'].$put({ param: { name, key: encodeURIComponent(key) }, query: tenant, json: { value } });
     print(terminal, { function: name, secret: key }, () => `put ${key} of ${name}`);
   },
 };
@@ -44,12 +44,12 @@ export const secretsLs: Command = {
 
 export const secretsRm: Command = {
   name: 'secrets rm',
-  summary: 'Remove a secret of a function.',
-  parameters: ['FN', 'NAME'],
+  summary: 'Remove a secret of a function, or of one of its sidecars.',
+  parameters: ['FN', '[SIDECAR/]NAME'],
   options: {},
   run: async ({ parameters: [name = '', key = ''], terminal, connect }) => {
     const { api, tenant } = connect();
-    await api.v1.functions[':name'].secrets[':key'].$delete({ param: { name, key }, query: tenant });
+    await api.v1.functions[':name'].secrets[':key'].$delete({ param: { name, key: encodeURIComponent(key) }, query: tenant });
     print(terminal, { removed: key }, () => `removed ${key} of ${name}`);
   },
 };

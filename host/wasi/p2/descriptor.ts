@@ -22,6 +22,9 @@ function scratchOf(context: WasiContext): Scratch {
     scratch = new Scratch(context.grant.scratchBytesMax);
     scratches.set(context, scratch);
   }
+  const { root } = scratch;
+  // Given files cannot be removed: where there is nothing, they have not been put there since the last wipe.
+  if (context.grant.files && root.entries.size === 0) for (const [name, bytes] of context.grant.files) root.makeFile(name).give(bytes);
   return scratch;
 }
 

@@ -15,7 +15,7 @@ import {
   typeOf,
 } from './descriptor.ts';
 import type { IoError } from './io-error.ts';
-import { type AnyNode, type Datetime, DirectoryNode, FileFailure, FileNode } from './scratch.ts';
+import { type AnyNode, type Datetime, DirectoryNode, FileFailure, FileNode, requireChangeable } from './scratch.ts';
 import { find, locate, type Place } from './scratch-path.ts';
 import { clampLength } from './stream-error.ts';
 
@@ -52,6 +52,7 @@ function newTime(current: Datetime, change: NewTimestamp): Datetime {
 }
 
 function setTimes(node: AnyNode, access: NewTimestamp, modification: NewTimestamp): void {
+  requireChangeable(node);
   node.accessed = newTime(node.accessed, access);
   node.modified = newTime(node.modified, modification);
   node.changed = datetimeOf(Date.now());
@@ -64,6 +65,7 @@ function openExisting(node: AnyNode, open: number, flags: number): Descriptor {
     return new Descriptor(node, directoryFlags);
   }
   if ((open & openFlag.directory) !== 0) throw new FileFailure('not-directory');
+  if ((flags & descriptorFlag.write) !== 0) requireChangeable(node);
   if ((open & openFlag.truncate) !== 0) node.resize(0);
   return new Descriptor(node, fileFlags(flags));
 }
@@ -105,6 +107,7 @@ function unlinkFileAt(context: C, self: Descriptor, path: string): void {
   const { directory, name, node } = locate(self.directory(context), path);
   if (node === undefined) throw new FileFailure('no-entry');
   if (node instanceof DirectoryNode) throw new FileFailure('is-directory');
+  requireChangeable(node);
   directory.take(name);
   node.unlink();
 }
@@ -127,6 +130,8 @@ function renameAt(context: C, self: Descriptor, oldPath: string, newBase: Descri
   if (source.node === undefined) throw new FileFailure('no-entry');
   if (source.name === '' || target.name === '') throw new FileFailure('busy');
   if (source.node === target.node) return;
+  requireChangeable(source.node);
+  requireChangeable(target.node);
   assertReplaceable(source.node, target);
   target.directory.put(target.name, source.node);
   target.node?.unlink();

@@ -69,8 +69,10 @@ abstract class Node {
 const emptyData = new Uint8Array(0);
 
 export class FileNode extends Node {
-  private data = emptyData;
+  private data: Uint8Array = emptyData;
   private length = 0;
+  /** Its content was given, and stays as it is. */
+  readOnly = false;
 
   get size(): number {
     return this.length;
@@ -82,7 +84,16 @@ export class FileNode extends Node {
     return this.data.slice(Math.min(offset, this.length), Math.min(offset + max, this.length));
   }
 
+  /** Takes `bytes` as they are, for reading only. */
+  give(bytes: Uint8Array): void {
+    this.scratch.charge(bytes.length);
+    this.data = bytes;
+    this.length = bytes.length;
+    this.readOnly = true;
+  }
+
   write(bytes: Uint8Array, offset: number): void {
+    if (this.readOnly) throw new FileFailure('read-only');
     if (bytes.length === 0) return;
     if (offset + bytes.length > this.length) this.resize(offset + bytes.length);
     this.data.set(bytes, offset);
@@ -90,6 +101,7 @@ export class FileNode extends Node {
   }
 
   resize(size: number): void {
+    if (this.readOnly) throw new FileFailure('read-only');
     this.scratch.charge(size - this.length);
     if (size > this.data.length) {
       const grown = new Uint8Array(Math.min(Math.max(size, this.data.length * 2), Math.max(size, this.scratch.bytesMax)));
@@ -99,6 +111,11 @@ export class FileNode extends Node {
     this.length = size;
     this.touch();
   }
+}
+
+/** @throws FileFailure `read-only` for a file that was given */
+export function requireChangeable(node: FileNode | DirectoryNode | undefined): void {
+  if (node instanceof FileNode && node.readOnly) throw new FileFailure('read-only');
 }
 
 export class DirectoryNode extends Node {
