@@ -1,68 +1,13 @@
 import { Problem } from '../base/errors.ts';
-import { type ByteSource, ByteStreamError } from '../base/stream.ts';
+import type { ByteSource } from '../base/stream.ts';
 import type { Blobstore, ObjectInfo, OutgoingObject, SourceObject } from '../wasi/blobstore-port.ts';
+import type { Overlay } from '../wasi/overlay.ts';
 import { bucketOf } from './keyvalue-keys.ts';
 import type { ObjectClient } from './object-client.ts';
 import { checkObjectKey } from './object-limits.ts';
 import type { ObjectRecord } from './object-model.ts';
-
-const nothing = new Uint8Array(0);
-
-/** Chunks of a blob as a guest reads them: the next one is fetched when it asks for it. */
-class ObjectSource implements ByteSource {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #chunk: Uint8Array = nothing;
-  #fetching: Promise<void> | undefined;
-  #ended = false;
-  #error: ByteStreamError | undefined;
-
-  constructor(chunks: AsyncIterable<Uint8Array>) {
-    this.#chunks = chunks[Symbol.asyncIterator]();
-  }
-
-  get ready(): boolean {
-    return this.#chunk.length > 0 || this.#ended || this.#error !== undefined;
-  }
-
-  read(max: number): Uint8Array | null {
-    if (this.#error) throw this.#error;
-    if (this.#chunk.length === 0) {
-      if (this.#ended) return null;
-      void this.#fetch();
-      return nothing;
-    }
-    const taken = this.#chunk.subarray(0, max);
-    this.#chunk = this.#chunk.subarray(taken.length);
-    return taken;
-  }
-
-  async readable(): Promise<void> {
-    while (!this.ready) await this.#fetch();
-  }
-
-  trailers(): undefined {}
-
-  cancel(): void {
-    this.#ended = true;
-    this.#chunk = nothing;
-    void this.#chunks.return?.();
-  }
-
-  #fetch(): Promise<void> {
-    this.#fetching ??= this.#chunks.next().then(
-      ({ value, done }) => {
-        this.#fetching = undefined;
-        if (done) this.#ended = true;
-        else if (!this.#ended) this.#chunk = value;
-      },
-      (error: unknown) => {
-        this.#fetching = undefined;
-        this.#error = new ByteStreamError('internal-error', error instanceof Problem ? error.message : 'the object cannot be read');
-      },
-    );
-    return this.#fetching;
-  }
-}
+import { OverlaidBlobstore } from './object-overlay.ts';
+import { ObjectSource } from './object-source.ts';
 
 const requireFound = (object: ObjectRecord | undefined, container: string, name: string): ObjectRecord => {
   if (!object) throw new Problem('not-found', `there is no object ${JSON.stringify(name.slice(0, 200))} in "${bucketOf(container)}"`);
@@ -70,10 +15,7 @@ const requireFound = (object: ObjectRecord | undefined, container: string, name:
 };
 
 const refuseChange = (): never => {
-  throw new Problem(
-    'not-implemented',
-    'cannot change objects in an execution whose effects are committed as a whole: this version of the node does not do this yet',
-  );
+  throw new Problem('forbidden', 'cannot change sources');
 };
 
 class GuestBlobstore implements Blobstore {
@@ -89,8 +31,8 @@ class GuestBlobstore implements Blobstore {
     return new SourceBlobstore(this.#client, sources);
   }
 
-  readOnly(): Blobstore {
-    return new GuestBlobstore(this.#client, refuseChange);
+  within(overlay: Overlay): Blobstore {
+    return new OverlaidBlobstore(this, this.#client, overlay);
   }
 
   refresh(): void {

@@ -2,18 +2,21 @@ import { Problem } from '../base/errors.ts';
 import { Draft } from '../store/draft.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { Change } from '../wasi/keyvalue-port.ts';
-import type { Effect, Effects } from '../wasi/overlay.ts';
+import type { Effect, Effects, StagedObject } from '../wasi/overlay.ts';
 import { KeyValueDraft, type KeyValueRules } from './keyvalue-draft.ts';
 import { checkChange } from './keyvalue-limits.ts';
 
 /** Turns effects of each kind into changes of a draft. */
-export type Appliers = { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => Promise<unknown> };
+export type Appliers = { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>, commit: Commit) => Promise<unknown> };
+
+/** Of effects that are not of buckets, for one draft. `settled` is called once, when the draft has been committed or given up. */
+export type OtherAppliers = { appliers: Omit<Appliers, 'keyvalue'>; settled: (isCommitted: boolean) => void };
 
 export type EffectWriterOptions = {
   table: Table;
   keyvalue: KeyValueRules;
-  /** Made anew for each draft: what is needed for effects that are not of buckets. */
-  appliers?: (draft: Draft) => Omit<Appliers, 'keyvalue'>;
+  /** Made for each draft that has effects; without it there are only those of buckets. */
+  others?: ((draft: Draft) => OtherAppliers) | undefined;
 };
 
 /** What an execution read and did, and what the node writes with it. */
@@ -46,11 +49,22 @@ const writesOfChange = (change: Change): number => {
   return (change.kind === 'expire' ? change.keys.length : 1) * 2 + 2;
 };
 
+/** The object, its bucket, who holds bytes now and before, a former version and its holder, an event, and the tenant. */
+const objectWrites = 10;
+const objectBytes = 2048;
+/** What a change of an object takes of a commit. */
+export const objectCost = (object: StagedObject | null): { writes: number; bytes: number } => ({
+  writes: objectWrites,
+  bytes: objectBytes + (object ? sizeOf(object.headers) : 0),
+});
+
 /** What an effect takes of a commit at most. */
 const costOf = (effect: Effect): { writes: number; bytes: number } => {
   switch (effect.kind) {
     case 'keyvalue':
       return { writes: writesOfChange(effect.change), bytes: bytesOfChange(effect.change) };
+    case 'object':
+      return objectCost(effect.object);
   }
 };
 
@@ -165,23 +179,28 @@ export class EffectWriter {
     for (let attempt = 1; ; attempt++) {
       table.refresh();
       const draft = new Draft(table, attempt === 1);
-      const outcomes = await this.#make(draft, batch);
-      const writes = draft.writes();
+      const others = this.#options.others?.(draft);
+      let isCommitted = false;
       try {
+        const outcomes = await this.#make(draft, batch, others);
+        const writes = draft.writes();
         const { revision } = writes.length > 0 ? await table.commit(writes) : { revision: 0 };
+        isCommitted = true;
         return outcomes.map((outcome, index) => ('result' in outcome && 'commit' in (batch[index] as Waiting).work ? { result: { revision } } : outcome));
       } catch (error) {
         if (!(error instanceof Problem && error.code === 'conflict') || attempt >= attemptsMax) throw error;
+      } finally {
+        others?.settled(isCommitted);
       }
     }
   }
 
   /** Makes what waits in the draft, one after the other. What cannot be made leaves nothing in it. */
-  async #make(draft: Draft, batch: readonly Waiting[]): Promise<Outcome[]> {
-    const { keyvalue, appliers } = this.#options;
+  async #make(draft: Draft, batch: readonly Waiting[], others: OtherAppliers | undefined): Promise<Outcome[]> {
+    const { keyvalue } = this.#options;
     const buckets = new KeyValueDraft(draft, keyvalue);
     let hops = 1;
-    const all = { ...appliers?.(draft), keyvalue: ({ bucket, change }) => buckets.apply(bucket, change, hops) } as Appliers;
+    const all = { ...others?.appliers, keyvalue: ({ bucket, change }) => buckets.apply(bucket, change, hops) } as Appliers;
     const outcomes: Outcome[] = [];
     for (const { work } of batch) {
       hops = 'commit' in work ? (work.commit.hops ?? 0) + 1 : 1;
@@ -197,8 +216,9 @@ export class EffectWriter {
   }
 }
 
-const makeAll = async (draft: Draft, appliers: Appliers, { reads, effects, writes }: Commit): Promise<void> => {
+const makeAll = async (draft: Draft, appliers: Appliers, commit: Commit): Promise<void> => {
+  const { reads, effects, writes } = commit;
   for (const [key, revision] of reads) await draft.require(key, revision);
-  for (const effect of effects) await appliers[effect.kind](effect);
+  for (const effect of effects) await (appliers[effect.kind] as (effect: Effect, commit: Commit) => Promise<unknown>)(effect, commit);
   for (const write of writes) await draft.write(write);
 };

@@ -33,11 +33,17 @@ export type ToObjects =
   | { kind: 'change'; request: number; change: GuestObjectChange }
   | { kind: 'requested'; id: string; key: string }
   | { kind: 'chunk'; put: number; bytes: Uint8Array }
+  /** All bytes have been sent: they are claimed until `release`, and put by nobody yet. */
+  | { kind: 'keep'; put: number; request: number }
+  | { kind: 'release'; put: number }
   | { kind: 'finish'; put: number; request: number; id: string; key: string }
   | { kind: 'abort'; put: number };
 
+/** Bytes in Blobs that are claimed. */
+export type KeptBytes = { digest: string; bytes: number };
+
 export type FromObjects =
-  | { kind: 'done'; request: number }
+  | { kind: 'done'; request: number; kept?: KeptBytes }
   | { kind: 'failed'; request: number; code: ErrorCode; message: string }
   /** Bytes of a put have been taken. */
   | { kind: 'taken'; put: number; bytes: number }
@@ -54,13 +60,17 @@ class ObjectDoor {
   readonly #port: MessagePort;
   readonly #service: ObjectService;
   readonly #puts = new Map<number, ArrivingObject>();
+  readonly #kept = new Map<number, Claim>();
+  #closed = false;
 
   constructor(port: MessagePort, service: ObjectService) {
     this.#port = port;
     this.#service = service;
     port.on('message', this.#take);
     port.on('close', () => {
+      this.#closed = true;
       for (const put of this.#puts.values()) put.abort();
+      for (const put of [...this.#kept.keys()]) this.#release(put);
     });
     port.unref();
   }
@@ -78,6 +88,13 @@ class ObjectDoor {
         this.#answer(message.request, this.#finish(this.#putOf(message.put), message.id, message.key));
         this.#puts.delete(message.put);
         break;
+      case 'keep':
+        this.#answerKept(message.request, this.#keep(message.put, this.#putOf(message.put)));
+        this.#puts.delete(message.put);
+        break;
+      case 'release':
+        this.#release(message.put);
+        break;
       case 'requested':
         this.#service.requested(message.id, message.key);
         break;
@@ -94,8 +111,15 @@ class ObjectDoor {
   }
 
   #answer(request: number, work: Promise<unknown>): void {
+    this.#answerKept(
+      request,
+      work.then(() => undefined),
+    );
+  }
+
+  #answerKept(request: number, work: Promise<KeptBytes | undefined>): void {
     work.then(
-      () => this.#post({ kind: 'done', request }),
+      (kept) => this.#post({ kind: 'done', request, ...(kept && { kept }) }),
       (error: unknown) => this.#post({ kind: 'failed', request, ...problemOf(error) }),
     );
   }
@@ -110,6 +134,18 @@ class ObjectDoor {
     );
     this.#puts.set(number, put);
     return put;
+  }
+
+  async #keep(number: number, put: ArrivingObject): Promise<KeptBytes> {
+    const claim = await put.finish();
+    if (this.#closed) claim.release();
+    else this.#kept.set(number, claim);
+    return { digest: claim.digest, bytes: claim.bytes };
+  }
+
+  #release(put: number): void {
+    this.#kept.get(put)?.release();
+    this.#kept.delete(put);
   }
 
   async #finish(put: ArrivingObject, id: string, key: string): Promise<void> {

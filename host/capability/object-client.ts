@@ -4,11 +4,11 @@ import { Problem } from '../base/errors.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { Blobstore } from '../wasi/blobstore-port.ts';
 import { createBlobstore } from './blobstore.ts';
-import type { FromObjects, GuestObjectChange, ObjectAccess, ToObjects } from './object-channel.ts';
+import type { FromObjects, GuestObjectChange, KeptBytes, ObjectAccess, ToObjects } from './object-channel.ts';
 import { LeavingObject } from './object-departure.ts';
 import { ObjectReader } from './object-reader.ts';
 
-type Waiting = { resolve: () => void; reject: (problem: Problem) => void };
+type Waiting = { resolve: (kept: KeptBytes | undefined) => void; reject: (problem: Problem) => void };
 
 /** Begins with the thread; ends with `close`. The store is opened at the first use. */
 export class ObjectClient {
@@ -40,7 +40,7 @@ export class ObjectClient {
 
   /** Has the bytes of an object in Blobs, for a while. @throws Problem */
   obtain(id: string, key: string): Promise<void> {
-    return this.#ask((request) => ({ kind: 'obtain', request, id, key }));
+    return this.#done((request) => ({ kind: 'obtain', request, id, key }));
   }
 
   requested(id: string, key: string): void {
@@ -48,14 +48,19 @@ export class ObjectClient {
   }
 
   change(change: GuestObjectChange): Promise<void> {
-    return this.#ask((request) => ({ kind: 'change', request, change }));
+    return this.#done((request) => ({ kind: 'change', request, change }));
   }
 
   put(): LeavingObject {
     const put = ++this.#count;
     const leaving = new LeavingObject({
       send: (bytes) => this.#post({ kind: 'chunk', put, bytes }),
-      commit: (id, key) => this.#ask((request) => ({ kind: 'finish', put, request, id, key })).finally(() => this.#puts.delete(put)),
+      commit: (id, key) => this.#done((request) => ({ kind: 'finish', put, request, id, key })).finally(() => this.#puts.delete(put)),
+      keep: async () => {
+        const asked = this.#ask((request) => ({ kind: 'keep', put, request })).finally(() => this.#puts.delete(put));
+        const kept = (await asked) as KeptBytes;
+        return { ...kept, release: () => this.#post({ kind: 'release', put }) };
+      },
       abort: () => {
         this.#puts.delete(put);
         this.#post({ kind: 'abort', put });
@@ -74,7 +79,11 @@ export class ObjectClient {
     this.#port.postMessage(message);
   }
 
-  #ask(message: (request: number) => ToObjects): Promise<void> {
+  async #done(message: (request: number) => ToObjects): Promise<void> {
+    await this.#ask(message);
+  }
+
+  #ask(message: (request: number) => ToObjects): Promise<KeptBytes | undefined> {
     return new Promise((resolve, reject) => {
       const request = ++this.#count;
       this.#waiting.set(request, { resolve, reject });
@@ -88,7 +97,7 @@ export class ObjectClient {
     else {
       const waiter = this.#waiting.get(answer.request);
       this.#waiting.delete(answer.request);
-      if (answer.kind === 'done') waiter?.resolve();
+      if (answer.kind === 'done') waiter?.resolve(answer.kept);
       else waiter?.reject(new Problem(answer.code, answer.message));
     }
   };

@@ -5,7 +5,10 @@ import type { OutgoingObject } from '../wasi/blobstore-port.ts';
 /** Bytes on their way to the writer before the guest is made to wait. */
 const windowBytes = 1024 * 1024;
 
-type Ways = { send(bytes: Uint8Array): void; commit(id: string, key: string): Promise<void>; abort(): void };
+/** Bytes in Blobs that stay at least until `release`. */
+export type KeptObject = { digest: string; bytes: number; release(): void };
+
+type Ways = { send(bytes: Uint8Array): void; commit(id: string, key: string): Promise<void>; keep(): Promise<KeptObject>; abort(): void };
 
 /** An object on its way from a guest to the writer. Begins with its value; ends with `commit` or `abort`. */
 export class LeavingObject implements OutgoingObject {
@@ -36,6 +39,13 @@ export class LeavingObject implements OutgoingObject {
     if (this.#broken) throw this.#broken;
     this.#ended = true;
     await this.#ways.commit(id, key);
+  }
+
+  /** All bytes have been written, and are to be put later. */
+  async keep(): Promise<KeptObject> {
+    if (this.#broken) throw this.#broken;
+    this.#ended = true;
+    return this.#ways.keep();
   }
 
   abort(): void {

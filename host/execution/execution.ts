@@ -83,6 +83,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   readonly #home: ExecutionHome;
   #log: FunctionLog | undefined = undefined;
   #overlaid: KeyValue | undefined = undefined;
+  #overlaidObjects: Blobstore | undefined = undefined;
   #keyed: OutboundHttp | undefined = undefined;
 
   constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number, overlay?: Overlay) {
@@ -106,7 +107,9 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   }
 
   get objects(): Blobstore | undefined {
-    return this.overlay ? this.#home.objects?.readOnly() : this.#home.objects;
+    if (!this.overlay) return this.#home.objects;
+    this.#overlaidObjects ??= this.#home.objects?.within(this.overlay);
+    return this.#overlaidObjects;
   }
 
   get keyvalue(): KeyValue | undefined {

@@ -334,6 +334,7 @@ export class FunctionExecutor implements ExecutionHome {
       execution.log.note('error', `${this.#options.function}@${this.version} ${problem.code}: ${problem.message}${backtrace ? `\n${backtrace}` : ''}`);
     }
     execution.endLog();
+    execution.overlay?.end();
     execution.releasedMs = execution.endedMs;
     this.#options.ring.add(execution);
     this.#options.onEnd(execution);

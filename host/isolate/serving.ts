@@ -81,6 +81,7 @@ export class Serving {
     this.runs.delete(id);
     if (overlay && end && (!end.failure || end.failure.exited))
       for (const part of encodeEffects(overlay.collect())) this.channel.send(kinds.gathered, id, (frame) => frame.bytes(part));
+    overlay?.end();
     this.channel.send(kinds.ended, id, (frame) => frame.text(end ? JSON.stringify(describe(end)) : ''));
   }
 
@@ -115,7 +116,7 @@ export class Serving {
           return sending.send(request);
         },
       },
-      objects: overlay ? objects?.blobstore().readOnly() : objects?.blobstore(effect),
+      objects: overlay ? objects?.blobstore().within(overlay) : objects?.blobstore(effect),
       keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),
       overlay,
       ...(attachments && shared ? attachedPorts(shared.open(execution, attachments, effect)) : {}),

@@ -1,6 +1,6 @@
 /** What is made first and closed last: everything that holds data. */
 import { randomBytes } from 'node:crypto';
-import { EffectWriter } from '../capability/effect-writer.ts';
+import { EffectWriter, type EffectWriterOptions } from '../capability/effect-writer.ts';
 import type { KeyValueSweeper } from '../capability/keyvalue-sweeper.ts';
 import { DataFiles } from '../config/data-files.ts';
 import type { NodeConfig } from '../config/schema.ts';
@@ -57,11 +57,16 @@ export type Ground = {
   edge: Edge | undefined;
 };
 
-const openValues = (config: NodeConfig, { table }: Store, log: NodeLog): Pick<Ground, 'buckets' | 'sweeper' | 'state' | 'late'> => {
+const openValues = (
+  config: NodeConfig,
+  { table }: Store,
+  log: NodeLog,
+  others: EffectWriterOptions['others'],
+): Pick<Ground, 'buckets' | 'sweeper' | 'state' | 'late'> => {
   const late: Ground['late'] = { events: undefined };
   const happenings = createHappenings(() => late.events?.events);
   const findOwner = (tenant: string) => findTenant(table, tenant);
-  const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax, happenings } });
+  const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax, happenings }, others });
   return { late, buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), log }) };
 };
 
@@ -77,7 +82,7 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
   const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
-  const values = openValues(config, store, log);
+  const values = openValues(config, store, log, (draft) => ground.objects.effects(draft));
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
   const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
@@ -93,7 +98,14 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
     logs: new LogHub(config.logs, config.logs.allBytesMax),
     store,
     held,
-    objects: createObjects({ ...store, ...config.objects, held, ownerKey: tenantKey, isOwner: isTenant }),
+    objects: createObjects({
+      ...store,
+      ...config.objects,
+      held,
+      ownerKey: tenantKey,
+      isOwner: isTenant,
+      onError: (error) => log.error({ error: String(error) }, 'cannot keep a computed object'),
+    }),
     cache,
     preparer,
     artifacts,

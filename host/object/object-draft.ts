@@ -65,18 +65,21 @@ const walkMax = 256;
 
 export type DraftOptions = { table: Table; ownerKey: (tenant: string) => string; isOwner: (record: unknown) => boolean; quotaBytes: number; now: () => number };
 
+/** The records that a draft reads and sets; it sets what it has read or what depends on that. */
+export type DraftRecords = Pick<TableDraft, 'get' | 'revision' | 'set' | 'size' | 'writes'>;
+
 /** Changes of objects, applied one by one, each on what the ones before it made. */
 export class ObjectDraft {
   readonly events: ObjectEvent[] = [];
   /** Bytes that lose a holder. */
   readonly doubts: Digest[] = [];
-  readonly #draft: TableDraft;
+  readonly #draft: DraftRecords;
   readonly #extra: Write[] = [];
   readonly #options: DraftOptions;
 
-  constructor(options: DraftOptions) {
+  constructor(options: DraftOptions, records: DraftRecords = new TableDraft(options.table)) {
     this.#options = options;
-    this.#draft = new TableDraft(options.table);
+    this.#draft = records;
   }
 
   get size(): number {

@@ -5,7 +5,7 @@ import type { Occurrence } from '../event/occurrence.ts';
 import type { EventWrites, ObjectEvent } from './object-event.ts';
 
 /** A CloudEvent `nacelle.object.created` or `nacelle.object.removed`. */
-const occurrenceOf = ({ kind, id, key, etag, bytes, contentType, at }: ObjectEvent): Occurrence => {
+const occurrenceOf = ({ kind, id, key, etag, bytes, contentType, at, hops = 0 }: ObjectEvent): Occurrence => {
   const bucket = bucketOf(id);
   const attributes = new Map([
     ['id', randomUUID()],
@@ -15,7 +15,7 @@ const occurrenceOf = ({ kind, id, key, etag, bytes, contentType, at }: ObjectEve
     ['time', new Date(at).toISOString()],
   ]);
   const data = Buffer.from(JSON.stringify({ bucket, key, etag, bytes, contentType }));
-  return { tenant: tenantOf(id), what: { object: bucket, key }, event: { attributes, contentType: 'application/json', data }, hops: 1 };
+  return { tenant: tenantOf(id), what: { object: bucket, key }, event: { attributes, contentType: 'application/json', data }, hops: hops + 1 };
 };
 
 /** Writes an outbox record for each change of an object that some function subscribes to, in the commit of that change. */

@@ -39,6 +39,11 @@ export class Draft {
     return (await this.#table.get<T>(key))?.value;
   }
 
+  /** Of the record before this draft; 0 if it was not there. */
+  async revision(key: string): Promise<number> {
+    return (await this.#state(key)).found;
+  }
+
   /** Sets a record, or deletes it. The commit depends on what was there. */
   async set(key: string, value: Value | undefined): Promise<void> {
     const state = await this.#state(key);

@@ -36,6 +36,7 @@ export class HeldBlobs {
   readonly #claims = new Map<Digest, number>();
   /** Being looked at; taken out by a claim that comes meanwhile. */
   readonly #examined = new Set<Digest>();
+  readonly #deleting = new Map<Digest, Promise<void>>();
   /** Bytes that may have lost their last holder, and from when on they may go; in the order of that. */
   readonly #doubtful = new Map<Digest, number>();
   #collecting: Promise<void> = Promise.resolve();
@@ -79,6 +80,15 @@ export class HeldBlobs {
     };
   }
 
+  /** Claims bytes that are there; undefined if they are not. */
+  async claimPresent(digest: Digest): Promise<(() => void) | undefined> {
+    const release = this.claim(digest);
+    await this.#deleting.get(digest);
+    if ((await this.#blobs.size(digest)) !== undefined) return release;
+    release();
+    return undefined;
+  }
+
   /** To be called after a commit that removed a holder: the bytes go if it was the last. */
   doubt(digest: Digest): void {
     this.#doubtful.delete(digest);
@@ -112,13 +122,22 @@ export class HeldBlobs {
     }
   }
 
+  async #delete(digest: Digest): Promise<void> {
+    const deleting = this.#blobs.delete(digest).then(() => undefined);
+    this.#deleting.set(
+      digest,
+      deleting.catch(() => undefined),
+    );
+    await deleting.finally(() => this.#deleting.delete(digest));
+  }
+
   async #examine(digest: Digest, due: boolean): Promise<void> {
     this.#examined.add(digest);
     const { entries } = await this.#table.scan({ prefix: holderPrefix(digest), limit: 1 });
     const unheld = entries.length === 0;
     if (due || !unheld) this.#doubtful.delete(digest);
     // A claim that came meanwhile has taken it out: its put may have relied on the bytes, and even be done by now.
-    if (unheld && due && this.#examined.has(digest)) await this.#blobs.delete(digest);
+    if (unheld && due && this.#examined.has(digest)) await this.#delete(digest);
     this.#examined.delete(digest);
   }
 }

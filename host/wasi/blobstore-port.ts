@@ -3,6 +3,7 @@
  * must wait returns a promise. Everything throws or rejects with a `Problem`, whose message a guest may read.
  */
 import type { ByteSink, ByteSource } from '../base/stream.ts';
+import type { Overlay } from './overlay.ts';
 
 /** `createdAt` in milliseconds since 1970. */
 export type ObjectInfo = { name: string; bytes: number; createdAt: number };
@@ -21,8 +22,8 @@ export type OutgoingObject = {
 
 /** Containers are named as grants name them, `tenant/bucket`. */
 export type Blobstore = {
-  /** The same for an execution whose effects are committed with its record, or dropped: it only reads. Changes are refused with `not-implemented`. */
-  readOnly(): Blobstore;
+  /** The same for one execution in an overlay: its changes gather there, and are seen by itself. */
+  within(overlay: Overlay): Blobstore;
   /** One container of these objects, whatever its id: it only reads. */
   of(sources: readonly SourceObject[]): Blobstore;
   /** From now on reads see what was committed before this call, by whatever thread. */

@@ -6,10 +6,15 @@
 import { Problem } from '../base/errors.ts';
 import type { Change } from './keyvalue-port.ts';
 
+/** An object whose bytes are in Blobs, without a holder so far. */
+export type StagedObject = { digest: string; bytes: number; contentType: string; headers: Readonly<Record<string, string>> };
+
 /** A change outside of the guest, to be made when its execution is committed. */
 export type Effect =
   /** `bucket` as a grant names it. A `swap` is a read and a `put` by now. */
-  { kind: 'keyvalue'; bucket: string; change: Extract<Change, { kind: 'put' | 'increment' }> };
+  | { kind: 'keyvalue'; bucket: string; change: Extract<Change, { kind: 'put' | 'increment' }> }
+  /** Null: it is removed. */
+  | { kind: 'object'; bucket: string; key: string; object: StagedObject | null };
 
 /** A record of the Table that was read, and its revision then; 0: it was not there. */
 export type Read = [key: string, revision: number];
@@ -29,6 +34,7 @@ export class Overlay {
   readonly #reads = new Map<string, number>();
   readonly #effects: Effect[] = [];
   readonly #sources: (() => Effect[])[] = [];
+  readonly #endings: (() => void)[] = [];
   #writes = 0;
   #bytes = 0;
 
@@ -70,6 +76,16 @@ export class Overlay {
   take({ reads, effects }: Effects): void {
     for (const [key, revision] of reads) this.#reads.set(key, revision);
     this.#effects.push(...effects);
+  }
+
+  /** Calls `ended` when the guest has ended, however it did, and before its effects are committed. */
+  onEnd(ended: () => void): void {
+    this.#endings.push(ended);
+  }
+
+  /** The guest has ended, and `collect` has been called if it is to be. */
+  end(): void {
+    for (const ended of this.#endings.splice(0)) ended();
   }
 
   collect(): Effects {
