@@ -70,6 +70,11 @@ const openValues = (
   return { late, buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), log }) };
 };
 
+const makeObjects = (config: NodeConfig, store: Store, held: HeldBlobs, log: NodeLog): Objects => {
+  const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot keep a computed object');
+  return createObjects({ ...store, ...config.objects, held, ownerKey: tenantKey, isOwner: isTenant, onError });
+};
+
 export const openGround = async (config: NodeConfig): Promise<Ground> => {
   const log = createNodeLog(config.logs.level);
   const metrics = new Metrics();
@@ -98,14 +103,7 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
     logs: new LogHub(config.logs, config.logs.allBytesMax),
     store,
     held,
-    objects: createObjects({
-      ...store,
-      ...config.objects,
-      held,
-      ownerKey: tenantKey,
-      isOwner: isTenant,
-      onError: (error) => log.error({ error: String(error) }, 'cannot keep a computed object'),
-    }),
+    objects: makeObjects(config, store, held, log),
     cache,
     preparer,
     artifacts,
