@@ -64,7 +64,8 @@ export const configSchema = section({
   }).prefault({}),
   isolates: section({
     max: whole(1, 4096, 16, 'Isolates at once, in every state.'),
-    slots: whole(2, 1024, 8, 'Executions at once in one isolate.'),
+    slots: whole(2, 1024, 16, 'Executions at once in one isolate.'),
+    instances: whole(2, 1024, 32, 'Instances kept in one isolate, idle ones included; at least isolates.slots.'),
     idleMs: whole(1, DAY_MS, 60_000, 'How long an isolate without executions is kept at least, in milliseconds.'),
     instanceIdleMs: whole(1, DAY_MS, 30_000, 'How long an idle instance in an isolate is kept at least, in milliseconds, where its manifest says nothing.'),
     whenFull: z

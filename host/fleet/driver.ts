@@ -32,6 +32,7 @@ export type FleetDriverOptions = {
 type PlacedRequest = { gateway: number; isolate: number; key: string; idle: boolean };
 
 const tickMsMax = 1000;
+const bytesPerMib = 1024 * 1024;
 const pollMs = 5;
 /** How long executions that a dead gateway thread had may still be on their way to an isolate. */
 const strayMs = 1000;
@@ -404,9 +405,10 @@ export class FleetDriver {
   }
 
   #hearActivity({ name: isolate, closing }: LiveIsolate, { cells, placed }: Extract<FromIsolate, { kind: 'activity' }>): void {
-    for (const { cell, taken, kept, gone, withheld } of cells) {
+    for (const { cell, taken, kept, gone, withheld, peakBytes } of cells) {
       const version = this.#threads.keyOf(cell);
       if (version === undefined) continue;
+      if (peakBytes > 0) this.feed({ type: 'measured', version, peakMib: peakBytes / bytesPerMib });
       if (taken > 0) this.feed({ type: 'taken', isolate, version, count: taken });
       for (let i = 0; i < withheld && !closing; i++) this.#threads.cells.give(cell);
       for (let i = 0; i < kept; i++) this.feed({ type: 'released', isolate, version, kept: true });

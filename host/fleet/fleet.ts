@@ -59,9 +59,10 @@ export type FleetView = PlacementSnapshot & { fleets: { resident: string[]; onDe
 
 /** How long requests that were under way when a version was replaced may still ask for a place. */
 const replacedMs = 15_000;
-/** An isolate that nobody uses keeps its modules about as long as the cache does, so that the expiry of an entry means that it is prepared again. */
+/** At least as many instances as executions; and an isolate that nobody uses keeps its modules about as long as the cache does, so that the expiry of an entry means that it is prepared again. */
 const forgettingIn = ({ isolates, cache }: FleetOptions['config']): NodeConfig['isolates'] => ({
   ...isolates,
+  instances: Math.max(isolates.instances, isolates.slots),
   idleMs: Math.min(isolates.idleMs, cache.ttlMs),
   instanceIdleMs: Math.min(isolates.instanceIdleMs, cache.ttlMs),
 });

@@ -17,7 +17,7 @@ export class Activity {
   private of(cell: number): CellActivity {
     const known = this.cells.get(cell);
     if (known) return known;
-    const fresh = { cell, taken: 0, kept: 0, gone: 0, withheld: 0 };
+    const fresh = { cell, taken: 0, kept: 0, gone: 0, withheld: 0, peakBytes: 0 };
     this.cells.set(cell, fresh);
     return fresh;
   }
@@ -38,6 +38,11 @@ export class Activity {
     }
     this.wait();
     if (withheld) this.tell();
+  }
+
+  /** A run, whose end is told next, had more memory than any before. */
+  peaked(cell: number, bytes: number): void {
+    this.of(cell).peakBytes = bytes;
   }
 
   /** A run has ended that the supervisor placed. */

@@ -41,8 +41,8 @@ export type Holding = {
   composition?: CompiledComposition | undefined;
 };
 
-/** Runs of a holding that gateways began by themselves: how many began, and how many ended with and without keeping their instance. */
-export type CellActivity = { cell: number; taken: number; kept: number; gone: number; withheld: number };
+/** Runs of a holding that gateways began by themselves: how many began, and how many ended with and without keeping their instance. `peakBytes`: the most memory that a run had, if that is more than was told before; otherwise 0. */
+export type CellActivity = { cell: number; taken: number; kept: number; gone: number; withheld: number; peakBytes: number };
 
 /** The end of a run that the supervisor had placed. */
 export type PlacedEnd = { cell: number; execution: string; kept: boolean; withheld: boolean };

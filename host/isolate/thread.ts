@@ -60,7 +60,8 @@ const sidecars = new SharedSidecars(() => {
 });
 const shared = settings.shared && new SharedClient(settings.shared);
 
-type Held = { function: string; runner: PoolRunner; running: number; released: boolean };
+/** `peakBytes`: most memory of a run that was told; of a composition, whose parts have memories of their own, none is. */
+type Held = { function: string; runner: PoolRunner; running: number; released: boolean; peakBytes: number };
 
 /** Changes of shared sidecars are told together. */
 const sidecarsMs = 10;
@@ -115,6 +116,10 @@ const start = (cell: number, placed: boolean, request: GuestRequest, response: R
   held.running++;
   const done = run.ended.then((end) => {
     ports.shared?.release();
+    if (end.meter.memoryBytesPeak > held.peakBytes) {
+      held.peakBytes = end.meter.memoryBytesPeak;
+      activity.peaked(cell, held.peakBytes);
+    }
     ended(cell, held, placed ? ports.id : undefined, end.kept);
     return end;
   });
@@ -129,7 +134,7 @@ const hold = (holding: Holding): void => {
     if (grant.outboundHosts.length > 0) reach().prepare();
     const linked = holding.composition ? { tenant: tenant ?? '', shared: sidecars, ...openRecorded() } : {};
     const runner = createPoolRunner({ ...holding, ...linked });
-    holdings.set(cell, { function: holding.function, runner, running: 0, released: false });
+    holdings.set(cell, { function: holding.function, runner, running: 0, released: false, peakBytes: holding.composition ? Number.POSITIVE_INFINITY : 0 });
     post({ kind: 'held', cell, hostCallNames: runner.hostCallNames });
   } catch (error) {
     post({ kind: 'not-held', cell, message: error instanceof Error ? error.message : String(error) });

@@ -3,13 +3,19 @@ import type { Holding, Isolate, State, Tenant, Version } from './state.ts';
 
 const MINUTE_MS = 60_000;
 
+/** Whether one more instance of `chargeMib` fits; or would, if all idle ones were dropped. */
+export const hasRoom = ({ config }: State, { busy, instances, memoryMib, pool }: Isolate, chargeMib: number): boolean =>
+  busy < config.slots && instances < config.instances && memoryMib + chargeMib <= pool.configuration.memoryMib;
+export const couldHaveRoom = ({ config }: State, { busy, busyMib, pool }: Isolate, chargeMib: number): boolean =>
+  busy < config.slots && busyMib + chargeMib <= pool.configuration.memoryMib;
+
 /** Brings every index up to date with what the isolate holds and runs. */
 export function reindex(state: State, isolate: Isolate): void {
   const { lot, pool, subPool } = isolate;
   const working = isolate.state === 'assigned' && isolate.standing === 'active';
   if (lot) {
     const { memoryMib } = pool.configuration;
-    if (working && isolate.instances < state.config.slots) lot.rooms.set(isolate, isolate.memoryMib - memoryMib);
+    if (working && isolate.busy < state.config.slots && isolate.instances < state.config.instances) lot.rooms.set(isolate, isolate.memoryMib - memoryMib);
     else lot.rooms.delete(isolate);
     if (working && isolate.busy < state.config.slots) lot.reclaimable.set(isolate, isolate.busyMib - memoryMib);
     else lot.reclaimable.delete(isolate);
@@ -77,7 +83,7 @@ function touch(state: State, holding: Holding, uses: number): void {
 
 function makeBusy({ isolate, version }: Holding, count: number): void {
   isolate.busy += count;
-  isolate.busyMib += count * version.spec.memoryMib;
+  isolate.busyMib += count * version.chargeMib;
 }
 
 /** Lets takings (positive) or releases (negative) cancel what is owed the other way round; returns the rest. */
@@ -133,7 +139,7 @@ export function addInstances(state: State, isolate: Isolate, version: Version, c
   const holding = holdingOf(state, isolate, version);
   holding.instances += count;
   isolate.instances += count;
-  isolate.memoryMib += count * version.spec.memoryMib;
+  isolate.memoryMib += count * version.chargeMib;
   makeBusy(holding, count);
   touch(state, holding, uses);
   reindexHolding(state, holding);
@@ -166,7 +172,7 @@ export function removeInstances(state: State, holding: Holding, count: number, w
     holding.gone += count - gone;
   }
   isolate.instances -= gone;
-  isolate.memoryMib -= gone * version.spec.memoryMib;
+  isolate.memoryMib -= gone * version.chargeMib;
   makeBusy(holding, -fromBusy);
   reindexHolding(state, holding);
   forgetIfEmpty(state, holding);

@@ -10,9 +10,10 @@ function rangeProblems(ranges: readonly Ranged[]): string[] {
 const DAY_MS = 86_400_000;
 const ISOLATES_MAX = 4096;
 
-const ranges = ({ max, slots, idleMs, instanceIdleMs, queueMs, queueMax, tenantQueueMax, startTimeoutMs }: PlacementConfig): Ranged[] => [
+const ranges = ({ max, slots, instances, idleMs, instanceIdleMs, queueMs, queueMax, tenantQueueMax, startTimeoutMs }: PlacementConfig): Ranged[] => [
   ['isolates.max', max, 1, ISOLATES_MAX],
   ['isolates.slots', slots, 2, 1024],
+  ['isolates.instances', instances ?? slots, slots, 1024],
   ['isolates.idleMs', idleMs, 1, DAY_MS],
   ['isolates.instanceIdleMs', instanceIdleMs, 1, DAY_MS],
   ['isolates.queueMs', queueMs, 0, DAY_MS],

@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import { measured } from './charge.ts';
 import { checkConfig } from './check.ts';
 import { cancelled, dropRefused, loaded, loadFailed, refused, released, request, taken } from './executions.ts';
 import { destroyed, drained, lost, startFailed, warm } from './lifecycle.ts';
@@ -31,6 +32,7 @@ const handlers: Handlers = {
   'loaded': loaded,
   'taken': taken,
   'released': released,
+  'measured': measured,
   'drop-refused': dropRefused,
   'isolate-warm': known(warm),
   'isolate-start-failed': known(startFailed),

@@ -1,3 +1,4 @@
+import { couldHaveRoom, hasRoom } from './capacity.ts';
 import type { Rung } from './model.ts';
 import { urgentSize } from './pool-size.ts';
 import type { Holding, Isolate, Lot, Pool, State, SubPool, Version } from './state.ts';
@@ -20,14 +21,14 @@ function idleInstance({ idle }: Version, access: Access): Found | undefined {
   return holding && (holding.isolate.subPool || access.common) ? found(holding.isolate, 1, holding) : undefined;
 }
 
-function roomIn(lot: Lot | undefined, { spec }: Version): Found | undefined {
+function roomIn(lot: Lot | undefined, { chargeMib }: Version): Found | undefined {
   const isolate = lot?.rooms.first;
-  return isolate && -lot.rooms.firstRank >= spec.memoryMib ? found(isolate, 2) : undefined;
+  return isolate && -lot.rooms.firstRank >= chargeMib ? found(isolate, 2) : undefined;
 }
 
-function reclaimIn(lot: Lot | undefined, { spec }: Version): Found | undefined {
+function reclaimIn(lot: Lot | undefined, { chargeMib }: Version): Found | undefined {
   const isolate = lot?.reclaimable.first;
-  return isolate && -lot.reclaimable.firstRank >= spec.memoryMib ? found(isolate, 2, undefined, true) : undefined;
+  return isolate && -lot.reclaimable.firstRank >= chargeMib ? found(isolate, 2, undefined, true) : undefined;
 }
 
 function firstOf<T>(items: readonly T[], find: (item: T) => Found | undefined): Found | undefined {
@@ -39,14 +40,13 @@ function firstOf<T>(items: readonly T[], find: (item: T) => Found | undefined): 
 }
 
 /** A standby isolate may hold idle instances already: those that were loaded beforehand. */
-function standbyOf(state: State, { standby, pool }: SubPool, version: Version): Found | undefined {
+function standbyOf(state: State, { standby }: SubPool, version: Version): Found | undefined {
   const isolate = standby.first;
   if (!isolate) return undefined;
   const holding = isolate.holdings.get(version);
   if (holding && holding.idle > 0) return found(isolate, 3, holding);
-  const fits = (instances: number, usedMib: number) => instances < state.config.slots && usedMib + version.spec.memoryMib <= pool.configuration.memoryMib;
-  if (fits(isolate.instances, isolate.memoryMib)) return found(isolate, 3);
-  return fits(isolate.busy, isolate.busyMib) ? found(isolate, 3, undefined, true) : undefined;
+  if (hasRoom(state, isolate, version.chargeMib)) return found(isolate, 3);
+  return couldHaveRoom(state, isolate, version.chargeMib) ? found(isolate, 3, undefined, true) : undefined;
 }
 
 /** The floor of a pool, and when there are no more isolates to be had what stands by beside it, is kept for tenants that have less than their share. */
@@ -63,10 +63,8 @@ function homeOf(state: State, { spec, tenant }: Version): Isolate | undefined {
 function placeAt(state: State, isolate: Isolate, version: Version): Found | undefined {
   const holding = isolate.holdings.get(version);
   if (holding && holding.idle > 0) return found(isolate, isolate.standing === 'standby' ? 3 : 1, holding);
-  const { memoryMib } = isolate.pool.configuration;
-  const fits = (instances: number, usedMib: number) => instances < state.config.slots && usedMib + version.spec.memoryMib <= memoryMib;
-  if (fits(isolate.instances, isolate.memoryMib)) return found(isolate, 2);
-  return fits(isolate.busy, isolate.busyMib) ? found(isolate, 2, undefined, true) : undefined;
+  if (hasRoom(state, isolate, version.chargeMib)) return found(isolate, 2);
+  return couldHaveRoom(state, isolate, version.chargeMib) ? found(isolate, 2, undefined, true) : undefined;
 }
 
 function warmIn(state: State, pool: Pool, version: Version): Found | undefined {

@@ -1,4 +1,4 @@
-import { addInstances, clearHoldings, forgetTenant } from './capacity.ts';
+import { addInstances, clearHoldings, forgetTenant, hasRoom } from './capacity.ts';
 import type { PlacementEvent } from './model.ts';
 import { bind } from './place.ts';
 import { askAgain } from './request.ts';
@@ -15,7 +15,7 @@ export function loadReserved(state: State, isolate: Isolate, subPool: SubPool): 
   for (const name of subPool.reservation.versions) {
     const version = state.versions.get(name);
     if (!version?.pools.includes(subPool.pool) || version.tenant !== isolate.tenant || (isolate.holdings.get(version)?.instances ?? 0) > 0) continue;
-    if (isolate.instances >= state.config.slots || isolate.memoryMib + version.spec.memoryMib > isolate.pool.configuration.memoryMib) continue;
+    if (!hasRoom(state, isolate, version.chargeMib)) continue;
     addInstances(state, isolate, version, 1, 0);
     prepare(state, isolate, version, `reservation ${subPool.reservation.name}`);
   }

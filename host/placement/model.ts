@@ -10,8 +10,10 @@ export type IsolateConfiguration = { name: string; memoryMib: number; bindings: 
 /** Section `isolates` of the node's configuration. `max` counts isolates in every state but destroyed; durations are milliseconds. */
 export type PlacementConfig = {
   max: number;
-  /** Instances in one isolate, at least 2. */
+  /** Executions at once in one isolate for which instances are made, at least 2. */
   slots: number;
+  /** Instances in one isolate, idle ones included, at least `slots`. Default: `slots`. */
+  instances?: number;
   /** How long an isolate without executions is kept at least; see `keepAliveMs`. */
   idleMs: number;
   /** The same of an instance, unless its version says otherwise. */
@@ -35,7 +37,7 @@ export type WhenExhausted = 'overflow' | 'queue' | 'reject';
 export type VersionSpec = {
   version: VersionName;
   tenant: string;
-  /** Its limit: what one instance may take of an isolate's `memoryMib`. */
+  /** Its limit: what one instance counts of an isolate's `memoryMib` until one was measured. */
   memoryMib: number;
   bindings: string;
   /** `capacity.whenExhausted` */
@@ -67,6 +69,8 @@ export type PlacementEvent =
   | { type: 'taken'; isolate: IsolateName; version: VersionName; count: number }
   /** An execution ended. `kept`: its instance is idle again, otherwise it is gone. */
   | { type: 'released'; isolate: IsolateName; version: VersionName; execution?: string; kept: boolean }
+  /** An execution of the version had `peakMib` at most; may be told again, and need not be if it is no more than before. */
+  | { type: 'measured'; version: VersionName; peakMib: number }
   /** The instance of a `drop` was taken by a gateway before. */
   | { type: 'drop-refused'; isolate: IsolateName; version: VersionName }
   | { type: 'isolate-warm'; isolate: IsolateName }

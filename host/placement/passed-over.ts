@@ -20,9 +20,10 @@ function ownReason(state: State, isolate: Isolate, version: Version, common: boo
   if (!isolate.subPool && !common) return `is not of the reservation, and whenExhausted is ${spec.whenExhausted}`;
   const holding = holders.get(isolate);
   const busy = holding?.instances ? `all ${holding.instances} instances of ${spec.version} are busy, ` : '';
-  if (isolate.instances >= state.config.slots) return `${busy}${isolate.instances} of ${state.config.slots} slots are taken`;
+  if (isolate.busy >= state.config.slots) return `${busy}${isolate.busy} of ${state.config.slots} slots are taken`;
+  if (isolate.instances >= state.config.instances) return `${busy}has ${isolate.instances} of ${state.config.instances} instances`;
   const freeMib = isolate.pool.configuration.memoryMib - isolate.memoryMib;
-  return freeMib < spec.memoryMib ? `${busy}${freeMib} MiB are free, needs ${spec.memoryMib}` : `${busy}has room, but another has more`;
+  return freeMib < version.chargeMib ? `${busy}${freeMib} MiB are free, needs ${version.chargeMib}` : `${busy}has room, but another has more`;
 }
 
 function subPoolReason({ pool, standby, members, warming }: SubPool, version: Version): string {

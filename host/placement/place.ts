@@ -1,4 +1,4 @@
-import { addInstances, contend, reindexAll, removeInstances, useIdle } from './capacity.ts';
+import { addInstances, contend, hasRoom, reindexAll, removeInstances, useIdle } from './capacity.ts';
 import { idleInputs } from './keep-alive.ts';
 import type { Found } from './ladder.ts';
 import type { PassedOver, Rung } from './model.ts';
@@ -21,15 +21,17 @@ export function dropRemoved(state: State, holding: Holding): void {
   while (holding.version.removed && holding.idle > 0) dropIdle(state, holding, 'version removed', 0);
 }
 
-/** Drops idle instances, those unused for longest first, until one of `version` has room. */
-function reclaim(state: State, isolate: Isolate, { spec }: Version): void {
-  const { memoryMib } = isolate.pool.configuration;
-  while (isolate.instances >= state.config.slots || isolate.memoryMib + spec.memoryMib > memoryMib) {
-    let oldest: Holding | undefined;
-    for (const holding of isolate.holdings.values()) if (holding.idle > 0 && (!oldest || holding.lastUsedMs < oldest.lastUsedMs)) oldest = holding;
-    if (!oldest) return;
-    dropIdle(state, oldest, `make room for ${spec.version}`, 0);
-  }
+/** Drops the idle instance that was unused for longest; false if there is none. */
+export function dropOldest(state: State, isolate: Isolate, why: string): boolean {
+  let oldest: Holding | undefined;
+  for (const holding of isolate.holdings.values()) if (holding.idle > 0 && (!oldest || holding.lastUsedMs < oldest.lastUsedMs)) oldest = holding;
+  if (oldest) dropIdle(state, oldest, why, 0);
+  return oldest !== undefined;
+}
+
+/** Drops idle instances until one of `version` has room. */
+function reclaim(state: State, isolate: Isolate, { spec, chargeMib }: Version): void {
+  while (!hasRoom(state, isolate, chargeMib) && dropOldest(state, isolate, `make room for ${spec.version}`));
 }
 
 /** Binds an isolate to a tenant for life. */
@@ -92,7 +94,8 @@ export function place(state: State, found: Found, version: Version, rung: Rung, 
     version: spec.version,
     rung,
     by: choices[found.rung],
-    memoryMib: spec.memoryMib,
+    memoryMib: version.chargeMib,
+    memoryLimitMib: spec.memoryMib,
     from: poolName(isolate),
     busy: isolate.busy,
     slots: state.config.slots,

@@ -16,7 +16,9 @@ const MINUTE_MS = 60_000;
 
 function newVersion(state: State, spec: VersionSpec): Version {
   const pools = state.pools.filter(({ configuration }) => configuration.bindings === spec.bindings && configuration.memoryMib >= spec.memoryMib);
-  return { spec, tenant: state.tenant(spec.tenant), pools, idle: new Heap(), holders: new Map(), volume: new Rate(MINUTE_MS), removed: false };
+  const { memoryMib: chargeMib } = spec;
+  const volume = new Rate(MINUTE_MS);
+  return { spec, tenant: state.tenant(spec.tenant), pools, idle: new Heap(), holders: new Map(), volume, peakMib: 0, chargeMib, removed: false };
 }
 
 /** A version never changes: one that is known stays as it is, and one that was removed comes back. */

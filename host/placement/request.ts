@@ -50,7 +50,7 @@ function mayWait(state: State, version: Version, target: Pool | SubPool): string
   const { tenant, spec } = version;
   if (target.kind === 'sub-pool') return spec.whenExhausted === 'queue' ? undefined : `its ${target.reservation.isolates} reserved isolates are busy`;
   if (config.whenFull === 'queue') return undefined;
-  const fit = Math.max(1, Math.min(config.slots, Math.floor(target.configuration.memoryMib / spec.memoryMib)));
+  const fit = Math.max(1, Math.min(config.slots, Math.floor(target.configuration.memoryMib / version.chargeMib)));
   const waiting = tenant.queues.get(target)?.entries.size ?? 0;
   return waiting < coming(state, target) * fit ? undefined : `all ${config.max} isolates are in use, and whenFull is reject`;
 }

@@ -8,7 +8,7 @@ const ROUNDS_MAX = 1000;
 
 /** Has an instance made where there is no request for it yet. */
 export function prepare(state: State, isolate: Isolate, version: Version, why: string): void {
-  const inputs = { isolate: isolateLabel(isolate), memoryMib: version.spec.memoryMib, why };
+  const inputs = { isolate: isolateLabel(isolate), memoryMib: version.chargeMib, why };
   const decision = state.decide('load', version.spec.version, version.tenant.name, isolateLabel(isolate), inputs);
   state.actions.push({ type: 'load', isolate: isolate.name, version: version.spec.version, instances: 1, decision });
 }

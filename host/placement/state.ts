@@ -47,6 +47,10 @@ export type Version = {
   readonly idle: Heap<Holding>;
   readonly holders: Map<Isolate, Holding>;
   readonly volume: Rate;
+  /** Most memory that an execution was seen to have; 0: none was measured. */
+  peakMib: number;
+  /** What one instance counts of an isolate's memory. */
+  chargeMib: number;
   removed: boolean;
 };
 
@@ -173,7 +177,13 @@ export class State {
   constructor(config: PlacementConfig) {
     const queueMax = config.queueMax ?? QUEUE_MAX;
     const tenantQueueMax = config.tenantQueueMax ?? Math.max(1, queueMax >> 2);
-    this.config = { ...config, queueMax, tenantQueueMax, startTimeoutMs: config.startTimeoutMs ?? START_TIMEOUT_MS };
+    this.config = {
+      ...config,
+      instances: config.instances ?? config.slots,
+      queueMax,
+      tenantQueueMax,
+      startTimeoutMs: config.startTimeoutMs ?? START_TIMEOUT_MS,
+    };
     this.pools = [...config.configurations].sort((a, b) => a.memoryMib - b.memoryMib).map(newPool);
   }
 

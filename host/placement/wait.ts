@@ -45,7 +45,7 @@ export function enqueue(state: State, version: Version, target: Pool | SubPool, 
   const pool = target.kind === 'pool' ? target : target.pool;
   const deadlineMs = state.nowMs + queueMs;
   const waiting: Waiting = { kind: 'waiting', execution, version, queue, attempt, arrivedMs, deadlineMs };
-  queue.fit = Math.max(1, Math.min(state.config.slots, Math.floor(pool.configuration.memoryMib / version.spec.memoryMib)));
+  queue.fit = Math.max(1, Math.min(state.config.slots, Math.floor(pool.configuration.memoryMib / version.chargeMib)));
   queue.entries.push(waiting);
   target.turns.push(queue);
   if (execution !== null) state.waiting.set(execution, waiting);

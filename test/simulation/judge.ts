@@ -28,6 +28,10 @@ const PASSED_MAX = 8;
 export class Judge {
   readonly seats = new Map<IsolateName, Seat>();
   readonly asked = new Map<string, Asked>();
+  /** Most memory that was measured of a version. */
+  readonly peaks = new Map<string, number>();
+  /** Added, and not measured since: what was measured before may be forgotten. */
+  private readonly anew = new Set<string>();
   readonly specs = new Map<string, VersionSpec>();
   readonly removed = new Map<string, VersionSpec>();
   readonly reservations = new Map<string, Reservation>();
@@ -50,13 +54,23 @@ export class Judge {
 
   told(event: PlacementEvent): void {
     if (event.type === 'request') this.asked.set(event.execution, { version: event.version, state: 'asked', isolate: undefined, deadlineMs: 0 });
-    else if (event.type === 'version-added') this.specs.set(event.spec.version, event.spec);
+    else if (event.type === 'version-added') this.add(event.spec);
     else if (event.type === 'version-removed') this.remove(event.version);
     else if (event.type === 'tenant-suspended') this.suspended.add(event.tenant);
     else if (event.type === 'tenant-resumed') this.suspended.delete(event.tenant);
     else if (event.type === 'reservation-set') this.reservations.set(event.reservation.name, event.reservation);
     else if (event.type === 'reservation-removed') this.reservations.delete(event.name);
     else this.toldOfExecution(event);
+  }
+
+  private add(spec: VersionSpec): void {
+    if (!this.specs.has(spec.version)) this.anew.add(spec.version);
+    this.specs.set(spec.version, spec);
+  }
+
+  private measured({ version, peakMib }: Extract<PlacementEvent, { type: 'measured' }>): void {
+    const before = this.anew.delete(version) ? 0 : (this.peaks.get(version) ?? 0);
+    this.peaks.set(version, Math.max(peakMib, before));
   }
 
   private remove(version: string): void {
@@ -72,7 +86,8 @@ export class Judge {
     } else if (event.type === 'released') {
       if (event.execution !== undefined) this.settle(event.execution);
       if (!event.kept) this.change(event.isolate, event.version, -1);
-    } else if (event.type === 'loaded' && event.failed > 0) this.change(event.isolate, event.version, -event.failed);
+    } else if (event.type === 'measured') this.measured(event);
+    else if (event.type === 'loaded' && event.failed > 0) this.change(event.isolate, event.version, -event.failed);
     else if (event.type === 'load-failed') this.change(this.asked.get(event.execution)!.isolate!, this.asked.get(event.execution)!.version, -1);
     else if (event.type === 'drop-refused') {
       this.change(event.isolate, event.version, 1);
@@ -158,13 +173,20 @@ export class Judge {
     return this.config.configurations.some(({ name, ...of }) => name === configuration && of.bindings === bindings && of.memoryMib >= memoryMib);
   }
 
+  /** What an instance counts: its limit until one was measured, then twice the peak at least, never more than its limit. */
+  private chargeOf(version: string): number {
+    const { memoryMib } = this.specOf(version);
+    const peakMib = this.peaks.get(version) ?? memoryMib;
+    return Math.min(memoryMib, 2 * peakMib);
+  }
+
   private grow(isolate: IsolateName, version: string): void {
     this.change(isolate, version, 1);
     const { instances, excused, configuration } = this.seats.get(isolate)!;
     if (excused > 0) return;
     const count = [...instances.values()].reduce((sum, held) => sum + held, 0);
-    const usedMib = [...instances].reduce((sum, [held, of]) => sum + of * this.specOf(held).memoryMib, 0);
-    this.ensure(count <= this.config.slots, () => `${count} instances in isolate ${isolate}, at most ${this.config.slots}`);
+    const usedMib = [...instances].reduce((sum, [held, of]) => sum + of * this.chargeOf(held), 0);
+    this.ensure(count <= this.config.instances, () => `${count} instances in isolate ${isolate}, at most ${this.config.instances}`);
     this.ensure(usedMib <= configuration.memoryMib, () => `${usedMib} MiB of instances in isolate ${isolate}, which has ${configuration.memoryMib}`);
   }
 

@@ -34,6 +34,7 @@ function waitOfOthersMs(factor: number): number {
   const config = {
     max: 16,
     slots: 4,
+    instances: 4,
     idleMs: 60_000,
     instanceIdleMs: 30_000,
     whenFull: 'queue' as const,
@@ -72,7 +73,8 @@ function waitOfManyMs(perSecond: number, executionMs: number): { waitMs: number;
   const functions = 1000;
   const config = {
     max: 16,
-    slots: 8,
+    slots: 16,
+    instances: 32,
     idleMs: 60_000,
     instanceIdleMs: 30_000,
     whenFull: 'queue' as const,

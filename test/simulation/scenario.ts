@@ -24,9 +24,11 @@ function configFor(random: Random): Required<PlacementConfig> {
   const small = { name: 'small', memoryMib: 32, bindings: '0.2', floor: 0, ceiling: 1 };
   const other = { name: 'next', memoryMib: 64, bindings: '0.3', floor: 0, ceiling: 1 };
   const queueMax = random.whole(2, 40);
+  const slots = random.whole(2, 5);
   return {
     max,
-    slots: random.whole(2, 5),
+    slots,
+    instances: random.whole(slots, 2 * slots),
     idleMs: random.whole(200, 500),
     instanceIdleMs: 200,
     whenFull: random.chance(0.7) ? 'queue' : 'reject',

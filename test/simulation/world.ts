@@ -224,10 +224,17 @@ export class World {
     const kept = !this.random.chance(this.faults.drop);
     if (kept) thread.idle.set(version, (thread.idle.get(version) ?? 0) + 1);
     this.report(thread, 1, () => {
+      if (this.random.chance(0.3)) this.measure(version);
       if (this.threads.has(thread.name)) this.tell({ type: 'released', isolate: thread.name, version, ...(byCore ? { execution } : {}), kept });
       else if (byCore) this.judge.asked.get(execution)!.state = 'done';
     });
     this.drainedIfEmpty(thread);
+  }
+
+  /** Most executions take little of their limit, few take all. */
+  private measure(version: string): void {
+    const { memoryMib } = this.judge.specOf(version);
+    this.tell({ type: 'measured', version, peakMib: memoryMib * this.random.next() ** 3 });
   }
 
   /** A request: the gateway takes an idle instance if it sees one, and asks the core otherwise. */
