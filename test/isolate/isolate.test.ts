@@ -148,7 +148,9 @@ test('isolate: tells of the runs that gateways began by themselves, and of place
   await kit.hold('hello', 1);
   await send(kit, 1);
   const { cells, placed } = await kit.next('activity');
-  assert.equal(cells, [{ cell: 1, taken: 1, kept: 1, gone: 0, withheld: 0 }]);
+  const peakBytes = cells[0]?.peakBytes ?? 0;
+  assert.ok(peakBytes >= 65_536 && peakBytes <= 64 * 1024 * 1024, `${peakBytes} bytes at most`);
+  assert.equal(cells, [{ cell: 1, taken: 1, kept: 1, gone: 0, withheld: 0, peakBytes }]);
   assert.equal(placed, []);
   kit.isolate.withhold(true);
   const before = kit.cells.idle(1);
