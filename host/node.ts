@@ -7,7 +7,7 @@ import { createControlApp } from './control/app.ts';
 import { withoutSchedules } from './edge/schedules.ts';
 import { urlOf } from './node/addresses.ts';
 import { controlDeps } from './node/control.ts';
-import { deployExamplesOnce, linkForDebugging, makeAdminToken, openAsEdge, openDeployments } from './node/deployments.ts';
+import { deployExamplesOnce, lendVersion, linkForDebugging, makeAdminToken, openAsEdge, openDeployments } from './node/deployments.ts';
 import { closeGround, type Ground, openGround, pinLive } from './node/ground.ts';
 import { openControl, type Undo, undoAll } from './node/lifetime.ts';
 import { makeComputing, makeEvents, makeFleet, makeGateways } from './node/parts.ts';
@@ -46,7 +46,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   await gateways.start();
   undo.push(() => gateways.stop(graceMs));
   undo.push(() => fleet.guarantees.stop());
-  const events = makeEvents(ground, fleet);
+  const events = makeEvents(ground, fleet, (tenant, name, version) => lendVersion(deployments, fleet, tenant, name, version));
   const http = { ...config.http };
   const computing = makeComputing(ground, gateways, fleet, http);
   ground.late.events = events;

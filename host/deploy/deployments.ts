@@ -13,7 +13,7 @@ import type { Ceilings } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
 import { createModules, type Modules } from './module.ts';
 import { createPublisher, type RouteListener } from './publisher.ts';
-import type { RouteTable } from './route-table.ts';
+import type { DeployedVersion, RouteTable } from './route-table.ts';
 import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
 import { createSerial } from './serial.ts';
@@ -69,6 +69,8 @@ export type Deployments = {
   publish(): Promise<void>;
   /** Removes modules and bytes that nothing refers to; to be called at start and now and then. */
   sweep(): Promise<void>;
+  /** A version that need not be live, as gateway threads are told of it. @throws Problem `not-found`, `version-not-found` */
+  version(tenant: string, name: string, version: number): Promise<DeployedVersion>;
   /** What was handed out last. */
   readonly routeTable: RouteTable | undefined;
 };
@@ -123,6 +125,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
       await publisher.publish();
     },
     publish: () => publisher.publish(),
+    version: (tenant, name, version) => builder.describe(tenant, name, version),
     sweep: async () => {
       await tenants.finishRemovals();
       await modules.sweep();

@@ -1,10 +1,11 @@
+import { Problem } from '../base/errors.ts';
 import { bucketId } from '../capability/keyvalue-keys.ts';
 import { type BucketRecord, bucketsPrefix } from '../capability/object-model.ts';
 import { regionBytesDefault } from '../capability/region-memory.ts';
 import type { Composition } from '../sidecar/composition.ts';
 import { bucketRoutes } from './bucket-settings.ts';
 import type { Ground } from './ground.ts';
-import { functionPrefix, tenantPrefix, versionKey } from './keys.ts';
+import { functionKey, functionPrefix, tenantPrefix, versionKey } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { FunctionRecord, TenantRecord, VersionRecord } from './model.ts';
@@ -141,6 +142,16 @@ export class RouteTableBuilder {
       targets.push({ key, weight });
     }
     return targets;
+  }
+
+  /** A version that need not be live, to be run in isolates. @throws Problem `not-found`, `version-not-found` */
+  async describe(tenant: string, name: string, version: number): Promise<DeployedVersion> {
+    const { table } = this.source;
+    const record = await table.get<FunctionRecord>(functionKey(tenant, name));
+    if (!record) throw new Problem('not-found', `there is no function "${name}"`);
+    const found = await this.read(tenant, record.value, version);
+    if (!found) throw new Problem('version-not-found', `there is no version ${version} of "${name}"`);
+    return { ...found, fleet: 'on-demand', prewarm: 0 };
   }
 
   private async read(tenant: string, record: FunctionRecord, version: number): Promise<DeployedVersion | undefined> {

@@ -59,6 +59,8 @@ export type EventFunction = {
   concurrency: number;
   limits: { memoryMib: number; cpuMs: number; timeMs: number };
   suspended: boolean;
+  /** It need not be live: this version was asked for, and no other is run in its place. */
+  lent?: true;
   /** Undefined where the manifest says nothing. */
   onFailure: FailurePolicy | undefined;
   subscriptions: readonly Subscription[];

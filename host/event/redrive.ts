@@ -11,12 +11,14 @@ export type RedriverOptions = {
   clock: EventClock;
   deadLetters: DeadLetters;
   find: (tenant: string, name: string) => EventFunction | undefined;
+  /** A version that is not live. @throws Problem `version-not-found` */
+  findVersion: (tenant: string, name: string, version: number) => Promise<EventFunction>;
   run: (id: string, item: EventItem, attempt: number, target: EventFunction) => Promise<Delivered>;
   logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
   endWrites: (end: EventEnd) => Write[];
 };
 
-/** `function`: another one than that which failed. `version`: the one that has to be live, for no other is placed. `body`: in place of the payload, in base64. */
+/** `function`: another one than that which failed. `version`: default the one that is live. `body`: in place of the payload, in base64. */
 export type RedriveOptions = { function?: string | undefined; version?: number | undefined; body?: string | undefined };
 export type Redriven = { id: string; succeeded: boolean; function: string; version: number; attempts: number; code?: string; message?: string };
 
@@ -33,21 +35,18 @@ export class Redriver {
   /** What `redrive` would run. @throws Problem as it does */
   async plan(tenant: string, id: string, { function: name, version }: RedriveOptions): Promise<{ id: string; function: string; version: number }> {
     const { letter } = await this.#options.deadLetters.get(tenant, id);
-    const target = this.#target(tenant, name ?? letter.function, version);
+    const target = await this.#target(tenant, name ?? letter.function, version);
     return { id, function: target.name, version: target.version };
   }
 
-  #target(tenant: string, name: string, version: number | undefined): EventFunction {
+  async #target(tenant: string, name: string, version: number | undefined): Promise<EventFunction> {
     const target = this.#options.find(tenant, name);
     if (!target) throw new Problem('function-not-found', `cannot redrive to "${name}": there is no such function`);
     if (target.suspended) throw new Problem('tenant-suspended', `cannot redrive to "${name}": its tenant is suspended`);
-    if (version !== undefined && version !== target.version) {
-      throw new Problem('not-implemented', `cannot redrive to version ${version} of "${name}": only to the live one for now, which is ${target.version}`);
-    }
-    return target;
+    return version === undefined || version === target.version ? target : this.#options.findVersion(tenant, name, version);
   }
 
-  /** One attempt. @throws Problem `not-found`, `function-not-found`, `tenant-suspended`, `not-implemented`, `conflict` if it is being redriven */
+  /** One attempt. @throws Problem `not-found`, `function-not-found`, `version-not-found`, `tenant-suspended`, `conflict` if it is being redriven */
   async redrive(tenant: string, id: string, options: RedriveOptions = {}): Promise<Redriven> {
     const key = `${tenant}/${id}`;
     if (this.#underWay.has(key)) throw new Problem('conflict', `cannot redrive "${id}": it is being redriven`);
@@ -62,7 +61,7 @@ export class Redriver {
   async #attempt(tenant: string, id: string, { function: name, version, body }: RedriveOptions): Promise<Redriven> {
     const { deadLetters, run } = this.#options;
     const { item: before, letter, revision } = await deadLetters.revive(tenant, id);
-    const target = this.#target(tenant, name ?? letter.function, version);
+    const target = await this.#target(tenant, name ?? letter.function, version);
     const request = body === undefined ? before.request : { ...before.request, body };
     const item: EventItem = { ...before, function: target.name, request };
     const attempts = letter.attempts + 1;

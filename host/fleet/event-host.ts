@@ -25,6 +25,8 @@ export type EventHostOptions = {
   table: Table;
   writer: Pick<EffectWriter, 'commit'>;
   run: RunStored;
+  /** A version that need not be live, in reach of `run`. Rejects with a `Problem`. */
+  lend: (tenant: string, name: string, version: number) => Promise<DeployedVersion>;
   limits: EventLimits;
   results: { ttlMs: number; bytesMax: number };
   logs: Pick<LogHub, 'read'>;
@@ -76,7 +78,12 @@ export class EventHost {
       warn: (details, message) => log.warn(details, message),
       onError,
     });
-    this.redriver = new Redriver({ ...shared, deadLetters: this.events.deadLetters, find: (tenant, name) => this.events.find(tenant, name) });
+    this.redriver = new Redriver({
+      ...shared,
+      deadLetters: this.events.deadLetters,
+      find: (tenant, name) => this.events.find(tenant, name),
+      findVersion: async (tenant, name, version) => ({ ...eventFunction(await options.lend(tenant, name, version), false), lent: true }),
+    });
   }
 
   async start(): Promise<void> {
@@ -109,7 +116,7 @@ export class EventHost {
   async #run(id: string, item: EventItem, attempt: number, target: EventFunction): Promise<Delivered> {
     const startedAt = now();
     let [found, end] = [target, await this.#runOnce(id, item, attempt, target.key)];
-    for (let i = 0; i < replacedMax && end.problem?.code === 'function-not-found'; i++) {
+    for (let i = 0; i < replacedMax && !target.lent && end.problem?.code === 'function-not-found'; i++) {
       const live = this.events.find(item.tenant, item.function);
       if (!live || live.key === found.key) break;
       [found, end] = [live, await this.#runOnce(id, item, attempt, live.key)];

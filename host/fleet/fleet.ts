@@ -109,7 +109,7 @@ export class Fleet {
   readonly #suspended = new Set<string>();
   #reviewer: NodeJS.Timeout | undefined;
   #moving = false;
-  readonly #lent = new Map<string, NodeJS.Timeout>();
+  readonly #lent = new Map<string, { version: DeployedVersion; timer: NodeJS.Timeout }>();
   #program: string | undefined;
   #programmer: NodeJS.Timeout | undefined;
 
@@ -133,7 +133,7 @@ export class Fleet {
       onExecutions: (records) => this.#keep(records),
     });
     this.#results = new StoredLog({ table, prefix: '~node/result/', ttlMs, bytesMax: bytesMax / 2, onError });
-    this.runs = new StoredRuns({ gateway: (wanted) => this.#nextGateway(wanted) });
+    this.runs = new StoredRuns({ gateway: (wanted) => this.#nextGateway(wanted), lent: (key) => this.#lent.get(key)?.version });
     this.guarantees = new Guarantees({
       table,
       blobs,
@@ -255,6 +255,8 @@ export class Fleet {
     for (const version of table.functions) {
       if (this.#known.has(version.key)) continue;
       this.#known.set(version.key, version);
+      clearTimeout(this.#lent.get(version.key)?.timer);
+      this.#lent.delete(version.key);
       this.#driver.addVersion(version);
     }
     this.reservations.update(table);
@@ -266,19 +268,21 @@ export class Fleet {
     return this.#driver.sidecars();
   }
 
-  /** Runs a version that no table has in isolates, if it is one for them, until nobody has asked for it for some minutes. */
+  /** Lets a version that no table has be run, in isolates if it is one for them, until nobody has asked for it for some minutes. */
   lend(version: DeployedVersion): void {
-    if (this.#known.has(version.key) || version.fleet === 'resident') return;
-    const known = this.#lent.get(version.key);
-    if (known) known.refresh();
-    else {
-      this.#driver.addVersion(version);
-      const end = (): void => {
-        this.#lent.delete(version.key);
-        this.#driver.removeVersion(version.key);
-      };
-      this.#lent.set(version.key, setTimeout(end, lentMs).unref());
+    const { key, fleet } = version;
+    if (this.#known.has(key)) return;
+    const known = this.#lent.get(key);
+    if (known) {
+      known.timer.refresh();
+      return;
     }
+    if (fleet === 'on-demand') this.#driver.addVersion(version);
+    const end = (): void => {
+      this.#lent.delete(key);
+      this.#driver.removeVersion(key);
+    };
+    this.#lent.set(key, { version, timer: setTimeout(end, lentMs).unref() });
   }
 
   end(table: RouteTable): void {
@@ -288,7 +292,7 @@ export class Fleet {
     for (const [key, version] of this.#known) {
       if (keys.has(key)) continue;
       this.#known.delete(key);
-      if (names.has(nameOf(version))) setTimeout(() => this.#known.has(key) || this.#driver.removeVersion(key), replacedMs).unref();
+      if (names.has(nameOf(version))) setTimeout(() => this.#known.has(key) || this.#lent.has(key) || this.#driver.removeVersion(key), replacedMs).unref();
       else {
         this.#fleets.delete(nameOf(version));
         void this.approvals.set(nameOf(version), false).catch(() => undefined);

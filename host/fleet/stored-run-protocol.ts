@@ -1,4 +1,5 @@
 /** What gateway threads and the supervisor tell each other about requests that are run without a client; part of gateway/protocol.ts. */
+import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { SentEnd, StoredRequest, StoredRun } from '../execution/stored-run.ts';
 
 /** A request that the thread has itself, by the id of its execution. */
@@ -6,8 +7,8 @@ export type HeldRequest = { held: string };
 
 /** From the supervisor to a gateway thread. `run` names the run between the two. */
 export type StoredRunToGateway =
-  /** Answered by `stored-ended`. */
-  | ({ kind: 'run-stored'; run: number; request: StoredRequest | HeldRequest } & Omit<StoredRun, 'request'>)
+  /** Answered by `stored-ended`. `lent`: the version, if no route table has it. */
+  | ({ kind: 'run-stored'; run: number; request: StoredRequest | HeldRequest; lent?: DeployedVersion | undefined } & Omit<StoredRun, 'request'>)
   /** Nobody waits for its end any more. */
   | { kind: 'stop-stored'; run: number };
 

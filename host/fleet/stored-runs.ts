@@ -3,6 +3,7 @@
  * is gone, or when its lease ends because the thread has not said for too long that it is alive.
  */
 import type { ErrorCode } from '../base/errors.ts';
+import type { DeployedVersion } from '../deploy/route-table.ts';
 import { ReceivedEnd, type StoredEnd, type StoredRun, type StoredRunOptions } from '../execution/stored-run.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from './stored-run-protocol.ts';
 
@@ -11,6 +12,8 @@ export type GatewayLink = { id: number; post: (message: StoredRunToGateway) => v
 export type StoredRunsOptions = {
   /** A gateway thread to run it: the wanted one if it is there, or any; undefined if there is none. */
   gateway: (wanted?: number) => GatewayLink | undefined;
+  /** A version that is lent to gateway threads, by its key. */
+  lent?: (key: string) => DeployedVersion | undefined;
   /** Monotonic milliseconds; default `performance.now`. */
   now?: () => number;
 };
@@ -49,7 +52,8 @@ export class StoredRuns {
       if (leaseMs !== undefined) this.#startChecking();
       const request = held !== undefined && gateway.id === wanted ? { held } : run.request;
       const { key, overlay, attempt, responseBytesMax } = run;
-      gateway.post({ kind: 'run-stored', run: id, key, overlay, attempt, responseBytesMax, request });
+      const lent = this.#options.lent?.(key);
+      gateway.post({ kind: 'run-stored', run: id, key, overlay, attempt, responseBytesMax, request, ...(lent && { lent }) });
     });
   }
 

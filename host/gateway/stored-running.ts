@@ -10,7 +10,8 @@ import { StoredExchange } from './stored-exchange.ts';
 
 export type StoredRunningOptions = {
   post: (message: StoredRunFromGateway) => void;
-  executorOf: (key: string) => { executor: FunctionExecutor; version: DeployedVersion } | undefined;
+  /** `lent`: what it is to be run with where no route table has it. */
+  executorOf: (key: string, lent: DeployedVersion | undefined) => { executor: FunctionExecutor; version: DeployedVersion } | undefined;
   /** A request that this thread has, by the id of its execution. */
   held: (execution: string) => StoredRequest | undefined;
 };
@@ -34,8 +35,8 @@ export class StoredRunning {
     else this.#run(message);
   }
 
-  #run({ run, request: sent, ...rest }: RunMessage): void {
-    const found = this.#options.executorOf(rest.key);
+  #run({ run, request: sent, lent, ...rest }: RunMessage): void {
+    const found = this.#options.executorOf(rest.key, lent);
     const request = 'held' in sent ? this.#options.held(sent.held) : sent;
     if (!found || !request) {
       const message = found ? 'the request is no longer held' : 'the function was removed or replaced before its time came';

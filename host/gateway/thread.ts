@@ -23,6 +23,7 @@ import { Debugging } from './debugging.ts';
 import { Deferring } from './deferring.ts';
 import { Functions } from './functions.ts';
 import { Guarding } from './guarding.ts';
+import { LentExecutors } from './lent.ts';
 import { createHttp1Listener } from './listener.ts';
 import { ModuleLoader } from './module-loader.ts';
 import type { FromGateway, GatewaySettings, ToGateway } from './protocol.ts';
@@ -99,10 +100,15 @@ const functions = new Functions({
   onEnd: countExecution,
 });
 
-const debugging = new Debugging({ post, makeExecutor: (version) => functions.lend(version) });
+const lent = new LentExecutors((version) => functions.lend(version));
+const debugging = new Debugging({ post, lent });
 const deferring = new Deferring({ post, ids });
 const guarding = keyvalue && new Guarding({ post: postSoon, ids, store: () => keyvalue.store() });
-const stored = new StoredRunning({ post: postSoon, executorOf: (key) => functions.serving(key), held: (execution) => guarding?.held(execution) });
+const stored = new StoredRunning({
+  post: postSoon,
+  executorOf: (key, version) => functions.serving(key) ?? (version && { version, executor: lent.executorOf(version) }),
+  held: (execution) => guarding?.held(execution),
+});
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);
 const listener = createHttp1Listener((incoming, outgoing, expectsContinue) => app(incoming, outgoing, expectsContinue), settings.timeMsMax);
@@ -140,7 +146,7 @@ const count = (request: number): void => {
 };
 
 const sweep = (): void => {
-  debugging.sweep();
+  lent.sweep();
   functions.sweep(settings.moduleIdleMs);
 };
 const sweeper = setInterval(sweep, Math.min(sweepMs, Math.max(50, settings.moduleIdleMs / 4)));
@@ -161,7 +167,7 @@ const stop = async (graceMs: number): Promise<void> => {
   clearInterval(sweeper);
   clearInterval(usage);
   guarding?.close();
-  debugging.close();
+  lent.close();
   tellUse();
   functions.stopAll();
   outbound.close();

@@ -91,6 +91,16 @@ export const linkForDebugging = async (
   return linked;
 };
 
+/** A version that need not be live, in reach of gateway threads. @throws Problem `not-found`, `version-not-found` */
+export const lendVersion = async (deployments: Deployments, fleet: Fleet, tenant: string, name: string, wanted: number): Promise<DeployedVersion> => {
+  const isWanted = ({ tenant: owner, function: of, version }: DeployedVersion): boolean => owner === tenant && of === name && version === wanted;
+  const live = deployments.routeTable?.functions.find(isWanted);
+  if (live) return live;
+  const lent = await deployments.version(tenant, name, wanted);
+  fleet.lend(lent);
+  return lent;
+};
+
 /** The token of whoever owns the data directory. */
 export const makeAdminToken = async ({ tokens }: Deployments): Promise<Uint8Array> => {
   const { token } = await tokens.create({ scopes: [{ kind: 'admin' }], note: 'made at the first start', expiresAt: null });

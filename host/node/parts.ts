@@ -6,7 +6,7 @@ import { findTenant } from '../deploy/ground.ts';
 import { tenantPrefix } from '../deploy/keys.ts';
 import type { TenantRecord } from '../deploy/model.ts';
 import { scanValues } from '../deploy/scan.ts';
-import { EventHost } from '../fleet/event-host.ts';
+import { EventHost, type EventHostOptions } from '../fleet/event-host.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Computing } from '../gateway/computing.ts';
 import { Gateways, type GatewaysOptions } from '../gateway/gateways.ts';
@@ -43,11 +43,12 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     log: ground.log,
   });
 
-export const makeEvents = ({ config, store, buckets, logs, metrics, log }: Ground, fleet: Fleet): EventHost =>
+export const makeEvents = ({ config, store, buckets, logs, metrics, log }: Ground, fleet: Fleet, lend: EventHostOptions['lend']): EventHost =>
   new EventHost({
     table: store.table,
     writer: buckets,
     run: (run, options) => fleet.runs.run(run, options),
+    lend,
     limits: config.events,
     results: { ttlMs: config.decisions.ttlMs, bytesMax: config.decisions.bytesMax },
     logs,

@@ -90,6 +90,9 @@ const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost
     table: table,
     writer,
     run: async () => ({ problem: { code: 'unavailable', message: 'nothing runs here' }, record: null, response: null, effects: null }),
+    lend: async () => {
+      throw new Problem('version-not-found', 'no version is lent here');
+    },
     limits: { inFlightMax: 8, dedupeMs: 60_000, deadLetters: { keepMs: 60_000, itemsMax: 100, bytesMax: 1_000_000 } },
     results: { ttlMs: 60_000, bytesMax: 1_000_000 },
     logs,

@@ -182,20 +182,28 @@ test('dead-letters: redrive runs one once more, to another function or with anot
   assert.is((await node.api('POST', `/v1/dead-letters/${id}/redrive`, {})).status, 404);
 });
 
-test('dead-letters: redrive to a version that is not live is refused, and nothing is run', async () => {
-  await node.deploy('twice', 'deliver', { capabilities: { keyvalue: { '': 'twice' } } });
-  await node.deploy('twice', 'deliver', { capabilities: { keyvalue: { '': 'twice' } } });
+test('dead-letters: redrive to a version that is not live runs that one, and a dry run only names it', async () => {
+  const bucketOf = (bucket: string) => ({ capabilities: { keyvalue: { '': bucket } } });
+  for (const bucket of ['first', 'second']) await node.deploy('twice', 'deliver', bucketOf(bucket));
   const [sent] = await send('trap of-version');
   const { id, attempts } = await letterOf(sent?.id as string);
-  for (const dryRun of [true, false]) {
-    const refused = await node.api('POST', `/v1/dead-letters/${id}/redrive`, { function: 'twice', version: 1, dryRun });
-    assert.is(refused.status, 501);
-    assert.match(await refused.text(), 'only to the live one for now, which is 2');
-  }
+  const redrive = async (more: object) => (await node.api('POST', `/v1/dead-letters/${id}/redrive`, { function: 'twice', ...more })).json();
+  const unknown = (await redrive({ version: 3 })) as { code: string };
+  assert.is(unknown.code, 'version-not-found');
+  assert.equal(await redrive({ version: 1, dryRun: true }), { id, function: 'twice', version: 1, dryRun: true });
   assert.is((await letterOf(id)).attempts, attempts);
-  const run = await node.api('POST', `/v1/dead-letters/${id}/redrive`, { function: 'twice', version: 2, body: Buffer.from('mended').toString('base64') });
-  const { succeeded, version } = (await run.json()) as Record<string, unknown>;
-  assert.equal([succeeded, version], [true, 2]);
+  const failed = (await redrive({ version: 1 })) as Record<string, unknown>;
+  assert.equal([failed.succeeded, failed.version, failed.attempts], [false, 1, attempts + 1]);
+  assert.equal(
+    (await letterOf(id)).tries.map((one) => (one as unknown as { version: number }).version),
+    [1, 1, 1],
+  );
+  const mended = (await redrive({ version: 1, body: Buffer.from('mended').toString('base64') })) as Record<string, unknown>;
+  assert.equal([mended.succeeded, mended.version], [true, 1]);
+  assert.is(await (await node.api('GET', '/v1/state/first/mended')).text(), '1');
+  assert.is((await node.api('GET', '/v1/state/second/mended')).status, 404);
+  assert.is((await fetch(`${node.url}/twice/`, { method: 'POST', body: 'live' })).status, 200);
+  assert.is(await (await node.api('GET', '/v1/state/second/live')).text(), '1');
 });
 
 test('events: a function that may send requests is refused, unless its manifest takes them out of what is undone', async () => {

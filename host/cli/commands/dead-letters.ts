@@ -118,7 +118,7 @@ export const deadLettersRedrive: Command = {
   options: {
     ...filterOptions,
     'all': { type: 'boolean', description: 'All of the tenant.' },
-    'to': { type: 'string', value: 'FN[@V]', description: 'Another function than the one that failed. V has to be its live version.' },
+    'to': { type: 'string', value: 'FN[@V]', description: 'Another function than the one that failed, or another version than the live one.' },
     'data': { type: 'string', value: 'TEXT|@FILE', description: 'Another payload. (The data directory of a node is named by NACELLE_DATA here.)' },
     'rate': { type: 'string', value: 'N', description: 'At most so many a second. Default: 10.' },
     'dry-run': { type: 'boolean', description: 'Only say what would be run.' },
