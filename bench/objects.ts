@@ -1,9 +1,11 @@
 // Objects: gets of 1 MiB and of 100 bytes by the gateways, puts, a page of a million keys, and what a decision costs.
 // `node bench/objects.ts`; the load generator runs on the same machine.
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { objectKey } from '../host/capability/object-model.ts';
 import { ObjectReader } from '../host/capability/object-reader.ts';
 import { configSchema } from '../host/config/schema.ts';
@@ -14,29 +16,38 @@ import { alwaysCompute, alwaysStore, decided, makeTrace, offlineOptimum } from '
 import { startTestNode } from '../test/system/node.ts';
 
 const seconds = 5;
-const wrk = (url: string, connections: number): { requests: number; bytes: string } => {
-  const out = execFileSync('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, url], { encoding: 'utf8' });
-  return { requests: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)?.[1]), bytes: /Transfer\/sec:\s+(\S+)/.exec(out)?.[1] ?? '' };
+/** Requests a second. This process must go on meanwhile: else it uses connections whose end it has not seen. */
+const wrk = async (url: string, connections: number): Promise<number> => {
+  const { stdout } = await promisify(execFile)('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, url]);
+  return Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]);
 };
 
 const overHttp = async (): Promise<void> => {
   const node = await startTestNode({ gateways: 2 });
   const headers = { authorization: `Bearer ${node.token}` };
-  const put = (key: string, body: Uint8Array<ArrayBuffer>) => fetch(`${node.control}/v1/objects/bench/${key}`, { method: 'PUT', headers, body });
+  const put = async (key: string, body: Uint8Array<ArrayBuffer>): Promise<void> => {
+    const response = await fetch(`${node.control}/v1/objects/bench/${key}`, { method: 'PUT', headers, body });
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+    await response.arrayBuffer();
+  };
   await node.api('PUT', '/v1/buckets/bench', { public: true });
   await put('large', new Uint8Array(1 << 20).fill(7));
   await put('small', new Uint8Array(100).fill(7));
   const base = `${node.url}/~default/~objects/bench`;
-  const large = wrk(`${base}/large`, 8);
-  console.log(`get 1 MiB, 8 connections: ${large.requests.toFixed(0)}/s, ${(large.requests * 1.048576).toFixed(0)} MB/s`);
-  console.log(`get 100 bytes, 32 connections: ${wrk(`${base}/small`, 32).requests.toFixed(0)}/s`);
-  const started = performance.now();
-  let puts = 0;
-  const client = async (number: number): Promise<void> => {
-    for (let i = 0; performance.now() - started < seconds * 1000; i++, puts++) await (await put(`p${number}-${i}`, new Uint8Array(100).fill(i))).text();
+  const large = await wrk(`${base}/large`, 8);
+  console.log(`get 1 MiB, 8 connections: ${large.toFixed(0)}/s, ${(large * 1.048576).toFixed(0)} MB/s`);
+  console.log(`get 100 bytes, 32 connections: ${(await wrk(`${base}/small`, 32)).toFixed(0)}/s`);
+  const puts = async (clients: number, bytes: number): Promise<number> => {
+    const started = performance.now();
+    let done = 0;
+    const client = async (number: number): Promise<void> => {
+      for (let i = 0; performance.now() - started < seconds * 1000; i++, done++) await put(`p${number}-${i % 50}`, randomBytes(bytes));
+    };
+    await Promise.all(Array.from({ length: clients }, (_, number) => client(number)));
+    return (done * 1000) / (performance.now() - started);
   };
-  await Promise.all(Array.from({ length: 16 }, (_, number) => client(number)));
-  console.log(`put 100 bytes, 16 clients: ${((puts * 1000) / (performance.now() - started)).toFixed(0)}/s`);
+  console.log(`put 100 bytes, 1 client: ${(await puts(1, 100)).toFixed(0)}/s; 16 clients: ${(await puts(16, 100)).toFixed(0)}/s`);
+  console.log(`put 1 MiB, 4 clients: ${((await puts(4, 1 << 20)) * 1.048576).toFixed(0)} MB/s`);
   await node.end();
 };
 

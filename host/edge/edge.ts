@@ -1,5 +1,4 @@
 import { Problem } from '../base/errors.ts';
-import type { Blobs } from '../store/blobs.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
 import { type Alarm, type LinkState, OriginLink } from './link.ts';
@@ -25,9 +24,8 @@ export type EdgeSettings = {
 export type EdgeOptions = {
   settings: EdgeSettings;
   table: Table;
-  blobs: Blobs;
   /** Keeps bytes that nobody holds yet, and is told of those that somebody let go. */
-  held: Pick<HeldBlobs, 'claim' | 'doubt'>;
+  held: Pick<HeldBlobs, 'claim' | 'claimPresent' | 'doubt' | 'put'>;
   /** 32 bytes: secrets are encrypted with them at rest. */
   secretKey: Uint8Array;
   /** The key for which the origin encrypts secrets. */
@@ -86,7 +84,7 @@ export class Edge {
   private draining = false;
 
   constructor(options: EdgeOptions, replica: Replica, origin: { edge: string } & Position) {
-    const { settings, blobs, moduleBytesMax } = options;
+    const { settings, held, moduleBytesMax } = options;
     const { signal } = this.ending;
     this.options = options;
     this.id = origin.edge;
@@ -94,7 +92,7 @@ export class Edge {
     this.client = createOriginClient(settings.origin, settings.token);
     this.puller = new Puller({
       client: this.client,
-      blobs,
+      held,
       bytesMax: moduleBytesMax,
       bytesPerSecond: settings.pullBytesPerSecond,
       isConnected: () => this.link.isConnected,

@@ -1,11 +1,12 @@
 import { Problem } from '../base/errors.ts';
-import type { Blobs } from '../store/blobs.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import { backoffMs, pause } from './backoff.ts';
 import type { OriginClient } from './origin-client.ts';
 
 export type PullOptions = {
   client: OriginClient;
-  blobs: Blobs;
+  /** What is pulled and held by nobody (its function went meanwhile) goes with the garbage. */
+  held: Pick<HeldBlobs, 'claimPresent' | 'put'>;
   bytesMax: number;
   /** Bytes a second of all pulls together; 0: as fast as it goes. */
   bytesPerSecond: number;
@@ -45,10 +46,11 @@ export class Puller {
   }
 
   private async fetch(digest: string): Promise<void> {
-    const { blobs, bytesMax } = this.options;
-    if (await blobs.exists(digest)) return;
+    const { held, bytesMax } = this.options;
+    const present = await held.claimPresent(digest);
+    if (present) return present();
     try {
-      await blobs.put(this.bytesOf(digest), { bytesMax, digest });
+      (await held.put(this.bytesOf(digest), { bytesMax, digest })).release();
       this.counters.pulled++;
     } catch (error) {
       this.counters.failed++;

@@ -60,7 +60,6 @@ export const openAsEdge = async (
   return openEdge({
     settings: { ...config.edge, name: config.edge.name || hostname() },
     table: store.table,
-    blobs: store.blobs,
     held,
     secretKey,
     boxKey: await files.readOrMake('edge.key', newBoxKey),

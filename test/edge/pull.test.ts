@@ -6,7 +6,9 @@ import { Problem } from '../../host/base/errors.ts';
 import { backoffMs } from '../../host/edge/backoff.ts';
 import { createOriginClient } from '../../host/edge/origin-client.ts';
 import { Puller, type PullOptions } from '../../host/edge/pull.ts';
+import { HeldBlobs, hold } from '../../host/store/held-blobs.ts';
 import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
+import { MemoryTable } from '../../host/store/memory/table.ts';
 import { type FakeOrigin, fakeOrigin } from './origin-server.ts';
 
 const bytes = Buffer.alloc(300_000, 'component ');
@@ -28,21 +30,23 @@ function serve(request: IncomingMessage, response: ServerResponse, content = byt
 async function open(
   answer: Parameters<typeof fakeOrigin>[0],
   options: Partial<PullOptions> = {},
-): Promise<{ puller: Puller; blobs: MemoryBlobs; origin: FakeOrigin }> {
+): Promise<{ puller: Puller; blobs: MemoryBlobs; table: MemoryTable; held: HeldBlobs; origin: FakeOrigin }> {
   const origin = await fakeOrigin(answer);
   origins.push(origin);
   const blobs = new MemoryBlobs();
+  const table = new MemoryTable();
+  const held = new HeldBlobs({ table, blobs });
   const client = createOriginClient(origin.url, 'token');
   const puller = new Puller({
     client,
-    blobs,
+    held,
     bytesMax: 1_000_000,
     bytesPerSecond: 0,
     isConnected: () => true,
     signal: new AbortController().signal,
     ...options,
   });
-  return { puller, blobs, origin };
+  return { puller, blobs, table, held, origin };
 }
 
 const codeOf = (promise: Promise<void>): Promise<string> =>
@@ -95,6 +99,25 @@ test('Puller: gives up after some attempts without a byte, after one while the o
   assert.is(await codeOf(refusing.puller.pull(digest)), 'not-found');
   assert.is(refusing.origin.requests.length, 1);
   assert.is(refusing.puller.counters.failed, 1);
+});
+
+test('Puller: what it brings stays while it comes and as long as somebody holds it, and is garbage when nobody does', async () => {
+  const { puller, blobs, table, held } = await open((request, response) => serve(request, response, bytes, 70_000));
+  const pulling = puller.pull(digest);
+  await held.sweep();
+  await pulling;
+  assert.ok(await blobs.exists(digest), 'collected while it came');
+  await table.commit([hold(digest, 'acme')]);
+  await held.collect();
+  assert.ok(await blobs.exists(digest), 'collected though it is held');
+  await table.commit([{ key: hold(digest, 'acme').key, delete: true }]);
+  await puller.pull(digest);
+  await held.collect();
+  assert.not(await blobs.exists(digest), 'kept though its function is gone');
+  const collecting = held.sweep();
+  await puller.pull(digest);
+  await collecting;
+  assert.ok(await blobs.exists(digest), 'collected behind the back of a pull');
 });
 
 test('Puller: keeps to its bandwidth', async () => {
