@@ -1,6 +1,6 @@
 // Locks `a` and `b`, one after the other in the order of the path's letters: `/ab`, `/ba`, `/a`; lower case exclusive, `A` and
-// `B` shared. `hold=MS` waits between and after, `timeout=MS` bounds each wait, `trap=1` traps while it holds them.
-// Answers `done`, or with the error.
+// `B` shared. `hold=MS` waits between and after, `timeout=MS` bounds each wait, `trap=1` traps while it holds them,
+// `bump=1` adds 1 to the first number of the region `board` by a read and a write. Answers `done`, or with the error.
 #include "guest.h"
 #include "state.h"
 
@@ -18,6 +18,15 @@ HANDLE(request, out) {
     lock_acquire(word(4), exclusive, timeout >= 0, timeout >= 0 ? timeout : 0, ret);
     if (ret[0]) return answer_error(out, 4);
     if (hold) rest(hold);
+  }
+  if (query_number(path, TEXT("bump"), 0)) {
+    region_open("board", 5, ret);
+    if (ret[0]) return answer_error(out, 4);
+    handle region = word(4);
+    region_read(region, 0, 8, ret);
+    if (ret[0]) return answer_error(out, 4);
+    int64_t next = *(int64_t *)text_at(4).at + 1;
+    region_write(region, 0, &next, sizeof next, ret);
   }
   if (query_number(path, TEXT("trap"), 0)) __builtin_trap();
   answer(out, 200, TEXT("done\n"));

@@ -29,6 +29,17 @@ static inline void rest(int64_t milliseconds) {
   pollable_drop(pollable);
 }
 
+/** The number of the attempt, as `nacelle-attempt` tells it; 0 if it does not. */
+static inline int64_t attempt_of(handle request) {
+  handle headers = request_headers(request);
+  fields_get(headers, "nacelle-attempt", 15, ret);
+  const text *values = *(text **)ret;
+  int64_t attempt = 0;
+  for (size_t i = 0; word(4) && i < values[0].length; i++) attempt = attempt * 10 + values[0].at[i] - '0';
+  fields_drop(headers);
+  return attempt;
+}
+
 /** Answers with the error of nacelle:state at `ret + offset`. */
 static inline void answer_error(handle out, size_t offset) {
   static const text names[] = {TEXT("not-attached\n"), TEXT("revoked\n"), TEXT("out-of-bounds\n"), TEXT("not-possible\n"), TEXT("timed-out\n"), TEXT("deadlock-victim\n")};

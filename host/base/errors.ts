@@ -114,6 +114,11 @@ const table = {
     cause: 'The queue of dead letters has reached its limit.',
     remedy: 'Redrive or drop some; until then failed events wait in their own queue.',
   },
+  'deadlock-victim': {
+    status: 503,
+    cause: 'Executions waited for the locks of each other, and this one had to give way, again and again; nothing that it did was kept.',
+    remedy: 'Have functions acquire their locks in the same order, or retry later.',
+  },
   'lease-lost': { status: 503, cause: 'What was leased is no longer yours: the lease has ended.', remedy: 'Begin again.' },
   'execution-failed': {
     status: 502,

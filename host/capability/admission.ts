@@ -1,4 +1,5 @@
 import type { GuestRequest } from '../wasi/context.ts';
+import type { Overlay } from '../wasi/overlay.ts';
 import type { Attachments } from '../wasi/shared-port.ts';
 import type { ExecutionResources } from './execution-resources.ts';
 import type { SharedClient } from './shared-client.ts';
@@ -18,10 +19,10 @@ export class Admission {
   readonly #wanted: SessionWanted | undefined;
   #entered = false;
 
-  constructor(client: SharedClient, execution: string, { owner, resources, session }: Sharing, request: GuestRequest) {
+  constructor(client: SharedClient, execution: string, { owner, resources, session }: Sharing, request: GuestRequest, overlay: Overlay | undefined) {
     this.#client = client;
     this.#attachments = { function: owner.function, resources: attachmentsOf(owner, resources, request), session: null };
-    this.resources = client.open(execution, this.#attachments);
+    this.resources = client.open(execution, this.#attachments, { overlay });
     const digest = session && requestKey(request, session.from);
     if (session && digest !== undefined) {
       const { serialize, idleMs, maxMs } = session;
@@ -34,16 +35,16 @@ export class Admission {
     const wanted = this.#wanted;
     if (!wanted) return undefined;
     this.#entered = true;
-    return this.#client.enter(this.resources.execution, wanted).then((bucket) => {
+    return this.#client.enter(this.resources.owner, wanted).then((bucket) => {
       this.#attachments.session = { id: wanted.digest, bucket };
     });
   }
 
-  /** The execution has ended, or waits no more. */
-  leave(): void {
-    this.resources.release();
+  /** The execution has ended, or waits no more. What it holds it keeps until its commit, if it ended well in an overlay. */
+  leave(endedWell: boolean): void {
+    this.resources.release(endedWell);
     if (!this.#entered || !this.#wanted) return;
     this.#entered = false;
-    this.#client.leave(this.resources.execution, this.#wanted);
+    this.#client.leave(this.resources.owner, this.resources.runAfter(endedWell));
   }
 }

@@ -5,6 +5,8 @@ import type { Change } from '../wasi/keyvalue-port.ts';
 import type { Effect, Effects, StagedObject } from '../wasi/overlay.ts';
 import { KeyValueDraft, type KeyValueRules } from './keyvalue-draft.ts';
 import { checkChange } from './keyvalue-limits.ts';
+import { regionCost } from './overlaid-region.ts';
+import { chunksChanged } from './region-pages.ts';
 
 /** Turns effects of each kind into changes of a draft. */
 export type Appliers = { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>, commit: Commit) => Promise<unknown> };
@@ -16,7 +18,7 @@ export type EffectWriterOptions = {
   table: Table;
   keyvalue: KeyValueRules;
   /** Made for each draft that has effects; without it there are only those of buckets. */
-  others?: ((draft: Draft) => OtherAppliers) | undefined;
+  others?: ((draft: Draft, buckets: KeyValueDraft) => OtherAppliers) | undefined;
 };
 
 /** What an execution read and did, and what the node writes with it. */
@@ -65,6 +67,8 @@ const costOf = (effect: Effect): { writes: number; bytes: number } => {
       return { writes: writesOfChange(effect.change), bytes: bytesOfChange(effect.change) };
     case 'object':
       return objectCost(effect.object);
+    case 'region':
+      return regionCost(chunksChanged(effect.steps).size, effect.bytes);
   }
 };
 
@@ -179,13 +183,15 @@ export class EffectWriter {
     for (let attempt = 1; ; attempt++) {
       table.refresh();
       const draft = new Draft(table, attempt === 1);
-      const others = this.#options.others?.(draft);
+      const buckets = new KeyValueDraft(draft, this.#options.keyvalue);
+      const others = this.#options.others?.(draft, buckets);
       let isCommitted = false;
       try {
-        const outcomes = await this.#make(draft, batch, others);
+        const outcomes = await this.#make(draft, buckets, batch, others);
         const writes = draft.writes();
         const { revision } = writes.length > 0 ? await table.commit(writes) : { revision: 0 };
         isCommitted = true;
+        draft.committed();
         return outcomes.map((outcome, index) => ('result' in outcome && 'commit' in (batch[index] as Waiting).work ? { result: { revision } } : outcome));
       } catch (error) {
         if (!(error instanceof Problem && error.code === 'conflict') || attempt >= attemptsMax) throw error;
@@ -196,9 +202,7 @@ export class EffectWriter {
   }
 
   /** Makes what waits in the draft, one after the other. What cannot be made leaves nothing in it. */
-  async #make(draft: Draft, batch: readonly Waiting[], others: OtherAppliers | undefined): Promise<Outcome[]> {
-    const { keyvalue } = this.#options;
-    const buckets = new KeyValueDraft(draft, keyvalue);
+  async #make(draft: Draft, buckets: KeyValueDraft, batch: readonly Waiting[], others: OtherAppliers | undefined): Promise<Outcome[]> {
     let hops = 1;
     const all = { ...others?.appliers, keyvalue: ({ bucket, change }) => buckets.apply(bucket, change, hops) } as Appliers;
     const outcomes: Outcome[] = [];

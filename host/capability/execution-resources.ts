@@ -1,4 +1,5 @@
 /** What is attached to one execution in the thread that runs it. Begins with `attach`; ends with `release`. */
+import type { Overlay } from '../wasi/overlay.ts';
 import {
   type Attachment,
   type Attachments,
@@ -10,6 +11,7 @@ import {
   type SharedResources,
 } from '../wasi/shared-port.ts';
 import { tenantOf } from './keyvalue-keys.ts';
+import { OverlaidRegion } from './overlaid-region.ts';
 import type { RegionMemory } from './region-memory.ts';
 import type { SharedClient } from './shared-client.ts';
 import type { Attached } from './shared-protocol.ts';
@@ -20,22 +22,33 @@ const refuseRevoked = (use: Use): void => {
   if (use.revoked) throw new SharedRefusal({ tag: 'revoked' });
 };
 
+/**
+ * How an execution shares what is attached to it: `onEffect` is called before the first use that others may see; in an overlay
+ * regions are seen by others when it is committed, and locks are released then.
+ */
+export type Circumstances = { onEffect?: (() => void) | undefined; overlay?: Overlay | undefined };
+
 export class ExecutionResources implements SharedResources {
+  /** Names it among all that its thread has opened. */
+  readonly owner: string;
   readonly execution: string;
   readonly attachments: Attachments;
   readonly #client: SharedClient;
   readonly #uses = new Map<string, Use>();
   readonly #buckets = new Map<string, Use>();
   readonly #onEffect: (() => void) | undefined;
+  readonly #overlay: Overlay | undefined;
   #effected = false;
   #locked = false;
   #state: 'new' | 'attached' | 'over' = 'new';
 
-  constructor(client: SharedClient, execution: string, attachments: Attachments, onEffect: (() => void) | undefined) {
+  constructor(client: SharedClient, owner: string, execution: string, attachments: Attachments, { onEffect, overlay }: Circumstances) {
     this.#client = client;
+    this.owner = owner;
     this.execution = execution;
     this.attachments = attachments;
     this.#onEffect = onEffect;
+    this.#overlay = overlay;
   }
 
   async attach(): Promise<void> {
@@ -45,7 +58,7 @@ export class ExecutionResources implements SharedResources {
     for (const attachment of this.attachments.resources) {
       const use: Use = { id: attachment.id, revoked: false, region: undefined, lock: undefined };
       this.#uses.set(`${attachment.kind}/${attachment.name}`, use);
-      if (attachment.kind === 'lock') use.lock = new AttachedLock(this.#client, this, use);
+      if (attachment.kind === 'lock') use.lock = new AttachedLock(this.#client, this, use, this.#overlay !== undefined);
       else if (attachment.kind === 'bucket') this.#buckets.set(attachment.id, use);
       else {
         const memory = this.#client.takeRegion(attachment);
@@ -58,10 +71,15 @@ export class ExecutionResources implements SharedResources {
 
   #ready({ id }: Attachment, use: Use, memory: RegionMemory): void {
     if (this.#state === 'over') this.#client.giveRegion(id);
-    else use.region = new AttachedRegion(this.#client, this, use, memory);
+    else use.region = new AttachedRegion(use, this.#overlay ? new OverlaidRegion(id, memory, this.#overlay) : new SharedRegion(this.#client, this, id, memory));
   }
 
-  release(): void {
+  /** The run whose commit is awaited before what the execution held is released; null: it is released at once. */
+  runAfter(endedWell: boolean): number | null {
+    return endedWell ? (this.#overlay?.run ?? null) : null;
+  }
+
+  release(endedWell: boolean): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#client.detached(this);
@@ -69,7 +87,7 @@ export class ExecutionResources implements SharedResources {
       if (use.region) this.#client.giveRegion(use.id);
       use.revoked = true;
     }
-    if (this.#locked) this.#client.post({ kind: 'release-all', execution: this.execution });
+    if (this.#locked) this.#client.post({ kind: 'release-all', owner: this.owner, run: this.runAfter(endedWell) });
   }
 
   region(name: string): Region {
@@ -125,87 +143,132 @@ export class ExecutionResources implements SharedResources {
       if (use.id !== id || use.revoked) continue;
       use.revoked = true;
       had = true;
-      if (use.lock && this.#locked) this.#client.post({ kind: 'release', execution: this.execution, id });
+      if (use.lock && this.#locked) this.#client.post({ kind: 'release', owner: this.owner, id });
     }
     return had ? { execution: this.execution, function: this.attachments.function, resources: [id] } : undefined;
   }
 }
 
+/** A region as long as it is not revoked. */
 class AttachedRegion implements Region {
   readonly id: string;
   readonly bytes: number;
-  readonly #client: SharedClient;
-  readonly #owner: ExecutionResources;
   readonly #use: Use;
-  readonly #memory: RegionMemory;
+  readonly #region: Region;
 
-  constructor(client: SharedClient, owner: ExecutionResources, use: Use, memory: RegionMemory) {
-    this.#client = client;
-    this.#owner = owner;
+  constructor(use: Use, region: Region) {
     this.#use = use;
-    this.#memory = memory;
-    this.id = use.id;
-    this.bytes = memory.bytes;
+    this.#region = region;
+    this.id = region.id;
+    this.bytes = region.bytes;
   }
 
   read(offset: bigint, length: number): Uint8Array {
     refuseRevoked(this.#use);
-    return this.#memory.read(offset, length);
+    return this.#region.read(offset, length);
   }
 
   write(offset: bigint, bytes: Uint8Array): void {
-    this.#change();
-    this.#memory.write(offset, bytes);
+    refuseRevoked(this.#use);
+    this.#region.write(offset, bytes);
   }
 
   add(offset: bigint, delta: bigint): bigint {
-    this.#change();
-    return this.#memory.add(offset, delta);
+    refuseRevoked(this.#use);
+    return this.#region.add(offset, delta);
   }
 
   compareAndSwap(offset: bigint, expected: bigint, replacement: bigint): bigint {
-    this.#change();
-    return this.#memory.compareAndSwap(offset, expected, replacement);
+    refuseRevoked(this.#use);
+    return this.#region.compareAndSwap(offset, expected, replacement);
   }
 
   async flush(): Promise<void> {
     refuseRevoked(this.#use);
-    await this.#client.ask({ kind: 'flush', id: this.id });
-  }
-
-  #change(): void {
-    refuseRevoked(this.#use);
-    this.#owner.effect();
+    await this.#region.flush();
   }
 }
 
+/** A region whose changes all see at once. */
+class SharedRegion implements Region {
+  readonly id: string;
+  readonly bytes: number;
+  readonly #client: SharedClient;
+  readonly #owner: ExecutionResources;
+  readonly #memory: RegionMemory;
+
+  constructor(client: SharedClient, owner: ExecutionResources, id: string, memory: RegionMemory) {
+    this.#client = client;
+    this.#owner = owner;
+    this.#memory = memory;
+    this.id = id;
+    this.bytes = memory.bytes;
+  }
+
+  read(offset: bigint, length: number): Uint8Array {
+    return this.#memory.read(offset, length);
+  }
+
+  write(offset: bigint, bytes: Uint8Array): void {
+    this.#owner.effect();
+    this.#memory.write(offset, bytes);
+  }
+
+  add(offset: bigint, delta: bigint): bigint {
+    this.#owner.effect();
+    return this.#memory.add(offset, delta);
+  }
+
+  compareAndSwap(offset: bigint, expected: bigint, replacement: bigint): bigint {
+    this.#owner.effect();
+    return this.#memory.compareAndSwap(offset, expected, replacement);
+  }
+
+  async flush(): Promise<void> {
+    await this.#client.ask({ kind: 'flush', id: this.id });
+  }
+}
+
+/** In an overlay what the guest gives back is held until the commit, for its effects are not to be seen before. */
 class AttachedLock implements Lock {
   readonly id: string;
   readonly #client: SharedClient;
   readonly #owner: ExecutionResources;
   readonly #use: Use;
-  #held = false;
+  readonly #keeps: boolean;
+  #held: LockMode | undefined;
+  #kept: LockMode | undefined;
 
-  constructor(client: SharedClient, owner: ExecutionResources, use: Use) {
+  constructor(client: SharedClient, owner: ExecutionResources, use: Use, keeps: boolean) {
     this.#client = client;
     this.#owner = owner;
     this.#use = use;
+    this.#keeps = keeps;
     this.id = use.id;
   }
 
   async acquire(mode: LockMode, timeoutMs: number | undefined): Promise<void> {
     refuseRevoked(this.#use);
     if (this.#held) throw new SharedRefusal({ tag: 'not-possible' });
-    this.#owner.locks();
-    await this.#client.ask({ kind: 'acquire', execution: this.#owner.execution, id: this.id, mode, timeoutMs: timeoutMs ?? null });
+    if (this.#kept === undefined || (this.#kept === 'shared' && mode === 'exclusive')) {
+      if (this.#kept) this.#giveBack();
+      this.#owner.locks();
+      await this.#client.ask({ kind: 'acquire', owner: this.#owner.owner, id: this.id, mode, timeoutMs: timeoutMs ?? null });
+      this.#kept = mode;
+    }
     refuseRevoked(this.#use);
-    this.#held = true;
+    this.#held = mode;
   }
 
   release(): void {
     refuseRevoked(this.#use);
     if (!this.#held) throw new SharedRefusal({ tag: 'not-possible' });
-    this.#held = false;
-    this.#client.post({ kind: 'release', execution: this.#owner.execution, id: this.id });
+    this.#held = undefined;
+    if (!this.#keeps) this.#giveBack();
+  }
+
+  #giveBack(): void {
+    this.#kept = undefined;
+    this.#client.post({ kind: 'release', owner: this.#owner.owner, id: this.id });
   }
 }

@@ -1,3 +1,4 @@
+import type { RegionStep } from '../wasi/overlay.ts';
 import { SharedRefusal } from '../wasi/shared-port.ts';
 
 /** Parts of a region that are stored together. */
@@ -91,17 +92,24 @@ export class RegionMemory {
     this.data.set(bytes.subarray(0, Math.max(0, this.bytes - index * chunkBytes)), index * chunkBytes);
   }
 
+  /** Makes what is committed, and so is stored already: it needs no mark. */
+  settle(step: RegionStep): void {
+    if (step.step === 'write') this.data.set(step.bytes, step.offset);
+    else if (step.step === 'add') Atomics.add(this.numbers, step.offset / 8, step.delta);
+  }
+
   private mark(start: number, length: number): void {
     const last = Math.floor((start + length - 1) / chunkBytes);
     for (let chunk = Math.floor(start / chunkBytes); chunk <= last; chunk++) if (Atomics.load(this.marks, chunk) === 0) Atomics.store(this.marks, chunk, 1);
   }
 
-  private startOf(offset: bigint, length: number): number {
+  startOf(offset: bigint, length: number): number {
     if (offset < 0n || offset + BigInt(length) > BigInt(this.bytes)) throw outOfBounds();
     return Number(offset);
   }
 
-  private indexOf(offset: bigint): number {
+  /** Of an aligned number of 64 bits. */
+  indexOf(offset: bigint): number {
     const start = this.startOf(offset, 8);
     if (start % 8 !== 0) throw outOfBounds();
     return start / 8;

@@ -5,7 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import { type Attachment, type Attachments, SharedRefusal } from '../wasi/shared-port.ts';
-import { ExecutionResources } from './execution-resources.ts';
+import { type Circumstances, ExecutionResources } from './execution-resources.ts';
 import { bytesOfRegion, RegionMemory } from './region-memory.ts';
 import type { Attached, FromShared, SessionWanted, SharedAccess, ToShared } from './shared-protocol.ts';
 
@@ -29,6 +29,7 @@ export class SharedClient {
   readonly #executions = new Set<ExecutionResources>();
   readonly #sweeper: NodeJS.Timeout;
   #requests = 0;
+  #opened = 0;
 
   constructor({ port }: SharedAccess) {
     this.#port = port;
@@ -37,20 +38,20 @@ export class SharedClient {
     this.#sweeper = setInterval(() => this.#dropIdle(performance.now() - idleRegionMs), idleRegionMs / 2).unref();
   }
 
-  /** What an execution is to have; `attach` makes it ready. `onEffect` is called before the first use that others may see. */
-  open(execution: string, attachments: Attachments, onEffect?: () => void): ExecutionResources {
-    return new ExecutionResources(this, execution, attachments, onEffect);
+  /** What an execution is to have; `attach` makes it ready. */
+  open(execution: string, attachments: Attachments, circumstances: Circumstances): ExecutionResources {
+    return new ExecutionResources(this, `${++this.#opened}:${execution}`, execution, attachments, circumstances);
   }
 
   /** Waits for the turn of an execution in its session. Resolves with the bucket of the session. @throws Problem */
-  async enter(execution: string, wanted: SessionWanted): Promise<string> {
-    const answer = await this.ask({ kind: 'enter', execution, wanted });
+  async enter(owner: string, wanted: SessionWanted): Promise<string> {
+    const answer = await this.ask({ kind: 'enter', owner, wanted });
     if (answer.kind !== 'session') throw new TypeError(`"${answer.kind}" answers no "enter"`);
     return answer.bucket;
   }
 
-  leave(execution: string, { sessions, digest }: SessionWanted): void {
-    this.post({ kind: 'leave', execution, sessions, digest });
+  leave(owner: string, run: number | null): void {
+    this.post({ kind: 'leave', owner, run });
   }
 
   post(message: ToShared): void {

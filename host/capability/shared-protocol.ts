@@ -21,14 +21,14 @@ export type ToShared =
   /** Answered by `done`. */
   | { kind: 'flush'; request: number; id: string }
   /** Answered by `done` or `refused`. */
-  | { kind: 'acquire'; request: number; execution: string; id: string; mode: LockMode; timeoutMs: number | null }
-  | { kind: 'release'; execution: string; id: string }
-  /** An execution that used locks has ended. */
-  | { kind: 'release-all'; execution: string }
+  | { kind: 'acquire'; request: number; owner: string; id: string; mode: LockMode; timeoutMs: number | null }
+  | { kind: 'release'; owner: string; id: string }
+  /** An execution that used locks has ended. `run`: it holds them until the commit of its run is settled. */
+  | { kind: 'release-all'; owner: string; run: number | null }
   /** Answered by `session`, when it is the turn of the execution. */
-  | { kind: 'enter'; request: number; execution: string; wanted: SessionWanted }
+  | { kind: 'enter'; request: number; owner: string; wanted: SessionWanted }
   /** The execution has ended, or waits no more. */
-  | { kind: 'leave'; execution: string; sessions: string; digest: string }
+  | { kind: 'leave'; owner: string; run: number | null }
   /** Answers `list`, `revoke` and `shed`. */
   | { kind: 'attached'; request: number; items: Attached[] };
 

@@ -28,7 +28,7 @@ export type AttemptsOptions = {
   commit: (effects: Effects, success: Succeeded) => Promise<unknown>;
   /** Told of each attempt that failed, before the next begins. */
   onFailed?: (attempts: readonly Attempt[]) => Promise<void>;
-  /** Attempts after the first that failed. Conflicts with other executions have a bound of their own. */
+  /** Attempts after the first that failed. Those that other executions were in the way of have a bound of their own. */
   retries: number;
   /** Attempts of before, as when the node was ended meanwhile. */
   before?: readonly Attempt[];
@@ -39,7 +39,8 @@ export type AttemptsEnd = { success: Succeeded } | { success: undefined; problem
 
 /** Attempts that the node ended under: a request that ends nodes is not run for ever. */
 const nodeEndsMax = 10;
-/** Attempts that end with a conflict: under contention somebody commits each time, so they come to an end. */
+/** How attempts end that others were in the way of: of those one goes on each time, so they come to an end. */
+const contended: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['conflict', 'deadlock-victim']);
 const conflictsMax = 100;
 /** Attempts that are told; of more the first ones are left out. */
 const toldMax = 50;
@@ -54,7 +55,7 @@ type Tally = { failures: number; conflicts: number };
 /** How long to wait before the next attempt; undefined: there is none. */
 const waitMs = ({ failures, conflicts }: Tally, code: ErrorCode, retries: number): number | undefined => {
   if (hopeless.has(code)) return undefined;
-  if (code !== 'conflict') return failures > retries ? undefined : Math.min(backoffMs.first * 2 ** (failures - 1), backoffMs.most);
+  if (!contended.has(code)) return failures > retries ? undefined : Math.min(backoffMs.first * 2 ** (failures - 1), backoffMs.most);
   return conflicts > conflictsMax ? undefined : Math.random() * Math.min(conflicts, conflictWaitMsMax);
 };
 
@@ -66,7 +67,7 @@ export const runUntilCommitted = async (options: AttemptsOptions): Promise<Attem
   const { retries, before = [] } = options;
   const attempts: Attempt[] = [...before];
   const nodeEnds = before.filter(({ nodeEnded }) => nodeEnded).length;
-  const tally: Tally = { failures: before.filter(({ code, nodeEnded }) => code !== 'conflict' && !nodeEnded).length, conflicts: 0 };
+  const tally: Tally = { failures: before.filter(({ code, nodeEnded }) => !(code && contended.has(code)) && !nodeEnded).length, conflicts: 0 };
   let last: StoredEnd | undefined;
   if (nodeEnds > nodeEndsMax) {
     const problem = new Problem('isolate-lost', `the node ended under ${nodeEnds} attempts at the execution`);
@@ -80,11 +81,11 @@ export const runUntilCommitted = async (options: AttemptsOptions): Promise<Attem
     last = ended.end ?? last;
     attempts.push({ attempt, startedAt, endedAt: steadyNow(), code: problem.code, message: problem.message });
     if (attempts.length > toldMax) attempts.splice(0, attempts.length - toldMax);
-    if (problem.code === 'conflict') tally.conflicts++;
+    if (contended.has(problem.code)) tally.conflicts++;
     else tally.failures++;
     const wait = waitMs(tally, problem.code, retries);
     if (wait === undefined) return { success: undefined, problem, last, attempts };
-    if (problem.code !== 'conflict') await options.onFailed?.(attempts);
+    if (!contended.has(problem.code)) await options.onFailed?.(attempts);
     if (wait >= 1) await sleep(wait);
   }
 };
@@ -107,6 +108,8 @@ const runOnce = async (
     return { success };
   } catch (error) {
     return { problem: asCommitProblem(error), end };
+  } finally {
+    end.settled?.();
   }
 };
 

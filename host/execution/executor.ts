@@ -37,7 +37,7 @@ export type ExecutorOptions = {
   keyvalue?: KeyValue | undefined;
   objects?: Blobstore | undefined;
   /** What an execution of a function that shares something shares, by its request. */
-  share?: ((execution: string, request: GuestRequest) => Admission) | undefined;
+  share?: ((execution: string, request: GuestRequest, overlay: Overlay | undefined) => Admission) | undefined;
   thread: ThreadLoad;
   /** Where it runs at first; default `resident`. */
   fleet?: Fleet;
@@ -121,7 +121,7 @@ export class FunctionExecutor implements ExecutionHome {
     const execution = new Execution(stored?.id ?? ids.next(timeOriginMs + arrivedMs), this, exchange, arrivedMs, stored?.overlay);
     execution.fleet = this.#fleet;
     exchange.accept(execution);
-    if (share) this.#share(execution, share(execution.id, exchange.request), nowMs);
+    if (share) this.#share(execution, share(execution.id, exchange.request, stored?.overlay), nowMs);
     else this.#take(execution, nowMs);
     return execution;
   }
@@ -324,7 +324,7 @@ export class FunctionExecutor implements ExecutionHome {
 
   #close(execution: Execution, problem: Problem | undefined, backtrace: string | undefined): void {
     if (execution.queueTimer) clearTimeout(execution.queueTimer);
-    execution.admission?.leave();
+    execution.admission?.leave(problem === undefined);
     execution.endedMs = performance.now();
     this.#usedMs = execution.endedMs;
     execution.state = problem ? 'failed' : 'succeeded';

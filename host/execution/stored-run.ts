@@ -40,11 +40,12 @@ export type StoredRun = {
 
 /**
  * How a run ended. `record` is null if it did not come to an execution; `response` is that of a guest that answered, and
- * `effects` what it did in its overlay: both are null after a problem.
+ * `effects` what it did in its overlay: both are null after a problem. `settled` is to be called when the effects are committed,
+ * or never will be: until then the execution holds its locks and its turn.
  */
 export type StoredEnd =
   | { problem: { code: ErrorCode; message: string }; readonly record: ExecutionRecord | null; response: null; effects: null }
-  | { problem: null; readonly record: ExecutionRecord; response: StoredResponse; effects: Effects | null };
+  | { problem: null; readonly record: ExecutionRecord; response: StoredResponse; effects: Effects | null; settled?: (() => void) | undefined };
 
 /** What a thread sends of it: the record as JSON, since it is an object of many parts that often only goes into the Table. */
 export type SentEnd =
@@ -57,10 +58,12 @@ export class ReceivedEnd {
   readonly response: StoredResponse | null;
   readonly effects: Effects | null;
   readonly recordText: string | null;
+  readonly settled: (() => void) | undefined;
 
-  constructor({ problem, record, response, effects }: SentEnd) {
+  constructor({ problem, record, response, effects }: SentEnd, settled: (() => void) | undefined) {
     this.problem = problem;
     this.recordText = record;
+    this.settled = settled;
     this.response = response;
     this.effects = effects;
   }

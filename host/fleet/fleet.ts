@@ -32,7 +32,7 @@ import type { FleetFromGateway, PostToGateway, VersionUse } from './protocol.ts'
 import { Reservations } from './reservations.ts';
 import { StoredLog } from './stored-log.ts';
 import type { StoredRunFromGateway } from './stored-run-protocol.ts';
-import { StoredRuns } from './stored-runs.ts';
+import { StoredRuns, type StoredRunsOptions } from './stored-runs.ts';
 
 export type FleetOptions = {
   config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'guarantees' | 'cache' | 'data'>;
@@ -52,6 +52,8 @@ export type FleetOptions = {
   objects?: (() => ObjectAccess) | undefined;
   /** Opens a way to what executions share. */
   shared?: ((isolate: number) => SharedAccess) | undefined;
+  /** What executions in an overlay hold until their commit. */
+  holds?: StoredRunsOptions['holds'];
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -133,7 +135,11 @@ export class Fleet {
       onExecutions: (records) => this.#keep(records),
     });
     this.#results = new StoredLog({ table, prefix: '~node/result/', ttlMs, bytesMax: bytesMax / 2, onError });
-    this.runs = new StoredRuns({ gateway: (wanted) => this.#nextGateway(wanted), lent: (key) => this.#lent.get(key)?.version });
+    this.runs = new StoredRuns({
+      gateway: (wanted) => this.#nextGateway(wanted),
+      lent: (key) => this.#lent.get(key)?.version,
+      holds: options.holds,
+    });
     this.guarantees = new Guarantees({
       table,
       blobs,

@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import { ReceivedEnd, type StoredEnd, type StoredRun, type StoredRunOptions } from '../execution/stored-run.ts';
+import { ReceivedEnd, type SentEnd, type StoredEnd, type StoredRun, type StoredRunOptions } from '../execution/stored-run.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from './stored-run-protocol.ts';
 
 export type GatewayLink = { id: number; post: (message: StoredRunToGateway) => void };
@@ -14,11 +14,13 @@ export type StoredRunsOptions = {
   gateway: (wanted?: number) => GatewayLink | undefined;
   /** A version that is lent to gateway threads, by its key. */
   lent?: (key: string) => DeployedVersion | undefined;
+  /** What executions in an overlay hold until their commit is settled; default: nothing. */
+  holds?: { hold(run: number): void; settle(run: number): void } | undefined;
   /** Monotonic milliseconds; default `performance.now`. */
   now?: () => number;
 };
 
-type Running = { gateway: GatewayLink; leaseMs: number | undefined; heardMs: number; end: (end: StoredEnd) => void };
+type Running = { gateway: GatewayLink; overlay: boolean; leaseMs: number | undefined; heardMs: number; end: (end: StoredEnd) => void };
 
 const checkMs = 50;
 
@@ -45,10 +47,12 @@ export class StoredRuns {
     return new Promise((resolve) => {
       const end = (result: StoredEnd): void => {
         this.#running.delete(id);
+        if (run.overlay && result.problem) this.#options.holds?.settle(id);
         if (this.#running.size === 0) this.#stopChecking();
         resolve(result);
       };
-      this.#running.set(id, { gateway, leaseMs, heardMs: this.#now(), end });
+      if (run.overlay) this.#options.holds?.hold(id);
+      this.#running.set(id, { gateway, overlay: run.overlay, leaseMs, heardMs: this.#now(), end });
       if (leaseMs !== undefined) this.#startChecking();
       const request = held !== undefined && gateway.id === wanted ? { held } : run.request;
       const { key, overlay, attempt, responseBytesMax } = run;
@@ -58,8 +62,13 @@ export class StoredRuns {
   }
 
   take(message: StoredRunFromGateway): void {
-    if (message.kind === 'stored-ended') this.#running.get(message.run)?.end(new ReceivedEnd(message.end) as StoredEnd);
+    if (message.kind === 'stored-ended') this.#ended(message.run, message.end);
     else for (const id of message.runs) this.#heard(id);
+  }
+
+  #ended(run: number, end: SentEnd): void {
+    const running = this.#running.get(run);
+    running?.end(new ReceivedEnd(end, running.overlay ? () => this.#options.holds?.settle(run) : undefined) as StoredEnd);
   }
 
   /** A gateway thread is gone, and what it ran with it. */

@@ -20,6 +20,7 @@ import { ExecutionLog } from '../telemetry/execution-log.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { GuestRequest } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
+import type { Overlay } from '../wasi/overlay.ts';
 import type { ModuleLoader } from './module-loader.ts';
 
 /** An execution that takes longer is kept in any case. */
@@ -47,7 +48,11 @@ export type FunctionsOptions = {
 /** How executions of a version get what they share; undefined if they share nothing. */
 const shareOf = (shared: SharedClient | undefined, version: DeployedVersion) => {
   const sharing = sharingOf(version);
-  return shared && sharing && ((execution: string, request: GuestRequest) => new Admission(shared, execution, sharing, request));
+  return (
+    shared &&
+    sharing &&
+    ((execution: string, request: GuestRequest, overlay: Overlay | undefined) => new Admission(shared, execution, sharing, request, overlay))
+  );
 };
 
 type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing; use: Use };

@@ -45,7 +45,7 @@ export class StoredRunning {
       return;
     }
     const { executor, version } = found;
-    const overlay = rest.overlay ? new Overlay() : undefined;
+    const overlay = rest.overlay ? new Overlay(run) : undefined;
     const exchange = new StoredExchange({ ...rest, request }, (execution, problem) => {
       // The record is whole when the executor has let go of the execution.
       setImmediate(() => {

@@ -14,6 +14,7 @@ const hostCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'body-too-large',
   'header-too-large',
   'sidecar-failed',
+  'deadlock-victim',
 ]);
 
 /** From whatever a call into a guest threw. A trap after a refused `memory.grow` counts as `memory-limit`. */

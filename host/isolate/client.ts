@@ -90,6 +90,7 @@ export class IsolateClient {
         .text(ports.id)
         .number(flagsOf(ports, body !== undefined, placed));
       frame.text(method).text(scheme).text(authority).text(pathWithQuery).headers(headers);
+      if (ports.overlay) frame.number(ports.overlay.run);
       if (ports.shared) frame.text(encodeAttachments(ports.shared.attachments));
     });
     if (body) this.sendBody(id, request, body, carried);

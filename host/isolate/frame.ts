@@ -5,7 +5,7 @@ import type { HeaderList } from '../wasi/context.ts';
  *
  * | kind | from | fields |
  * |---|---|---|
- * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers; what it shares, if anything |
+ * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers; the run of its overlay, if it has one; what it shares, if anything |
  * | stop | gateway | code, message |
  * | head | isolate | status, headers |
  * | interim | isolate | status, headers |

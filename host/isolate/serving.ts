@@ -65,8 +65,8 @@ export class Serving {
     const body = flags & openFlags.body ? new ArrivingBody(this.channel, id) : null;
     const [method, scheme, authority, pathWithQuery] = [frame.text(), frame.text(), frame.text(), frame.text()];
     const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
+    const overlay = flags & openFlags.overlay ? new Overlay(frame.number()) : undefined;
     const attachments = flags & openFlags.shared ? decodeAttachments(frame.text()) : undefined;
-    const overlay = flags & openFlags.overlay ? new Overlay() : undefined;
     const served: Served = { overlay, run: undefined, request: body, response: undefined, frames: undefined };
     this.runs.put(id, served);
     served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution, overlay, attachments));
@@ -119,7 +119,7 @@ export class Serving {
       objects: overlay ? objects?.blobstore().within(overlay) : objects?.blobstore(effect),
       keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),
       overlay,
-      ...(attachments && shared ? attachedPorts(shared.open(execution, attachments, effect)) : {}),
+      ...(attachments && shared ? attachedPorts(shared.open(execution, attachments, { onEffect: effect, overlay })) : {}),
     };
   }
 

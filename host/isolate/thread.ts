@@ -115,7 +115,7 @@ const start = (cell: number, placed: boolean, request: GuestRequest, response: R
   running++;
   held.running++;
   const done = run.ended.then((end) => {
-    ports.shared?.release();
+    ports.shared?.release(!end.failure || end.failure.exited);
     if (end.meter.memoryBytesPeak > held.peakBytes) {
       held.peakBytes = end.meter.memoryBytesPeak;
       activity.peaked(cell, held.peakBytes);

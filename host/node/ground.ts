@@ -61,13 +61,23 @@ const openValues = (
   config: NodeConfig,
   { table }: Store,
   log: NodeLog,
-  others: EffectWriterOptions['others'],
+  objectEffects: Objects['effects'],
 ): Pick<Ground, 'buckets' | 'sweeper' | 'state' | 'late'> => {
   const late: Ground['late'] = { events: undefined };
   const happenings = createHappenings(() => late.events?.events);
   const findOwner = (tenant: string) => findTenant(table, tenant);
-  const buckets = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax, happenings }, others });
-  return { late, buckets, ...openState({ table, change: (bucket, change) => buckets.change(bucket, change), log }) };
+  const others: EffectWriterOptions['others'] = (draft, buckets) => {
+    const objects = objectEffects(draft);
+    const regions = opened.state.regionEffects(draft, buckets);
+    const settled = (isCommitted: boolean): void => {
+      objects.settled(isCommitted);
+      regions.settled();
+    };
+    return { appliers: { object: objects.object, region: (effect) => regions.apply(effect) }, settled };
+  };
+  const writer = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax, happenings }, others });
+  const opened = openState({ table, writer, log });
+  return { late, buckets: writer, ...opened };
 };
 
 const makeObjects = (config: NodeConfig, store: Store, held: HeldBlobs, log: NodeLog): Objects => {

@@ -40,6 +40,7 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     recorded: ground.recorded.channel,
     objects: () => openObjects(ground),
     shared: (isolate) => ground.state.connect(isolate),
+    holds: ground.state,
     log: ground.log,
   });
 

@@ -1,6 +1,6 @@
 /** Objects that an execution in an overlay put or removed, as part of the commit of its effects. */
 import { Problem } from '../base/errors.ts';
-import type { OtherAppliers } from '../capability/effect-writer.ts';
+import type { Appliers } from '../capability/effect-writer.ts';
 import type { Digest } from '../store/blobs.ts';
 import type { Draft } from '../store/draft.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
@@ -49,7 +49,10 @@ class Layer implements DraftRecords {
  * For one draft. The bytes of a put are claimed from before the commit until after it; if they are gone by then (they have a
  * while from when the guest has ended) the execution meets a conflict, and is run again.
  */
-export const objectAppliers = (draft: Draft, { held, eventWrites, makeReal, ...options }: ObjectEffectsOptions): OtherAppliers => {
+export const objectAppliers = (
+  draft: Draft,
+  { held, eventWrites, makeReal, ...options }: ObjectEffectsOptions,
+): { object: Appliers['object']; settled: (isCommitted: boolean) => void } => {
   const claims: (() => void)[] = [];
   const doubts: Digest[] = [];
   const claim = async (digest: Digest): Promise<void> => {
@@ -72,11 +75,9 @@ export const objectAppliers = (draft: Draft, { held, eventWrites, makeReal, ...o
     doubts.push(...objects.doubts);
   };
   return {
-    appliers: {
-      object: async ({ bucket, key, object }, { hops = 0 }) => {
-        if (object) await claim(object.digest);
-        await apply(bucket, object ? { kind: 'put', key, object: { ...object, stored: true } } : { kind: 'remove', key }, hops);
-      },
+    object: async ({ bucket, key, object }, { hops = 0 }) => {
+      if (object) await claim(object.digest);
+      await apply(bucket, object ? { kind: 'put', key, object: { ...object, stored: true } } : { kind: 'remove', key }, hops);
     },
     settled: (isCommitted) => {
       for (const release of claims) release();

@@ -1,4 +1,3 @@
-import type { OtherAppliers } from '../capability/effect-writer.ts';
 import { ObjectReader } from '../capability/object-reader.ts';
 import type { Draft } from '../store/draft.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
@@ -29,7 +28,7 @@ export type Objects = {
   /** What else a commit writes for its events; may be set when those who are told are there. */
   eventWrites: EventWrites | undefined;
   /** For effects of executions; see `EffectWriterOptions.others`. */
-  effects(draft: Draft): OtherAppliers;
+  effects(draft: Draft): ReturnType<typeof objectAppliers>;
   idle(): Promise<void>;
 };
 
@@ -41,7 +40,7 @@ export const createObjects = ({ now = Date.now, blobs, held, eventWrites, onErro
   const makeReal = async (waiting: readonly { id: string; key: string }[]): Promise<void> => {
     for (const { id, key } of waiting) await store.computer?.makeReal(id, key);
   };
-  const effects = (draft: Draft): OtherAppliers =>
+  const effects: Objects['effects'] = (draft) =>
     objectAppliers(draft, { ...options, held, now, eventWrites: writesOf, makeReal: (waiting) => void makeReal(waiting).catch(onError) });
   const objects: Objects = { store, eventWrites, effects, idle: () => writer.idle() };
   return objects;

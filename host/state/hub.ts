@@ -4,14 +4,17 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import type { KeyValueDraft } from '../capability/keyvalue-draft.ts';
 import { tenantOf } from '../capability/keyvalue-keys.ts';
 import type { Attached, FromShared, SharedAccess, ToShared } from '../capability/shared-protocol.ts';
 import { kindOf, resourceId, resourceName } from '../capability/shared-resources.ts';
+import type { Draft } from '../store/draft.ts';
 import type { Bucket } from '../wasi/keyvalue-port.ts';
 import { type LockMode, type ResourceKind, SharedRefusal } from '../wasi/shared-port.ts';
 import { Locks } from './locks.ts';
 import { executionOf, ownerOf } from './owner.ts';
-import { type RegionLimits, Regions } from './regions.ts';
+import { RegionEffects } from './region-effects.ts';
+import { type RegionLimits, Regions, type RegionsOptions } from './regions.ts';
 import { Sessions } from './sessions.ts';
 
 /** A thread that does not say what it has within this time is left out. */
@@ -19,6 +22,8 @@ const answerMs = 2000;
 
 export type HubOptions = {
   open: (bucket: string) => Bucket;
+  /** As `RegionsOptions.store`. */
+  store: RegionsOptions['store'];
   onError: (error: unknown) => void;
   /** An execution had to give way. */
   onDeadlock?: (victim: string, lock: string) => void;
@@ -48,13 +53,15 @@ export class StateHub {
   readonly #locks: Locks;
   readonly sessions: Sessions;
   readonly #threads = new Set<Thread>();
+  /** Runs in an overlay whose commit is not settled, with what is to be released then. */
+  readonly #committing = new Map<number, (() => void)[]>();
   readonly #asked = new Map<number, { thread: Thread; resolve: (items: Attached[]) => void }>();
   #requests = 0;
   #numbers = 0;
 
-  constructor({ open, onError, onDeadlock, regionLimits }: HubOptions) {
+  constructor({ open, store, onError, onDeadlock, regionLimits }: HubOptions) {
     const shed = async (): Promise<void> => void (await this.#askAll({ kind: 'shed' }));
-    this.#regions = new Regions({ open, onError, shed, ...(regionLimits && { limits: regionLimits }) });
+    this.#regions = new Regions({ open, store, onError, shed, ...(regionLimits && { limits: regionLimits }) });
     this.#locks = new Locks(onDeadlock && ((owner, lock) => onDeadlock(executionOf(owner), lock)));
     this.sessions = new Sessions({ open, onError });
   }
@@ -68,6 +75,25 @@ export class StateHub {
     port1.on('close', () => this.#lost(thread));
     port1.unref();
     return { port: port2 };
+  }
+
+  /** A run in an overlay begins: what its execution holds when it has ended well it holds until `settle`. */
+  hold(run: number): void {
+    this.#committing.set(run, []);
+  }
+
+  /** The effects of a run are committed, or never will be. */
+  settle(run: number): void {
+    const releases = this.#committing.get(run);
+    this.#committing.delete(run);
+    for (const release of releases ?? []) release();
+  }
+
+  /** At once, or when the run is settled. */
+  #after(run: number | null, release: () => void): void {
+    const releases = run === null ? undefined : this.#committing.get(run);
+    if (releases) releases.push(release);
+    else release();
   }
 
   /** All resources of a tenant that are attached, held or in memory. */
@@ -116,6 +142,11 @@ export class StateHub {
     if (id === undefined) throw new Problem('request-invalid', `cannot revoke ${JSON.stringify(resource)}: it must be a name that "nacelle resources" lists`);
     const found = await this.#askAll({ kind: 'revoke', id, execution: execution ?? null });
     return found.map((one) => one.execution).sort();
+  }
+
+  /** What a commit of effects does with regions. */
+  regionEffects(draft: Draft, buckets: KeyValueDraft): RegionEffects {
+    return new RegionEffects(draft, buckets, this.#regions);
   }
 
   /** The tenant is gone. */
@@ -187,26 +218,26 @@ export class StateHub {
   }
 
   #takeLock(thread: Thread, message: Extract<ToShared, { kind: 'acquire' | 'release' | 'release-all' }>): void {
-    const owner = ownerOf(thread, message.execution);
+    const owner = ownerOf(thread, message.owner);
     if (message.kind === 'release') this.#locks.release(owner, message.id);
     else if (message.kind === 'release-all') {
-      thread.owners.delete(message.execution);
-      this.#locks.releaseAll(owner);
+      thread.owners.delete(message.owner);
+      this.#after(message.run, () => this.#locks.releaseAll(owner));
     } else {
       const { request, id, mode, timeoutMs } = message;
-      thread.owners.add(message.execution);
+      thread.owners.add(message.owner);
       this.#answer(thread, request, () => this.#locks.acquire(owner, id, mode, timeoutMs).then(() => ({ kind: 'done', request })));
     }
   }
 
   #takeSession(thread: Thread, message: Extract<ToShared, { kind: 'enter' | 'leave' }>): void {
-    const guest = ownerOf(thread, message.execution);
+    const guest = ownerOf(thread, message.owner);
     if (message.kind === 'leave') {
-      thread.guests.delete(message.execution);
-      this.sessions.leave(guest);
+      thread.guests.delete(message.owner);
+      this.#after(message.run, () => this.sessions.leave(guest));
     } else {
       const { request, wanted } = message;
-      thread.guests.add(message.execution);
+      thread.guests.add(message.owner);
       this.#answer(thread, request, () => this.sessions.enter(guest, wanted).then((bucket) => ({ kind: 'session', request, bucket })));
     }
   }

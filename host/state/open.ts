@@ -1,3 +1,4 @@
+import type { EffectWriter } from '../capability/effect-writer.ts';
 import { createKeyValue } from '../capability/keyvalue.ts';
 import { KeyValueSweeper } from '../capability/keyvalue-sweeper.ts';
 import type { Table } from '../store/table.ts';
@@ -7,18 +8,21 @@ import { StateHub } from './hub.ts';
 
 export type StateOptions = {
   table: Table;
-  change: (bucket: string, change: Change) => Promise<bigint | undefined>;
+  writer: Pick<EffectWriter, 'change' | 'commit'>;
   log: Pick<NodeLog, 'error'>;
 };
 
 /** What executions share, and the sweeper of values whose time is over, over the writer of buckets. */
-export const openState = ({ table, change, log }: StateOptions): { state: StateHub; sweeper: KeyValueSweeper } => {
+export const openState = ({ table, writer, log }: StateOptions): { state: StateHub; sweeper: KeyValueSweeper } => {
+  const change = (bucket: string, change: Change): Promise<bigint | undefined> => writer.change(bucket, change);
   const keyvalue = createKeyValue(table, change);
   const state = new StateHub({
     open: (bucket) => {
       keyvalue.refresh();
       return keyvalue.open(bucket);
     },
+    store: (id, bytes, chunks) =>
+      writer.commit({ reads: [], effects: [{ kind: 'region', id, bytes, steps: chunks.map((chunk) => ({ step: 'store', chunk })) }], writes: [] }),
     onError: (error) => log.error({ error: String(error) }, 'cannot store what executions share'),
   });
   const sweeper = new KeyValueSweeper({

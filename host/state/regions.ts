@@ -17,6 +17,8 @@ const limitsDefault: RegionLimits = { tenantBytesMax: 64 * mib, allBytesMax: 256
 export type RegionsOptions = {
   /** The bucket of a region: chunks by their number. */
   open: (id: string) => Bucket;
+  /** Has chunks stored as they are when the commit of the store is made, in one order with all other changes of the region. */
+  store: (id: string, bytes: number, chunks: readonly number[]) => Promise<unknown>;
   /** Asks threads to let go of regions that nobody uses; resolves when they have. */
   shed: () => Promise<void>;
   onError: (error: unknown) => void;
@@ -27,7 +29,7 @@ type Loaded = {
   readonly id: string;
   readonly buffer: SharedArrayBuffer;
   memory: RegionMemory;
-  /** Grants by thread. */
+  /** Grants by thread, or commit. */
   readonly threads: Map<object, number>;
   storing: Promise<void> | undefined;
 };
@@ -50,12 +52,20 @@ export class Regions {
   async enter(thread: object, id: string, bytes: number): Promise<SharedArrayBuffer> {
     if (!this.#fits(id, bytes)) await this.#makeRoom(id, bytes);
     const loaded = this.#loaded.get(id) ?? this.#load(id, bytes);
-    if (bytesOfRegion(loaded.buffer) < bytes) {
-      growRegion(loaded.buffer, bytes);
-      loaded.memory = new RegionMemory(loaded.buffer, bytesOfRegion(loaded.buffer));
-    }
+    this.#grow(loaded, bytes);
     loaded.threads.set(thread, (loaded.threads.get(thread) ?? 0) + 1);
     return loaded.buffer;
+  }
+
+  /**
+   * The memory of a region for a commit, loaded if it is not there; until `leave`. Its execution had it attached, so there was
+   * room for it.
+   */
+  hold(who: object, id: string, bytes: number): { readonly memory: RegionMemory } {
+    const loaded = this.#loaded.get(id) ?? this.#load(id, bytes);
+    this.#grow(loaded, bytes);
+    loaded.threads.set(who, (loaded.threads.get(who) ?? 0) + 1);
+    return loaded;
   }
 
   leave(thread: object, id: string, grants: number): void {
@@ -105,6 +115,12 @@ export class Regions {
       if (tenantOf(loaded.id) === tenantOf(id)) own += size;
     }
     return own <= this.#limits.tenantBytesMax && all <= this.#limits.allBytesMax;
+  }
+
+  #grow(loaded: Loaded, bytes: number): void {
+    if (bytesOfRegion(loaded.buffer) >= bytes) return;
+    growRegion(loaded.buffer, bytes);
+    loaded.memory = new RegionMemory(loaded.buffer, bytesOfRegion(loaded.buffer));
   }
 
   async #makeRoom(id: string, bytes: number): Promise<void> {
@@ -162,11 +178,11 @@ export class Regions {
   }
 
   /** All chunks that were written go into one commit. */
-  async #write({ id, memory }: Loaded): Promise<void> {
+  async #write({ id, buffer, memory }: Loaded): Promise<void> {
     const marked = memory.takeMarked();
     if (marked.length === 0) return;
     try {
-      await this.#options.open(id).change({ kind: 'put', entries: marked.map((chunk) => [String(chunk), memory.chunk(chunk)]) });
+      await this.#options.store(id, bytesOfRegion(buffer), marked);
     } catch (error) {
       memory.markAgain(marked);
       throw error;

@@ -20,6 +20,7 @@ export class Draft {
   readonly #table: Pick<Table, 'get'>;
   readonly #believing: boolean;
   readonly #states = new Map<string, State>();
+  readonly #onCommit: (() => void)[] = [];
   /** What `attempt` puts back: states as they were before, undefined where there was none. */
   #journal: [key: string, before: State | undefined][] | undefined;
 
@@ -81,9 +82,11 @@ export class Draft {
   async attempt<T>(work: () => Promise<T>): Promise<T> {
     const journal: [string, State | undefined][] = [];
     this.#journal = journal;
+    const acts = this.#onCommit.length;
     try {
       return await work();
     } catch (error) {
+      this.#onCommit.length = acts;
       for (const [key, before] of journal.reverse()) {
         if (before) this.#states.set(key, before);
         else this.#states.delete(key);
@@ -92,6 +95,16 @@ export class Draft {
     } finally {
       this.#journal = undefined;
     }
+  }
+
+  /** Has something done when the draft was committed, if what asks for it is not taken back. */
+  onCommit(act: () => void): void {
+    this.#onCommit.push(act);
+  }
+
+  /** To be called when it was committed. */
+  committed(): void {
+    for (const act of this.#onCommit) act();
   }
 
   /** What is to be committed, if anything is changed. */

@@ -14,7 +14,18 @@ export type Effect =
   /** `bucket` as a grant names it. A `swap` is a read and a `put` by now. */
   | { kind: 'keyvalue'; bucket: string; change: Extract<Change, { kind: 'put' | 'increment' }> }
   /** Null: it is removed. */
-  | { kind: 'object'; bucket: string; key: string; object: StagedObject | null };
+  | { kind: 'object'; bucket: string; key: string; object: StagedObject | null }
+  /** All that was done with a region of `bytes`, in its order. */
+  | { kind: 'region'; id: string; bytes: number; steps: RegionStep[] };
+
+/**
+ * What was done with a region. `seen`: a read saw these bytes, and they must still be there. `store` changes nothing: what is
+ * in memory of a chunk is to be stored.
+ */
+export type RegionStep =
+  | { step: 'seen' | 'write'; offset: number; bytes: Uint8Array }
+  | { step: 'add'; offset: number; delta: bigint }
+  | { step: 'store'; chunk: number };
 
 /** A record of the Table that was read, and its revision then; 0: it was not there. */
 export type Read = [key: string, revision: number];
@@ -31,12 +42,18 @@ const bytesMax = 8 * 1024 * 1024;
  * and dropped otherwise.
  */
 export class Overlay {
+  /** Names the run of its execution, among all of the node: what the execution holds is released when its commit is settled. */
+  readonly run: number;
   readonly #reads = new Map<string, number>();
   readonly #effects: Effect[] = [];
   readonly #sources: (() => Effect[])[] = [];
   readonly #endings: (() => void)[] = [];
   #writes = 0;
   #bytes = 0;
+
+  constructor(run: number) {
+    this.run = run;
+  }
 
   /**
    * Notes that a record was read.

@@ -66,8 +66,8 @@ export type SharedResources = {
   readonly attachments: Attachments;
   /** Makes what is attached ready in this thread, before the guest starts. Rejects with a `Problem`. */
   attach(): Promise<void>;
-  /** The execution has ended: all that it held is released. */
-  release(): void;
+  /** The execution has ended: all that it held is released, or kept until its commit if it ended well in an overlay. */
+  release(endedWell: boolean): void;
   /** @throws SharedRefusal, as all that follow */
   region(name: string): Region;
   lock(name: string): Lock;

@@ -17,7 +17,7 @@ const openStore = async ({ bucketBytesMax = 1 << 30, bytesMax }: { bucketBytesMa
   const writer = new EffectWriter({ table, keyvalue: { findOwner: async () => table.get(owner), bucketBytesMax } });
   const keyvalue = createKeyValue(table, (bucket, change) => writer.change(bucket, change));
   const begin = () => {
-    const overlay = new Overlay();
+    const overlay = new Overlay(1);
     const buckets = keyvalue.within(overlay);
     const commit = (writes: Write[] = []) => writer.commit({ ...overlay.collect(), writes });
     return { overlay, bucket: buckets.open('acme/b'), open: (id: string) => buckets.open(id), commit };

@@ -1,5 +1,6 @@
 import { Problem } from '../../base/errors.ts';
 import { type Err, err } from '../../base/result.ts';
+import { makeTrap } from '../../component/abi/trap.ts';
 import type { HostInterface } from '../../component/host.ts';
 import type { WasiContext } from '../context.ts';
 import { type Lock, type LockMode, type Region, type SharedError, SharedRefusal, type SharedResources } from '../shared-port.ts';
@@ -76,16 +77,19 @@ class RegionHandle extends Handle<Region> {
   }
 }
 
-/** Memory cannot be taken back, so an execution that may be undone only reads it. */
-const toChange = (context: C, self: RegionHandle): Region => {
-  if (context.execution.overlay)
-    throw new SharedRefusal({ tag: 'other', val: 'cannot write the region: the effects of this execution commit together, and those on regions do not' });
-  return self.in(context);
-};
-
 class LockHandle extends Handle<Lock> {
   protected find(shared: SharedResources): Lock {
     return shared.lock(this.name);
+  }
+}
+
+/** Whose effects can be undone begins again when it has to give way; the guest is not asked. */
+async function acquire(context: C, self: LockHandle, mode: LockMode, timeoutMs: number | undefined): Promise<void> {
+  try {
+    await self.in(context).acquire(mode, timeoutMs);
+  } catch (error) {
+    const gaveWay = context.execution.overlay !== undefined && error instanceof SharedRefusal && error.error.tag === 'deadlock-victim';
+    throw gaveWay ? makeTrap('deadlock-victim', `the execution gave way to another that waited for the lock "${self.name}"`) : error;
   }
 }
 
@@ -97,15 +101,14 @@ const shared: HostInterface<C> = {
     '[static]region.open': (context: C, name: string) => answering(() => new RegionHandle(context, name)),
     '[method]region.size': (_context: C, self: RegionHandle) => self.known.bytes,
     '[method]region.read': (context: C, self: RegionHandle, offset: bigint, length: number) => answering(() => self.in(context).read(offset, length)),
-    '[method]region.write': (context: C, self: RegionHandle, offset: bigint, bytes: Uint8Array) =>
-      answering(() => toChange(context, self).write(offset, bytes)),
-    '[method]region.add': (context: C, self: RegionHandle, offset: bigint, delta: bigint) => answering(() => toChange(context, self).add(offset, delta)),
+    '[method]region.write': (context: C, self: RegionHandle, offset: bigint, bytes: Uint8Array) => answering(() => self.in(context).write(offset, bytes)),
+    '[method]region.add': (context: C, self: RegionHandle, offset: bigint, delta: bigint) => answering(() => self.in(context).add(offset, delta)),
     '[method]region.compare-and-swap': (context: C, self: RegionHandle, offset: bigint, expected: bigint, replacement: bigint) =>
-      answering(() => toChange(context, self).compareAndSwap(offset, expected, replacement)),
+      answering(() => self.in(context).compareAndSwap(offset, expected, replacement)),
     '[method]region.flush': (context: C, self: RegionHandle) => answeringLater(() => self.in(context).flush()),
     '[static]lock.open': (context: C, name: string) => answering(() => new LockHandle(context, name)),
     '[method]lock.acquire': (context: C, self: LockHandle, mode: LockMode, timeoutMs: number | undefined) =>
-      answeringLater(() => self.in(context).acquire(mode, timeoutMs)),
+      answeringLater(() => acquire(context, self, mode, timeoutMs)),
     '[method]lock.release': (context: C, self: LockHandle) => answering(() => self.in(context).release()),
     'open-bucket': (context: C, name: string) => answering(() => new BucketHandle(sharedOf(context).bucket(name), true)),
   },
