@@ -7,7 +7,7 @@ import { createControlApp } from './control/app.ts';
 import { withoutSchedules } from './edge/schedules.ts';
 import { urlOf } from './node/addresses.ts';
 import { controlDeps } from './node/control.ts';
-import { deployExamplesOnce, lendVersion, linkForDebugging, makeAdminToken, openAsEdge, openDeployments } from './node/deployments.ts';
+import { deployExamplesOnce, judgedVersions, lendVersion, linkForDebugging, makeAdminToken, openAsEdge, openDeployments } from './node/deployments.ts';
 import { closeGround, type Ground, openGround, pinLive } from './node/ground.ts';
 import { openControl, type Undo, undoAll } from './node/lifetime.ts';
 import { makeComputing, makeEvents, makeFleet, makeGateways } from './node/parts.ts';
@@ -60,6 +60,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
     await events.update(config.edge.origin === '' ? table : withoutSchedules(table));
     tellEdges(ground);
   });
+  fleet.control.deployments = judgedVersions(ground, deployments);
   const computed = computing.start(deployments);
   undo.push(() => computing.close());
   await deployments.open();

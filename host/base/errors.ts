@@ -109,6 +109,16 @@ const table = {
     cause: 'The event is the last of more than 16 that led to one another.',
     remedy: 'Look for functions that send events to each other in a circle.',
   },
+  'result-refused': {
+    status: 502,
+    cause: 'The function answered, and a function that onResult names judged the answer wrong.',
+    remedy: 'Read the verdict in the attempts of the execution (GET /v1/executions/:id).',
+  },
+  'control-recursion': {
+    status: 422,
+    cause: 'A function that onFailure.control or onResult names has such a function itself, or is the function itself.',
+    remedy: 'Name a function without onFailure.control and onResult.',
+  },
   'dead-letters-full': {
     status: 507,
     cause: 'The queue of dead letters has reached its limit.',

@@ -14,7 +14,7 @@ export const decisionRoutes = ({ deployments: { tenants }, decisions }: ControlD
       middleware: requireScope({ tenants }, 'read'),
       request: {
         query: tenantQuery({
-          kind: z.enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer']).optional(),
+          kind: z.enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'control']).optional(),
           subject: z.string().max(512).optional().openapi({ description: 'An execution, version, isolate ("isolate-7"), pool or function.' }),
           since: time.optional(),
           limit: decisionCount,

@@ -8,6 +8,7 @@ import { FunctionReader } from './function-reader.ts';
 import { FunctionSecrets } from './function-secrets.ts';
 import { FunctionWriter } from './function-writer.ts';
 import type { Ground, InspectedComponent } from './ground.ts';
+import { createJudgedVersions, type JudgedVersions } from './judged-versions.ts';
 import { tenantPrefix } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
@@ -56,6 +57,8 @@ export type Deployments = {
     write: FunctionWriter;
     secrets: FunctionSecrets;
   };
+  /** What verdicts ask of deployments. */
+  judged: JudgedVersions;
   modules: Modules;
   sidecars: SidecarLibrary;
   debugger: Debugger;
@@ -112,6 +115,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
   const functions = { read, write: new FunctionWriter(ground, read, modules, composer), secrets: new FunctionSecrets(ground, read) };
   return {
     functions,
+    judged: createJudgedVersions(ground, functions, builder),
     modules,
     sidecars,
     debugger: new Debugger(ground, tokens, composer),

@@ -1,7 +1,10 @@
 import { Problem } from '../base/errors.ts';
 import type { Entry, Write } from '../store/table.ts';
+import type { ChangeNote } from '../verdict/judging.ts';
+import { withChanges } from './adjusting.ts';
 import { allowedRoutes, claimWrites } from './claim.ts';
 import type { Composer } from './composing.ts';
+import { requireControls, requireNoRecursion } from './control-recursion.ts';
 import type { FunctionReader, FunctionView } from './function-reader.ts';
 import { newRevision } from './function-secrets.ts';
 import { type Ground, requireTenant } from './ground.ts';
@@ -20,7 +23,7 @@ const functionsMax = 1000;
 /** Of one commit that changes many functions. */
 const writesAtOnce = 400;
 
-type Pointer = Pick<FunctionRecord, 'live' | 'history'>;
+type Pointer = Pick<FunctionRecord, 'live' | 'history' | 'changes'>;
 
 /** The next state of the live pointer; what was live goes to the history. */
 const pointAt = (record: FunctionRecord, version: number): Pointer => {
@@ -106,13 +109,20 @@ export class FunctionWriter {
     return record;
   }
 
-  /** Sets live what was live before. @throws Problem `version-not-found` if nothing was; else as `promote` */
-  async rollback(tenant: string, name: string): Promise<FunctionRecord> {
+  /**
+   * Sets live what was live before.
+   * @param judged a verdict says so, of the version `from`: if another one is live by now, nothing is done
+   * @throws Problem `version-not-found` if nothing was; else as `promote`
+   */
+  async rollback(tenant: string, name: string, judged?: { from: number; note: ChangeNote }): Promise<FunctionRecord> {
     const record = await this.ground.serial(async () => {
       const entry = await this.reader.require(tenant, name);
       const version = entry.value.history.at(-1);
+      if (judged && !entry.value.live.some((target) => target.version === judged.from)) return entry.value;
       if (version === undefined) throw new Problem('version-not-found', `cannot roll back "${name}": no other version was live before`);
-      return this.goLive(tenant, entry, version, { live: [{ version, weight: 100 }], history: entry.value.history.slice(0, -1) });
+      const changes = judged ? [{ at: this.ground.now(), version: judged.from, what: 'live', from: judged.from, to: version, ...judged.note }] : [];
+      const pointer = { live: [{ version, weight: 100 }], history: entry.value.history.slice(0, -1) };
+      return this.goLive(tenant, entry, version, { ...pointer, ...withChanges(entry.value, changes) });
     });
     await this.ground.publish();
     return record;
@@ -160,6 +170,8 @@ export class FunctionWriter {
     requireHandler(module.value);
     requireGrants(module.value, manifest);
     requireReversible(module.value, manifest);
+    await requireControls(table, tenant, manifest);
+    await requireNoRecursion(table, tenant, manifest);
     const placed = placedFor(module.value, manifest);
     const known = await table.get<FunctionRecord>(functionKey(tenant, name));
     const base = known?.value ?? (await this.newFunction(tenant, name));
@@ -188,6 +200,7 @@ export class FunctionWriter {
     const { table } = this.ground;
     const owner = await requireTenant(table, tenant);
     const target = await this.reader.requireVersion(tenant, entry.value.name, version);
+    await requireNoRecursion(table, tenant, target.value.manifest);
     const { record, writes } = await this.liveWrites(owner.value, entry.value, target.value, pointer);
     await table.commit([
       { key: owner.key, check: true, expectRevision: owner.revision },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { events, onFailure, topic } from './manifest-events.ts';
+import { events, onFailure, onResult, topic } from './manifest-events.ts';
 import { digestPattern, nameConstraint, namePattern } from './names.ts';
 import { formatRoute, parseRoute } from './route.ts';
 import { sessionSchema, sharedSchema } from './shared-schema.ts';
@@ -258,6 +258,7 @@ export const manifestSchema = z.strictObject(
     guarantee: guarantee.describe('Executions whose request has an "idempotency-key" take effect exactly so often. Absent: the key just reaches the guest.'),
     events,
     onFailure,
+    onResult,
     capacity,
   },
   { error: 'must be an object' },

@@ -5,7 +5,7 @@ import { type Manifest, manifestSchema } from './manifest-schema.ts';
 export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number };
 
 /** Keys of the design that this version does not act on: refused by name rather than ignored. */
-const laterKeys: readonly (readonly string[])[] = [['source'], ['onResult'], ['onFailure', 'control'], ['onFailure', 'verdict']];
+const laterKeys: readonly string[] = ['source'];
 
 const shownMax = 80;
 const problemsMax = 100;
@@ -36,16 +36,10 @@ const keyName = (path: readonly PropertyKey[]): string => {
 const takeLaterKeys = (input: Record<string, unknown>, of: string): { rest: Record<string, unknown>; later: string[] } => {
   const rest = { ...input };
   const later: string[] = [];
-  for (const [first, second] of laterKeys as [string, string?][]) {
-    const section = ownValue(rest, first);
-    if (second === undefined && section !== undefined) {
-      later.push(`${first}${of}`);
-      delete rest[first];
-    } else if (second !== undefined && isRecord(section) && Object.hasOwn(section, second)) {
-      later.push(`${first}.${second}${of}`);
-      const { [second]: _taken, ...kept } = section;
-      rest[first] = kept;
-    }
+  for (const key of laterKeys) {
+    if (ownValue(rest, key) === undefined) continue;
+    later.push(`${key}${of}`);
+    delete rest[key];
   }
   return { rest, later };
 };

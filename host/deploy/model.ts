@@ -1,4 +1,5 @@
 import type { Composition, SidecarKind } from '../sidecar/composition.ts';
+import type { Settings } from '../verdict/model.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { FunctionRoute } from './route.ts';
 
@@ -41,6 +42,22 @@ export type ModuleRecord = ModuleSummary & {
 
 export type WeightedVersion = { version: number; weight: number };
 
+/** What verdicts have set of a version, in place of its manifest. */
+export type Adjusted = Settings;
+
+/** Who changed what of a function beside deployments, and why. `what`: a key of the manifest, or `live`. */
+export type FunctionChange = {
+  at: number;
+  version: number;
+  what: string;
+  from: string | number | null;
+  to: string | number;
+  /** A function, or the name of a built-in verdict. */
+  by: string;
+  reason: string;
+  execution: string;
+};
+
 export type FunctionRecord = {
   name: string;
   createdAt: number;
@@ -54,10 +71,12 @@ export type FunctionRecord = {
   revision: string;
   /** Routes held now, default ones included. */
   routes: FunctionRoute[];
+  /** The latest, the oldest first. */
+  changes?: FunctionChange[];
 };
 
 /** `composition`: the sidecars that it was linked with when it was deployed. */
-export type VersionRecord = { version: number; digest: string; createdAt: number; manifest: Manifest; composition?: Composition };
+export type VersionRecord = { version: number; digest: string; createdAt: number; manifest: Manifest; composition?: Composition; adjusted?: Adjusted };
 
 /** An entry of the sidecar library. `tenant` uploaded it; a public one is seen by all. */
 export type SidecarRecord = {

@@ -1,9 +1,10 @@
 import { Problem } from '../base/errors.ts';
+import { isJudged } from '../verdict/model.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { ModuleRecord } from './model.ts';
 
 /** Whether executions of the function may run in an overlay, where what they do can be taken back until they are committed. */
-const runsInOverlay = ({ guarantee, events }: Manifest): boolean => guarantee !== undefined || events.length > 0;
+const runsInOverlay = (manifest: Manifest): boolean => manifest.guarantee !== undefined || manifest.events.length > 0 || isJudged(manifest);
 
 const handler = 'wasi:http/outgoing-handler';
 

@@ -6,6 +6,7 @@
 import type { SessionDeclaration, SharedDeclaration } from '../capability/shared-resources.ts';
 import type { FailurePolicy, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
+import type { ResultRule } from '../verdict/model.ts';
 
 export type Fleet = 'resident' | 'on-demand';
 
@@ -43,6 +44,8 @@ export type DeployedVersion = {
   events?: Subscription[];
   /** What follows when an event or a request fails; absent: the defaults, and only for events. */
   onFailure?: FailurePolicy | undefined;
+  /** Responses about which a function is to be asked. */
+  onResult?: ResultRule[] | undefined;
   /** What its executions share with others. */
   shared?: SharedDeclaration[];
   session?: SessionDeclaration | undefined;

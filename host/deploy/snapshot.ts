@@ -3,6 +3,8 @@ import { bucketId } from '../capability/keyvalue-keys.ts';
 import { type BucketRecord, bucketsPrefix } from '../capability/object-model.ts';
 import { regionBytesDefault } from '../capability/region-memory.ts';
 import type { Composition } from '../sidecar/composition.ts';
+import { isJudged } from '../verdict/model.ts';
+import { adjustedManifest } from './adjusting.ts';
 import { bucketRoutes } from './bucket-settings.ts';
 import type { Ground } from './ground.ts';
 import { functionKey, functionPrefix, tenantPrefix, versionKey } from './keys.ts';
@@ -59,7 +61,18 @@ const versionOf = (
   source: Source,
   tenant: string,
   record: FunctionRecord,
-  { version, digest, manifest, composition }: VersionRecord,
+  { version, digest, manifest: written, composition, adjusted }: VersionRecord,
+  secrets: ReadonlyMap<string, string>,
+): DeployedVersion => {
+  const manifest = { ...written, ...adjustedManifest(written, adjusted) };
+  return deployed(source, tenant, record, { version, digest, manifest, ...(composition && { composition }) }, secrets);
+};
+
+const deployed = (
+  source: Source,
+  tenant: string,
+  record: FunctionRecord,
+  { version, digest, manifest, composition }: Omit<VersionRecord, 'createdAt'>,
   secrets: ReadonlyMap<string, string>,
 ): DeployedVersion => ({
   key: versionId(tenant, record, version),
@@ -80,6 +93,8 @@ const versionOf = (
   messaging: manifest.capabilities.messaging ?? [],
   events: manifest.events ?? [],
   onFailure: manifest.onFailure,
+  onResult: manifest.onResult,
+  ...(isJudged(manifest) ? { overlay: true } : {}),
   // Nor did those of before there were shared resources.
   shared: (manifest.shared ?? []).map((entry) => ({ ...entry, bytes: entry.kind === 'region' ? (entry.bytes ?? regionBytesDefault) : 0 })),
   session: manifest.session,

@@ -17,7 +17,7 @@ import { CronSource } from './sources/cron.ts';
 
 export type EventLimits = { inFlightMax: number; dedupeMs: number; deadLetters: { keepMs: number; itemsMax: number; bytesMax: number } };
 
-export type EventsOptions = Pick<SettlerOptions, 'clock' | 'random' | 'run' | 'logOf' | 'endWrites' | 'onEnd' | 'warn'> & {
+export type EventsOptions = Pick<SettlerOptions, 'clock' | 'random' | 'run' | 'judge' | 'logOf' | 'endWrites' | 'onEnd' | 'warn'> & {
   table: Table;
   batch: CommitBatch;
   limits: EventLimits;

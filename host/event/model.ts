@@ -3,6 +3,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { ExecutionRecord, ExecutionTrigger } from '../execution/record.ts';
 import type { HeaderLines } from '../execution/stored-run.ts';
 import type { Write } from '../store/table.ts';
+import type { Change, FailureRules, Judged, ResultRule } from '../verdict/model.ts';
 
 export type { HeaderLines };
 
@@ -22,6 +23,10 @@ export type EventAttempt = {
   message?: string;
   isolate?: number;
   log?: string[];
+  /** By what it was run in place of the live version and its limits. */
+  change?: Omit<Change, 'input'>;
+  /** What was made of it, if somebody was asked. */
+  judged?: Judged;
 };
 
 /** An event on its way to one function: the body of a queued message, whose id is that of its execution. */
@@ -35,10 +40,12 @@ export type EventItem = {
   hops: number;
   request: EventRequest;
   attempts: EventAttempt[];
+  /** By what it is run from now on, in place of the live version and its limits. */
+  change?: Omit<Change, 'input'>;
 };
 
 /** `onFailure` of a manifest, with its defaults. */
-export type FailurePolicy = {
+export type FailurePolicy = FailureRules & {
   retries: number;
   backoffMs: number;
   maxAgeMs: number;
@@ -63,6 +70,7 @@ export type EventFunction = {
   lent?: true;
   /** Undefined where the manifest says nothing. */
   onFailure: FailurePolicy | undefined;
+  onResult: readonly ResultRule[];
   subscriptions: readonly Subscription[];
 };
 
@@ -85,6 +93,8 @@ export type Delivered = {
   endedAt: number;
   /** @throws Problem `conflict` and others; then nothing of it happened */
   commit(writes: readonly Write[]): Promise<void>;
+  /** To be called when it is committed, or will not be: lets go of what the execution holds until then. */
+  settled(): void;
 };
 
 /** Time as a simulation can make it pass. `after` returns what calls it off. */

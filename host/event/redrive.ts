@@ -1,7 +1,7 @@
 /** Runs dead letters once more: one that goes well is removed in the commit of its effects, one that fails stays, with one more attempt. */
 import { Problem } from '../base/errors.ts';
 import type { Write } from '../store/table.ts';
-import { failedAttempt, failureIn } from './attempt.ts';
+import { failedAttempt, failureIn, goodAttempt } from './attempt.ts';
 import type { DeadLetter, DeadLetters } from './dead-letters.ts';
 import type { Delivered, EventClock, EventFunction, EventItem } from './model.ts';
 import type { Failure } from './retry.ts';
@@ -67,22 +67,35 @@ export class Redriver {
     const attempts = letter.attempts + 1;
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await run(id, item, attempts, target);
-      let failure = failureIn(item, delivered, this.#options.clock.now());
-      if (!failure) {
-        const problem = await this.#succeed(tenant, letter, revision, item, delivered);
-        if (!problem) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
-        if (problem.code === 'conflict' && conflicts < conflictsMax) continue;
-        failure = { code: problem.code, message: problem.message };
-      }
+      const failure = await this.#settle(tenant, letter, revision, item, delivered).finally(() => delivered.settled());
+      if (!failure) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
+      if (failure.conflict && conflicts < conflictsMax) continue;
       await this.#failed(tenant, letter, revision, item, delivered, failure);
       return { id, succeeded: false, function: target.name, version: delivered.version, attempts, code: failure.code, message: failure.message };
     }
   }
 
+  /** Why it failed; undefined: it went well. `conflict`: what it did could not be committed. */
+  async #settle(
+    tenant: string,
+    letter: DeadLetter,
+    revision: number,
+    item: EventItem,
+    delivered: Delivered,
+  ): Promise<(Failure & { conflict: boolean }) | undefined> {
+    const failure = failureIn(item, delivered, this.#options.clock.now());
+    if (failure) return { ...failure, conflict: false };
+    const problem = await this.#succeed(tenant, letter, revision, item, delivered);
+    return problem && { code: problem.code, message: problem.message, conflict: problem.code === 'conflict' };
+  }
+
   async #succeed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Delivered): Promise<Problem | undefined> {
     const { writes, removed } = this.#options.deadLetters.removal(tenant, letter, revision);
     try {
-      await delivered.commit([...writes, ...this.#options.endWrites({ id: letter.id, item, delivered, state: 'succeeded' })]);
+      await delivered.commit([
+        ...writes,
+        ...this.#options.endWrites({ id: letter.id, item, delivered, last: goodAttempt(item, delivered), state: 'succeeded' }),
+      ]);
     } catch (error) {
       return error instanceof Problem ? error : new Problem('internal', `cannot commit: ${String(error)}`);
     }

@@ -3,15 +3,24 @@
  * attempt later, or a dead letter. What cannot be settled (the store is full) stays in the queue.
  */
 import { Problem } from '../base/errors.ts';
+import { headersWith } from '../execution/other-input.ts';
 import type { Lease, Queue } from '../store/queue.ts';
 import type { Write } from '../store/table.ts';
-import { failedAttempt, failureIn } from './attempt.ts';
+import type { Change, Judge, Judged, Judgement } from '../verdict/model.ts';
+import { failedAttempt, failureIn, goodAttempt, judgementOf } from './attempt.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { type Delivered, type EventAttempt, type EventClock, type EventFunction, type EventItem, type FailurePolicy, failureDefaults } from './model.ts';
-import { type Failure, isTooOld, nextStep, tooOld } from './retry.ts';
+import { backoffOf, type Failure, isTooOld, nextStep, tooOld } from './retry.ts';
 
-/** An event that has ended. `delivered` is its last attempt, if there was one. */
-export type EventEnd = { id: string; item: EventItem; delivered?: Delivered; failure?: Failure; state: 'succeeded' | 'failed' | 'dead-lettered' };
+/** An event that has ended. `delivered` is its last attempt, if there was one; `last`: it, where it is not among the attempts of `item`. */
+export type EventEnd = {
+  id: string;
+  item: EventItem;
+  delivered?: Delivered;
+  failure?: Failure;
+  last?: EventAttempt;
+  state: 'succeeded' | 'failed' | 'dead-lettered';
+};
 
 export type SettlerOptions = {
   clock: EventClock;
@@ -19,6 +28,8 @@ export type SettlerOptions = {
   deadLetters: DeadLetters;
   /** Runs the event once, in an overlay. Never rejects. */
   run: (id: string, item: EventItem, attempt: number, target: EventFunction) => Promise<Delivered>;
+  /** Says what is to follow an attempt of a function that has its attempts judged. */
+  judge: Judge;
   /** The last lines that an execution logged since then. */
   logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
   /** What is written with the end of an event. */
@@ -61,29 +72,40 @@ export class Settler {
   async #attempt(leased: Leased, item: EventItem, target: EventFunction): Promise<void> {
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await this.#options.run(leased.lease.id, item, item.attempts.length + 1, target);
-      const failure = failureIn(item, delivered, this.#options.clock.now());
-      if (failure) return this.#retryOrBury(leased, item, failure, delivered);
-      const problem = await this.#succeed(leased, item, delivered);
-      if (!problem) return;
-      if (problem.code === 'lease-lost') throw problem;
-      if (problem.code !== 'conflict' || conflicts >= conflictsMax) {
-        return this.#retryOrBury(leased, item, { code: problem.code, message: problem.message }, delivered);
+      try {
+        if (await this.#settle(leased, item, target, delivered, conflicts < conflictsMax)) return;
+      } finally {
+        delivered.settled();
       }
       const waitMs = this.#options.random() * conflictWaitMs * (conflicts + 1);
       await new Promise<void>((resolve) => this.#options.clock.after(waitMs, resolve));
     }
   }
 
+  /** False: it met a conflict, and is to be begun again. */
+  async #settle(leased: Leased, item: EventItem, target: EventFunction, delivered: Delivered, mayRepeat: boolean): Promise<boolean> {
+    const failure = failureIn(item, delivered, this.#options.clock.now());
+    const log = () => this.#options.logOf(item, leased.lease.id, delivered.startedAt);
+    const judgement = await judgementOf(this.#options.judge, target, leased.lease.id, item, delivered, failure, log);
+    const problem = failure || (judgement && judgement.do !== 'default') ? undefined : await this.#succeed(leased, item, delivered, judgement?.judged);
+    if (problem?.code === 'lease-lost') throw problem;
+    if (problem?.code === 'conflict' && mayRepeat) return false;
+    const failed = failure ?? (problem && { code: problem.code, message: problem.message });
+    if (judgement && judgement.do !== 'default') await this.#follow(leased, item, failed, delivered, judgement);
+    else if (failed) await this.#retryOrBury(leased, item, failed, delivered, judgement?.judged);
+    return true;
+  }
+
   /** The event with this attempt as its last. */
-  async #withAttempt({ lease }: Leased, item: EventItem, delivered: Delivered, failure: Failure): Promise<EventItem> {
+  async #withAttempt({ lease }: Leased, item: EventItem, delivered: Delivered, failure: Failure, judged: Judged | undefined): Promise<EventItem> {
     const log = await this.#options.logOf(item, lease.id, delivered.startedAt);
-    return { ...item, attempts: [...item.attempts.map(withoutOldLog(item)), failedAttempt(item.attempts.length + 1, delivered, failure, log)] };
+    return { ...item, attempts: [...item.attempts.map(withoutOldLog(item)), failedAttempt(item.attempts.length + 1, delivered, failure, log, item, judged)] };
   }
 
   /** The problem, if it could not be committed. */
-  async #succeed({ lease, queue }: Leased, item: EventItem, delivered: Delivered): Promise<Problem | undefined> {
+  async #succeed({ lease, queue }: Leased, item: EventItem, delivered: Delivered, judged: Judged | undefined): Promise<Problem | undefined> {
     const { writes, done } = queue.acknowledgement(lease);
-    const end: EventEnd = { id: lease.id, item, delivered, state: 'succeeded' };
+    const end: EventEnd = { id: lease.id, item, delivered, last: goodAttempt(item, delivered, judged), state: 'succeeded' };
     try {
       await delivered.commit([...writes, ...this.#options.endWrites(end)]);
     } catch (error) {
@@ -94,9 +116,37 @@ export class Settler {
     return undefined;
   }
 
-  async #retryOrBury(leased: Leased, before: EventItem, failure: Failure, delivered: Delivered): Promise<void> {
+  /** What a verdict says, in place of the policy. */
+  async #follow(
+    leased: Leased,
+    before: EventItem,
+    failed: Failure | undefined,
+    delivered: Delivered,
+    judgement: Exclude<Judgement, { do: 'default' }>,
+  ): Promise<void> {
+    const { judged } = judgement;
+    const failure: Failure = failed ?? { code: 'result-refused', message: `its answer was judged wrong: ${judged.reason}` };
+    const item = await this.#withAttempt(leased, before, delivered, failure, judged);
+    const { id } = leased.lease;
+    switch (judgement.do) {
+      case 'retry': {
+        const next = changed(item, judgement.change);
+        const differs = next.request !== item.request || JSON.stringify(next.change) !== JSON.stringify(item.change) || judged.verdict === 'rollback';
+        const delayMs = differs ? 0 : Math.max(failure.retryAfterMs ?? 0, backoffOf(leased.policy.backoffMs, item.attempts.length, this.#options.random()));
+        return leased.queue.nack(leased.lease, delayMs, next);
+      }
+      case 'dead-letter':
+        return this.#bury(leased, item, failure, delivered);
+      case 'drop':
+        return this.#end(leased, { id, item, delivered, failure, state: 'failed' });
+      case 'complete':
+        return this.#end(leased, { id, item, delivered: { ...delivered, response: judgement.result }, state: 'succeeded' });
+    }
+  }
+
+  async #retryOrBury(leased: Leased, before: EventItem, failure: Failure, delivered: Delivered, judged?: Judged): Promise<void> {
     const { clock, random } = this.#options;
-    const item = await this.#withAttempt(leased, before, delivered, failure);
+    const item = await this.#withAttempt(leased, before, delivered, failure, judged);
     const next = nextStep(leased.policy, item.arrivedAt, item.attempts.length, failure, clock.now(), random());
     if (next.do === 'retry') await leased.queue.nack(leased.lease, next.delayMs, item);
     else await this.#bury(leased, item, next, delivered);
@@ -126,3 +176,9 @@ const withoutOldLog =
   ({ attempts }: EventItem) =>
   ({ log, ...attempt }: EventAttempt, index: number): EventAttempt =>
     log && index >= attempts.length - logsKept ? { ...attempt, log } : attempt;
+
+const changed = (item: EventItem, { version, limits, input }: Change): EventItem => {
+  const request = input ? { ...item.request, headers: headersWith(item.request.headers, input), body: input.body } : item.request;
+  const { change: _, ...rest } = item;
+  return { ...rest, request, ...(version === undefined && limits === undefined ? {} : { change: { version, limits } }) };
+};

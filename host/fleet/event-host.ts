@@ -6,7 +6,7 @@ import { Problem } from '../base/errors.ts';
 import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import { type EventLimits, Events, type EventView } from '../event/events.ts';
-import { type Delivered, type EventAttempt, type EventFunction, type EventItem, systemClock } from '../event/model.ts';
+import { type Delivered, type EventFunction, type EventItem, systemClock } from '../event/model.ts';
 import { Redriver } from '../event/redrive.ts';
 import type { EventEnd } from '../event/settle.ts';
 import { ExecutionIds, gatewayMax } from '../execution/id.ts';
@@ -14,12 +14,14 @@ import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
 import { CommitBatch } from '../store/commit-batch.ts';
 import type { Table, Write } from '../store/table.ts';
-import type { LogHub } from '../telemetry/log-hub.ts';
+import type { LastLines } from '../telemetry/last-lines.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
+import type { ControlFunctions } from './control-functions.ts';
 import type { DeferredResult, LaterRequest } from './deferral-protocol.ts';
 import type { DeferredView } from './deferrals.ts';
 import { StoredLog } from './stored-log.ts';
+import { failedEnd } from './stored-runs.ts';
 
 export type EventHostOptions = {
   table: Table;
@@ -29,7 +31,9 @@ export type EventHostOptions = {
   lend: (tenant: string, name: string, version: number) => Promise<DeployedVersion>;
   limits: EventLimits;
   results: { ttlMs: number; bytesMax: number };
-  logs: Pick<LogHub, 'read'>;
+  lastLines: LastLines;
+  /** Judges attempts, and has versions run with other limits. */
+  control: Pick<ControlFunctions, 'judge' | 'variant'>;
   /** All tenants that are there. */
   tenants: () => Promise<string[]>;
   metrics: Pick<Metrics, 'events'>;
@@ -40,10 +44,6 @@ type Kept = { at: number; record: ExecutionRecord; result: DeferredResult | null
 
 /** Largest body of a response that is kept. */
 const resultBytesMax = 700 * 1024;
-const logLinesMax = 20;
-const logLineCharactersMax = 200;
-/** Gateway threads hand logs over soon after they were written. */
-const logDelayMs = 60;
 /** A version may be replaced between its look-up and its run. */
 const replacedMax = 5;
 
@@ -64,7 +64,7 @@ export class EventHost {
     const shared = {
       clock: systemClock,
       run: (id: string, item: EventItem, attempt: number, target: EventFunction) => this.#run(id, item, attempt, target),
-      logOf: (item: EventItem, id: string, since: number) => this.#logOf(item, id, since),
+      logOf: ({ tenant, function: name }: EventItem, id: string, since: number) => options.lastLines(tenant, name, id, since),
       endWrites: (end: EventEnd) => this.#endWrites(end),
     };
     this.events = new Events({
@@ -73,6 +73,7 @@ export class EventHost {
       batch: new CommitBatch(table),
       limits,
       random: Math.random,
+      judge: options.control.judge,
       nextId: () => this.#ids.next(now()),
       onEnd: ({ state, item }) => options.metrics.events.add(`${item.trigger} ${state}`),
       warn: (details, message) => log.warn(details, message),
@@ -115,7 +116,7 @@ export class EventHost {
 
   async #run(id: string, item: EventItem, attempt: number, target: EventFunction): Promise<Delivered> {
     const startedAt = now();
-    let [found, end] = [target, await this.#runOnce(id, item, attempt, target.key)];
+    let [found, end] = await this.#runFirst(id, item, attempt, target);
     for (let i = 0; i < replacedMax && !target.lent && end.problem?.code === 'function-not-found'; i++) {
       const live = this.events.find(item.tenant, item.function);
       if (!live || live.key === found.key) break;
@@ -134,7 +135,19 @@ export class EventHost {
         if (end.problem) throw new Problem('internal', 'cannot commit what failed');
         await this.#options.writer.commit({ ...effects, writes, hops: item.hops });
       },
+      settled: () => (end.problem ? undefined : end.settled?.()),
     };
+  }
+
+  async #runFirst(id: string, item: EventItem, attempt: number, target: EventFunction): Promise<[Pick<EventFunction, 'key' | 'version'>, StoredEnd]> {
+    if (!item.change) return [target, await this.#runOnce(id, item, attempt, target.key)];
+    try {
+      const variant = await this.#options.control.variant(item.tenant, item.function, item.change);
+      return [variant, await this.#runOnce(id, item, attempt, variant.key)];
+    } catch (error) {
+      const { code, message } = error instanceof Problem ? error : new Problem('internal', String(error));
+      return [target, failedEnd(code, message)];
+    }
   }
 
   #runOnce(id: string, { tenant, function: name, trigger, arrivedAt, request }: EventItem, attempt: number, key: string): Promise<StoredEnd> {
@@ -143,14 +156,8 @@ export class EventHost {
     return this.#options.run({ key, request: stored, overlay: true, attempt, ...(isAwaited(trigger) ? { responseBytesMax: resultBytesMax } : {}) });
   }
 
-  async #logOf({ tenant, function: name }: EventItem, id: string, since: number): Promise<string[]> {
-    await new Promise<void>((resolve) => setTimeout(resolve, logDelayMs));
-    const lines = this.#options.logs.read(tenant, name).filter(({ execution, at }) => execution === id && at >= since);
-    return lines.slice(-logLinesMax).map(({ stream, text }) => `${stream} ${text}`.slice(0, logLineCharactersMax));
-  }
-
   /** Results of requests and of what was sent to one function; of other events only what failed, for them nobody waits. */
-  #endWrites({ id, item, delivered, failure, state }: EventEnd): Write[] {
+  #endWrites({ id, item, delivered, failure, last, state }: EventEnd): Write[] {
     if (!isAwaited(item.trigger) && state === 'succeeded') return [];
     const bare = delivered?.record ?? recordOf(id, item, state);
     const record: ExecutionRecord = {
@@ -158,7 +165,7 @@ export class EventHost {
       trigger: item.trigger,
       state,
       ...(failure ? { code: failure.code } : {}),
-      attempts: [...item.attempts, ...(state === 'succeeded' && delivered ? [lastAttempt(item, delivered)] : [])],
+      attempts: [...item.attempts, ...(last ? [last] : [])],
     };
     return [this.#results.write(id, { at: now(), record, result: isAwaited(item.trigger) ? resultOf(delivered, failure) : null })];
   }
@@ -166,14 +173,6 @@ export class EventHost {
 
 /** Somebody may ask for the result. */
 const isAwaited = (trigger: EventItem['trigger']): boolean => trigger === 'http' || trigger === 'event';
-
-const lastAttempt = ({ attempts }: EventItem, { version, startedAt, endedAt }: Delivered): EventAttempt => ({
-  attempt: attempts.length + 1,
-  version,
-  startedAt,
-  endedAt,
-  code: null,
-});
 
 const resultOf = (delivered: Delivered | undefined, failure: EventEnd['failure']): DeferredResult | null => {
   const response = delivered?.response;
@@ -202,7 +201,7 @@ const eventFunctions = ({ functions, routes }: RouteTable): EventFunction[] => {
   return [...found.values()];
 };
 
-const eventFunction = ({ tenant, function: name, version, key, limits, events, onFailure }: DeployedVersion, suspended: boolean): EventFunction => ({
+const eventFunction = ({ tenant, function: name, version, key, limits, events, onFailure, onResult }: DeployedVersion, suspended: boolean): EventFunction => ({
   tenant,
   name,
   version,
@@ -211,5 +210,6 @@ const eventFunction = ({ tenant, function: name, version, key, limits, events, o
   limits,
   suspended,
   onFailure,
+  onResult: onResult ?? [],
   subscriptions: events ?? [],
 });

@@ -19,8 +19,10 @@ import { type FleetMove, Fleets } from '../placement/fleets.ts';
 import type { PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Table } from '../store/table.ts';
+import type { LastLines } from '../telemetry/last-lines.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import { Approvals } from './approvals.ts';
+import { ControlFunctions } from './control-functions.ts';
 import { DecisionLog, type DecisionQuery } from './decision-log.ts';
 import type { DeferralFromGateway, DeferralToGateway, LaterRequest } from './deferral-protocol.ts';
 import { Deferrals, type DeferredEnd } from './deferrals.ts';
@@ -28,6 +30,7 @@ import { FleetDriver } from './driver.ts';
 import type { GuaranteeFromGateway } from './guarantee-protocol.ts';
 import { Guarantees } from './guarantees.ts';
 import type { CompileModule, MakeSettings } from './isolate-threads.ts';
+import { judgedAttempts } from './judged-attempts.ts';
 import type { FleetFromGateway, PostToGateway, VersionUse } from './protocol.ts';
 import { Reservations } from './reservations.ts';
 import { StoredLog } from './stored-log.ts';
@@ -35,7 +38,7 @@ import type { StoredRunFromGateway } from './stored-run-protocol.ts';
 import { StoredRuns, type StoredRunsOptions } from './stored-runs.ts';
 
 export type FleetOptions = {
-  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'guarantees' | 'cache' | 'data'>;
+  config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'guarantees' | 'cache' | 'data' | 'ceilings'>;
   table: Table;
   blobs: Blobs;
   /** Commits what executions in an overlay do. */
@@ -54,6 +57,8 @@ export type FleetOptions = {
   shared?: ((isolate: number) => SharedAccess) | undefined;
   /** What executions in an overlay hold until their commit. */
   holds?: StoredRunsOptions['holds'];
+  /** For those who judge a failure. */
+  lastLines: LastLines;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -72,7 +77,7 @@ const forgettingIn = ({ isolates, cache }: FleetOptions['config']): NodeConfig['
 /** How long a move to isolates waits for one that holds the function ready. */
 const readyMs = 2000;
 /** How long a version that requests asked for is kept: longer than gateway threads keep it. */
-const lentMs = 180_000;
+const lentMs = 600_000;
 /** A node that has just started has more urgent things to do than to join the modules of isolates. */
 const programMs = 1000;
 /** How many times in a window usage is looked at. */
@@ -100,6 +105,7 @@ export class Fleet {
   /** Runs requests without a client. */
   readonly runs: StoredRuns;
   readonly approvals: Approvals;
+  readonly control: ControlFunctions;
   /** Keeps requests that are to be answered later, as soon as they can be. */
   answerLater: ((request: LaterRequest) => Promise<void>) | undefined = undefined;
   readonly #results: StoredLog<DeferredEnd>;
@@ -140,13 +146,15 @@ export class Fleet {
       lent: (key) => this.#lent.get(key)?.version,
       holds: options.holds,
     });
+    this.control = this.#makeControl();
+    const versionOf = (tenant: string, name: string, wanted?: string) => this.#versionToRun(tenant, name, wanted);
     this.guarantees = new Guarantees({
       table,
       blobs,
       writer,
       findOwner,
       run: (run, options) => this.runs.run(run, options),
-      versionOf: (tenant, name, wanted) => this.#versionToRun(tenant, name, wanted),
+      attempts: (request, wanted) => judgedAttempts({ versionOf, control: this.control, lastLines: options.lastLines }, request, wanted),
       config: config.guarantees,
       onError: (error) => log.error({ error: String(error) }, 'cannot look after executions by key'),
     });
@@ -159,6 +167,18 @@ export class Fleet {
       run: (run, options) => this.runs.run(run, options),
     });
     this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
+  }
+
+  #makeControl(): ControlFunctions {
+    return new ControlFunctions({
+      ceilings: this.#config.ceilings,
+      live: (tenant, name) => this.#liveVersion(tenant, name),
+      lend: (version) => this.lend(version),
+      run: (run, options) => this.runs.run(run, options),
+      decide: (decision) => this.#decisions.add(decision),
+      keep: (record) => this.#keep([record]),
+      warn: (details, message) => this.#log.warn(details, message),
+    });
   }
 
   /** Counts of idle instances, for gateway threads. */
@@ -305,6 +325,7 @@ export class Fleet {
         this.#driver.removeVersion(key);
       }
     }
+    this.control.keep(names);
     this.#suspend(table);
   }
 
@@ -341,10 +362,10 @@ export class Fleet {
     return version ? { version } : { refused: 'function-not-found' };
   }
 
-  #versionToRun(tenant: string, name: string, wanted: string | undefined): { key: string } | { refused: ErrorCode } {
+  #versionToRun(tenant: string, name: string, wanted: string | undefined): { version: DeployedVersion } | { refused: ErrorCode } {
     const found = this.#liveVersion(tenant, name);
     if ('refused' in found) return found;
-    return { key: wanted !== undefined && this.#known.has(wanted) ? wanted : found.version.key };
+    return { version: (wanted !== undefined && this.#known.get(wanted)) || found.version };
   }
 
   /** The threads take turns, unless one is wanted. */

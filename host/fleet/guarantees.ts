@@ -7,8 +7,9 @@ import { randomUUID } from 'node:crypto';
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import { EffectWriter } from '../capability/effect-writer.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
-import { type Attempt, type AttemptsEnd, runUntilCommitted, type Succeeded, steadyNow } from '../execution/attempts.ts';
+import { type Attempt, type AttemptsEnd, type AttemptsOptions, runUntilCommitted, type Succeeded, steadyNow } from '../execution/attempts.ts';
 import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type GuardedRequest, guaranteePrefix, wholeOf } from '../execution/guarantee.ts';
+import { withInput } from '../execution/other-input.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import { ReceivedEnd, type RunStored, type StoredEnd } from '../execution/stored-run.ts';
 import type { Blobs } from '../store/blobs.ts';
@@ -35,8 +36,8 @@ export type GuaranteesOptions = {
   writer: Pick<EffectWriter, 'commit'>;
   findOwner: FindOwner;
   run: RunStored;
-  /** The live version of a function: the wanted one if it is live, or any. */
-  versionOf: (tenant: string, name: string, wanted?: string) => { key: string } | { refused: ErrorCode };
+  /** Which version makes the attempts (the wanted one if it is live), and who judges them. */
+  attempts: (request: GuardedHead, wanted: string | undefined) => Pick<AttemptsOptions, 'version' | 'judge'>;
   config: { ttlMs: number; bytesMax: number };
   onError: (error: unknown) => void;
   /** Milliseconds since 1970, by a clock that nobody sets. */
@@ -258,17 +259,17 @@ export class Guarantees {
     try {
       const end = await runUntilCommitted({
         function: request.function,
-        version: () => this.#options.versionOf(request.tenant, request.function, run.version),
-        run: (version, attempt) => {
+        ...this.#options.attempts(request, run.version),
+        run: (version, attempt, { input }) => {
           const stored = {
             key: version,
             get request() {
-              return wholeOf(request);
+              return withInput(wholeOf(request), input);
             },
             overlay: true,
             attempt,
           };
-          return this.#options.run(stored, options);
+          return this.#options.run(stored, input ? { leaseMs } : options);
         },
         retries,
         before: run.attempts,

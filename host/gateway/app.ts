@@ -133,12 +133,16 @@ export const createGatewayApp = (
     else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
     else if (served.route.bucket !== undefined) serveBucket(served.route, target, incoming, outgoing, objects);
     else if (debugging?.wanted(incoming.headers)) debug(debugging, served, target, incoming, outgoing, expectsContinue, arrivedMs);
-    else if (served.guarded !== 'no' && guarding && (served.guarded === 'all' || hasKey(incoming.headers)))
+    else if (served.guarded !== 'no' && guarding && isGuarded(served, incoming, deferring))
       guard(guarding, served, target, incoming, outgoing, expectsContinue);
     else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served.pick(), served, target, incoming, outgoing, expectsContinue, arrivedMs);
     else defer(deferring, served, target, incoming, outgoing, expectsContinue);
   };
 };
+
+/** Whoever asks to be answered later is: such a request runs in an overlay as an event. */
+const isGuarded = ({ guarded, deferMaxMs }: Served, incoming: IncomingMessage, deferring: Deferring | undefined): boolean =>
+  hasKey(incoming.headers) || (guarded === 'all' && !deferring?.takes(incoming, deferMaxMs));
 
 const noFunction = (): never => {
   throw new Problem('internal', 'the route leads to no function');

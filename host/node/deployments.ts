@@ -5,6 +5,7 @@ import { Problem } from '../base/errors.ts';
 import { version } from '../config/version.ts';
 import { createDeployments, type Deployments } from '../deploy/deployments.ts';
 import { deployExamples } from '../deploy/examples.ts';
+import type { JudgedVersions } from '../deploy/judged-versions.ts';
 import type { ModuleSummary } from '../deploy/model.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { ExtraRoutes } from '../deploy/snapshot.ts';
@@ -73,6 +74,16 @@ export const openAsEdge = async (
     prepare: (digest) => artifacts.get(digest),
     log,
   });
+};
+
+/** What verdicts may ask of deployments: on an edge nothing that changes them, since they are its origin's. */
+export const judgedVersions = ({ config }: Ground, { judged }: Deployments): JudgedVersions => {
+  const { origin } = config.edge;
+  if (origin === '') return judged;
+  const refuse = async (): Promise<never> => {
+    throw new Problem('follows-origin', `deployments are not changed here: this node is an edge of ${origin}`);
+  };
+  return { ...judged, rollback: refuse, adjust: refuse };
 };
 
 /** A version of a function with the sidecars that a request asks for, in reach of gateway threads. */

@@ -13,6 +13,7 @@ import { Gateways, type GatewaysOptions } from '../gateway/gateways.ts';
 import { invokeThroughGateway } from '../gateway/invoke.ts';
 import { PROFILE } from '../module/artifact.ts';
 import { createObjectService } from '../object/object-service.ts';
+import { lastLinesOf } from '../telemetry/last-lines.ts';
 import { reachable } from './addresses.ts';
 import type { Ground } from './ground.ts';
 
@@ -41,6 +42,7 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     objects: () => openObjects(ground),
     shared: (isolate) => ground.state.connect(isolate),
     holds: ground.state,
+    lastLines: lastLinesOf(ground.logs),
     log: ground.log,
   });
 
@@ -52,7 +54,8 @@ export const makeEvents = ({ config, store, buckets, logs, metrics, log }: Groun
     lend,
     limits: config.events,
     results: { ttlMs: config.decisions.ttlMs, bytesMax: config.decisions.bytesMax },
-    logs,
+    lastLines: lastLinesOf(logs),
+    control: fleet.control,
     tenants: async () => (await scanValues<TenantRecord>(store.table, tenantPrefix)).filter(({ state }) => state !== 'removing').map(({ name }) => name),
     metrics,
     log,

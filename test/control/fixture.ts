@@ -14,6 +14,7 @@ import { EventHost } from '../../host/fleet/event-host.ts';
 import type { ObjectStore } from '../../host/object/object-store.ts';
 import { createObjects } from '../../host/object/objects.ts';
 import type { Table } from '../../host/store/table.ts';
+import { lastLinesOf } from '../../host/telemetry/last-lines.ts';
 import { LogHub } from '../../host/telemetry/log-hub.ts';
 import { Metrics } from '../../host/telemetry/metrics.ts';
 import { type Fixture, type FixtureOptions, openFixture } from '../deploy/fixture.ts';
@@ -95,7 +96,8 @@ const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost
     },
     limits: { inFlightMax: 8, dedupeMs: 60_000, deadLetters: { keepMs: 60_000, itemsMax: 100, bytesMax: 1_000_000 } },
     results: { ttlMs: 60_000, bytesMax: 1_000_000 },
-    logs,
+    lastLines: lastLinesOf(logs),
+    control: { judge: async () => undefined, variant: () => Promise.reject(new Error('nothing runs here')) },
     tenants: async () => [],
     metrics: new Metrics(),
     log: { warn: () => undefined, error: () => undefined },

@@ -61,8 +61,8 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const run: GuaranteesOptions['run'] = (stored, options) => runs.run(stored, options);
   const onError = (error: unknown): void => void errors.push(error);
   const whole = { ttlMs: 60_000, bytesMax: 1 << 30, ...config };
-  const versionOf = () => ({ key: 'acme/f@1' });
-  const guarantees = new Guarantees({ table, blobs, writer, findOwner, run, versionOf, config: whole, onError, ...(now && { now }) });
+  const attempts = () => ({ version: () => ({ key: 'acme/f@1' }) });
+  const guarantees = new Guarantees({ table, blobs, writer, findOwner, run, attempts, config: whole, onError, ...(now && { now }) });
   await guarantees.open();
   let ids = 0;
   const ask = (key: string, { body = null, runs: wanted = 1, retries = 1 }: { body?: Uint8Array | null; runs?: number; retries?: number } = {}) => {

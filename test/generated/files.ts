@@ -1,6 +1,7 @@
 import { errorTable } from '../../host/base/errors.ts';
 import { configJsonSchema } from '../../host/config/settings.ts';
 import { manifestJsonSchema } from '../../host/deploy/manifest-schema.ts';
+import { verdictJsonSchema } from '../../host/verdict/schema.ts';
 import { controlApiPage } from './api-page.ts';
 import { manifestPage } from './manifest-page.ts';
 import { commandLinePage, configurationPage } from './pages.ts';
@@ -33,4 +34,5 @@ export const generatedFiles = async (): Promise<GeneratedFile[]> => [
   { path: 'docs/manifest.md', text: manifestPage() },
   { path: 'manifest.schema.json', text: jsonText(manifestJsonSchema()) },
   { path: 'node.schema.json', text: jsonText(configJsonSchema()) },
+  { path: 'verdict.schema.json', text: jsonText(verdictJsonSchema()) },
 ];

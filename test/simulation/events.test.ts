@@ -57,6 +57,7 @@ class World {
       nextId: () => `e${String(this.#ids++).padStart(9, '0')}`,
       run: (id, item, _attempt, target) => this.#run(batch, clock, id, item, target),
       logOf: async () => ['a line'],
+      judge: async () => undefined,
       endWrites: () => [],
       onEnd: () => undefined,
       warn: () => undefined,
@@ -113,6 +114,7 @@ class World {
       record: null,
       startedAt,
       endedAt: this.now,
+      settled: () => undefined,
       commit: (writes) => batch.submit([effect, ...writes]),
     };
   }
@@ -175,6 +177,7 @@ const target = (tenant: string, name: string, more: Partial<EventFunction> = {})
   limits: { memoryMib: 64, cpuMs: 500, timeMs: 10_000 },
   suspended: false,
   onFailure: { retries: 4, backoffMs: 60_000, maxAgeMs: 21_600_000, deadLetter: 'default' },
+  onResult: [],
   subscriptions: [],
   ...more,
 });

@@ -48,7 +48,8 @@ test('npm pack: ships JavaScript, declarations and what they read; no TypeScript
     modules.filter((name) => !files.includes(name.replace(/\.js$/, '.d.ts'))),
     [],
   );
-  for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'manifest.schema.json', 'node.schema.json']) assert.ok(files.includes(name), name);
+  for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'manifest.schema.json', 'node.schema.json', 'verdict.schema.json'])
+    assert.ok(files.includes(name), name);
   const components = files.filter((name) => name.endsWith('.wasm')).map((name) => name.slice('dist/fixtures/'.length));
   const examples = JSON.parse(readFileSync(join(checkout, 'fixtures', 'examples.json'), 'utf8')) as { component: string }[];
   assert.equal(components.sort(), examples.map(({ component }) => component).sort());

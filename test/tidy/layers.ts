@@ -14,6 +14,7 @@ export const LAYERS = [
   'instance',
   'isolate',
   'placement',
+  'verdict',
   'execution',
   'state',
   'event',

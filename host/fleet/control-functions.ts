@@ -1,0 +1,104 @@
+/**
+ * Calls control functions and does what they say: the port of `Judging` to the functions, limits and live pointers of a
+ * node. What changes deployments needs `deployments`, which comes when they are open; before that it is refused.
+ */
+import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { JudgedVersions } from '../deploy/judged-versions.ts';
+import type { DeployedVersion } from '../deploy/route-table.ts';
+import { ExecutionIds, gatewayMax } from '../execution/id.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { RunStored, StoredRequest } from '../execution/stored-run.ts';
+import type { PlacementDecision } from '../placement/model.ts';
+import { type Asked, Judging } from '../verdict/judging.ts';
+import { type Change, controlsOf, type Judge, type Limits } from '../verdict/model.ts';
+import type { FailureRecord } from '../verdict/record.ts';
+import { variantOf } from './variants.ts';
+
+export type ControlFunctionsOptions = {
+  ceilings: Limits;
+  live: (tenant: string, name: string) => { version: DeployedVersion } | { refused: ErrorCode };
+  lend: (version: DeployedVersion) => void;
+  run: RunStored;
+  decide: (decision: PlacementDecision) => void;
+  keep: (record: ExecutionRecord) => void;
+  warn: (details: object, message: string) => void;
+};
+
+/** Somebody waits for the verdict, perhaps a client. */
+const askedMsMax = 10_000;
+const answerBytesMax = 1024 * 1024;
+
+export class ControlFunctions {
+  readonly #options: ControlFunctionsOptions;
+  readonly #ids = new ExecutionIds(gatewayMax);
+  readonly #judging: Judging;
+  deployments: JudgedVersions | undefined = undefined;
+
+  constructor(options: ControlFunctionsOptions) {
+    this.#options = options;
+    const { ceilings, decide, warn } = options;
+    this.#judging = new Judging({
+      ceilings,
+      decide,
+      warn,
+      now: Date.now,
+      ask: (tenant, name, record) => this.#ask(tenant, name, record),
+      hasVersion: (...asked) => this.#open().hasVersion(...asked),
+      rollback: (...asked) => this.#open().rollback(...asked),
+      adjust: (...asked) => this.#open().adjust(...asked),
+    });
+  }
+
+  get judge(): Judge {
+    return this.#judging.judge;
+  }
+
+  keep(names: ReadonlySet<string>): void {
+    this.#judging.keep(names);
+  }
+
+  /** The version that a change asks for, ready to be run by its key. @throws Problem `version-not-found`, `function-not-found`, `tenant-suspended` */
+  variant(tenant: string, name: string, change: Pick<Change, 'version' | 'limits'>, wanted?: DeployedVersion): Promise<DeployedVersion> {
+    const { live, lend } = this.#options;
+    return variantOf({ live, lend, describe: (...asked) => this.#open().describe(...asked) }, tenant, name, change, wanted);
+  }
+
+  #open(): JudgedVersions {
+    if (!this.deployments) throw new Problem('unavailable', 'the node is starting');
+    return this.deployments;
+  }
+
+  async #ask(tenant: string, name: string, record: FailureRecord): Promise<Asked> {
+    const found = this.#options.live(tenant, name);
+    if ('refused' in found) return { problem: found.refused === 'function-not-found' ? `there is no function "${name}"` : found.refused };
+    const { version } = found;
+    // Deployments refuse this; two changes that crossed on their way to an edge may still meet here.
+    if (controlsOf(version).length > 0) return { problem: 'it has a control function itself' };
+    try {
+      const { key } = version.limits.timeMs <= askedMsMax ? version : await this.variant(tenant, name, { limits: { timeMs: askedMsMax } });
+      const request = requestOf(this.#ids.next(Date.now()), tenant, name, record);
+      return { execution: request.id, ...(await this.#run(key, request)) };
+    } catch (error) {
+      return { problem: error instanceof Problem ? `${error.code}: ${error.message}` : String(error) };
+    }
+  }
+
+  async #run(key: string, request: StoredRequest): Promise<Asked> {
+    const { problem, response, record } = await this.#options.run({ key, request, overlay: false, responseBytesMax: answerBytesMax });
+    if (record) this.#options.keep(record);
+    if (problem) return { problem: `${problem.code}: ${problem.message}` };
+    return response.status >= 200 && response.status < 300 ? { body: response.body } : { problem: `it answered with status ${response.status}` };
+  }
+}
+
+const requestOf = (id: string, tenant: string, name: string, record: FailureRecord): StoredRequest => ({
+  id,
+  tenant,
+  function: name,
+  arrivedAt: performance.timeOrigin + performance.now(),
+  method: 'POST',
+  authority: 'control.nacelle.internal',
+  pathWithQuery: '/',
+  headers: [['content-type', 'application/json']],
+  body: Buffer.from(JSON.stringify(record)),
+});

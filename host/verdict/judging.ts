@@ -1,0 +1,199 @@
+/**
+ * Judges attempts: built-in verdicts first, then the function that `onResult` or `onFailure` names. What goes wrong with
+ * that is a judgement too: the default policy goes on, and the reason says why.
+ */
+import type { PlacementDecision } from '../placement/model.ts';
+import { doubledMemory, Rollbacks, ranOutOfMemory } from './built-in.ts';
+import type { Change, Judge, Judgeable, Judged, Judgement, Limits, OtherLimits, Settings, Subject } from './model.ts';
+import { type FailureRecord, failureRecord } from './record.ts';
+import { ruleFor } from './rules.ts';
+import { bytesOf, parseVerdict, type Verdict } from './schema.ts';
+
+/** Who changed what of a function, and why. */
+export type ChangeNote = { by: string; reason: string; execution: string };
+
+/** What a control function answered; `problem`: why there is no answer. */
+export type Asked = { execution?: string; body: Uint8Array } | { execution?: string; problem: string };
+
+export type JudgingOptions = {
+  ceilings: Limits;
+  /** Calls a control function. Never rejects. */
+  ask: (tenant: string, name: string, record: FailureRecord) => Promise<Asked>;
+  hasVersion: (tenant: string, name: string, version: number) => Promise<boolean>;
+  /** Sets live what was live before `from`, unless another version is live by now. Resolves with the version that is live. @throws Problem */
+  rollback: (tenant: string, name: string, from: number, note: ChangeNote) => Promise<number>;
+  /** Changes a version for the requests to come. @throws Problem */
+  adjust: (tenant: string, name: string, version: number, settings: Settings, note: ChangeNote) => Promise<void>;
+  decide: (decision: PlacementDecision) => void;
+  warn: (details: object, message: string) => void;
+  now: () => number;
+};
+
+/** Attempts at one execution, also where somebody judges that there are to be more. */
+const attemptsMax = 20;
+const unitOf = { memoryMib: 'MiB', cpuMs: 'ms', timeMs: 'ms' } as const;
+
+/** Lowers what is above a ceiling, and says so with both numbers. */
+const clipped = (asked: OtherLimits | undefined, ceilings: Limits, notes: string[]): OtherLimits | undefined => {
+  if (!asked) return undefined;
+  const entries = Object.entries(asked) as [keyof Limits, number | undefined][];
+  return Object.fromEntries(
+    entries.map(([key, value]) => {
+      const most = ceilings[key];
+      if (value === undefined || value <= most) return [key, value];
+      notes.push(`${key} lowered to ${most} ${unitOf[key]}, the most on this node: ${value} was asked for`);
+      return [key, most];
+    }),
+  );
+};
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const isBuiltIn = (judged: Judged): boolean => judged.execution === undefined;
+
+export class Judging {
+  readonly #options: JudgingOptions;
+  readonly #rollbacks = new Rollbacks();
+
+  constructor(options: JudgingOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over which functions are deployed, as `tenant/function`. */
+  keep(names: ReadonlySet<string>): void {
+    this.#rollbacks.keep(names);
+  }
+
+  readonly judge: Judge = async (judgeable, subject) => {
+    try {
+      const judgement = (await this.#builtIn(judgeable, subject)) ?? (await this.#asked(judgeable, subject));
+      if (judgement) this.#tell(judgeable, subject, judgement);
+      return judgement;
+    } catch (error) {
+      this.#options.warn({ execution: subject.execution, error: String(error) }, 'cannot judge an attempt');
+      return undefined;
+    }
+  };
+
+  async #builtIn(judgeable: Judgeable, subject: Subject): Promise<Judgement | undefined> {
+    const verdict = judgeable.onFailure?.verdict;
+    if (verdict === 'double-memory') return this.#double(judgeable, subject);
+    if (verdict !== 'rollback' || subject.change.version !== undefined) return undefined;
+    const failed = subject.error !== null || (subject.response?.status ?? 0) >= 500;
+    if (!this.#rollbacks.count(judgeable, failed)) return undefined;
+    return this.#rolledBack(judgeable, subject, { verdict: 'rollback', by: 'rollback', reason: 'too many of its first executions failed' });
+  }
+
+  #double(judgeable: Judgeable, subject: Subject): Judgement | undefined {
+    const memoryMib = doubledMemory(judgeable, subject, this.#options.ceilings);
+    if (memoryMib === undefined || subject.attempt >= attemptsMax) return undefined;
+    const reason = `it ran out of ${judgeable.limits.memoryMib} MiB of memory; the next attempt has ${memoryMib} MiB`;
+    const limits = { ...subject.change.limits, memoryMib };
+    return { judged: { verdict: 'retry', by: 'double-memory', reason }, do: 'retry', change: { ...subject.change, limits } };
+  }
+
+  async #asked(judgeable: Judgeable, subject: Subject): Promise<Judgement | undefined> {
+    const { onFailure, onResult, tenant } = judgeable;
+    const failed = subject.error !== null || ranOutOfMemory(subject);
+    const by = ruleFor(onResult, subject.response)?.control ?? (failed ? onFailure?.control : undefined);
+    if (by === undefined) return undefined;
+    const record = failureRecord(judgeable, subject, this.#options.ceilings, await subject.log());
+    const answer = await this.#options.ask(tenant, by, record);
+    const execution = answer.execution === undefined ? {} : { execution: answer.execution };
+    const parsed = 'problem' in answer ? answer : parseVerdict(answer.body);
+    if ('problem' in parsed)
+      return { judged: { verdict: 'default', by, reason: `"${by}" gave no verdict: ${parsed.problem}`.slice(0, 1000), ...execution }, do: 'default' };
+    return this.#applied(judgeable, subject, parsed.verdict, { verdict: parsed.verdict.verdict, by, reason: parsed.verdict.reason, ...execution });
+  }
+
+  async #applied(judgeable: Judgeable, subject: Subject, verdict: Verdict, judged: Judged): Promise<Judgement> {
+    const notes: string[] = [];
+    await this.#adjust(judgeable, subject, verdict.settings, judged, notes);
+    const noted = (): Judged => (notes.length === 0 ? judged : { ...judged, notes });
+    switch (verdict.verdict) {
+      case 'retry': {
+        const change = await this.#changed(judgeable, subject, verdict, notes);
+        return change ? { judged: noted(), do: 'retry', change } : { judged: { ...noted(), verdict: 'default' }, do: 'default' };
+      }
+      case 'rollback': {
+        const judgement = await this.#rolledBack(judgeable, subject, judged);
+        return { ...judgement, judged: { ...judgement.judged, ...(notes.length > 0 && { notes: [...(judgement.judged.notes ?? []), ...notes] }) } };
+      }
+      case 'complete': {
+        const { status = 200, headers = {}, ...payload } = verdict.result ?? {};
+        return { judged: noted(), do: 'complete', result: { status, headers: Object.entries(headers), body: bytesOf(payload) } };
+      }
+      default:
+        return { judged: noted(), do: verdict.verdict };
+    }
+  }
+
+  /** Undefined: there is not to be another attempt, `notes` say why. */
+  async #changed({ tenant, function: name }: Judgeable, { change, attempt }: Subject, verdict: Verdict, notes: string[]): Promise<Change | undefined> {
+    const { version = change.version, input } = verdict;
+    if (attempt >= attemptsMax) {
+      notes.push(`no other attempt: there have been ${attempt}, and at most ${attemptsMax} are made`);
+      return undefined;
+    }
+    if (verdict.version !== undefined && !(await this.#options.hasVersion(tenant, name, verdict.version))) {
+      notes.push(`no attempt with version ${verdict.version}: there is none`);
+      return undefined;
+    }
+    const limits = clipped(verdict.limits, this.#options.ceilings, notes);
+    return {
+      ...(version === undefined ? {} : { version }),
+      ...(limits || change.limits ? { limits: { ...change.limits, ...limits } } : {}),
+      ...(input ? { input: { body: bytesOf(input).toString('base64'), contentType: input.contentType } } : change.input ? { input: change.input } : {}),
+    };
+  }
+
+  async #rolledBack({ tenant, function: name, version }: Judgeable, { execution, change, attempt }: Subject, judged: Judged): Promise<Judgement> {
+    const from = change.version ?? version;
+    try {
+      const live = await this.#options.rollback(tenant, name, from, { by: judged.by, reason: judged.reason, execution });
+      const notes = [live === from ? `version ${live} is live` : `version ${live} is live in place of ${from}`];
+      if (attempt >= attemptsMax) return { judged: { ...judged, notes }, do: 'default' };
+      const { version: _, ...kept } = change;
+      return { judged: { ...judged, notes }, do: 'retry', change: kept };
+    } catch (error) {
+      return { judged: { ...judged, verdict: 'default', notes: [messageOf(error)] }, do: 'default' };
+    }
+  }
+
+  async #adjust(judgeable: Judgeable, subject: Subject, settings: Settings | undefined, { by, reason }: Judged, notes: string[]): Promise<void> {
+    if (!settings) return;
+    const { tenant, function: name, version } = judgeable;
+    const wanted = { ...settings, limits: clipped(settings.limits, this.#options.ceilings, notes) };
+    try {
+      await this.#options.adjust(tenant, name, subject.change.version ?? version, wanted, { by, reason, execution: subject.execution });
+    } catch (error) {
+      notes.push(messageOf(error));
+    }
+  }
+
+  #tell({ tenant, function: name, version }: Judgeable, { execution, attempt, error, response, change }: Subject, judgement: Judgement): void {
+    const { judged } = judgement;
+    const next = judgement.do === 'retry' ? judgement.change : {};
+    this.#options.decide({
+      at: this.#options.now(),
+      kind: 'control',
+      subject: execution,
+      tenant,
+      choice: judged.verdict,
+      inputs: {
+        function: `${name}@${change.version ?? version}`,
+        attempt,
+        code: error?.code ?? `status ${response?.status}`,
+        by: judged.by,
+        ...(isBuiltIn(judged) ? {} : { controlExecution: judged.execution ?? null }),
+        reason: judged.reason,
+        ...(next.version === undefined ? {} : { version: next.version }),
+        ...(next.limits && { limits: JSON.stringify(next.limits) }),
+        ...(next.input ? { input: 'another' } : {}),
+        ...(judged.notes ? { notes: judged.notes.join('; ') } : {}),
+      },
+      passedOver: [],
+    });
+    if (judged.verdict === 'default' || judged.notes) this.#options.warn({ tenant, function: name, execution, attempt, judged }, 'an attempt was judged');
+  }
+}
