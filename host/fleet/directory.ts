@@ -71,7 +71,7 @@ export class IsolateDirectory {
         break;
       case 'placed':
       case 'not-placed':
-        message.decision.atMs = ownMs(message.decision.atMs);
+        for (const decision of message.decisions) decision.atMs = ownMs(decision.atMs);
         this.#answer(message);
         break;
       default:

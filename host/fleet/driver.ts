@@ -29,9 +29,13 @@ export type FleetDriverOptions = {
 };
 
 /** A request that was given a place and has not ended there. */
+/** The gateway that asks, and what was decided so far. */
+type Asking = { gateway: number; decided: PlacementDecision[] };
 type PlacedRequest = { gateway: number; isolate: number; key: string; idle: boolean };
 
 const tickMsMax = 1000;
+/** Decisions about one execution that are told to its gateway. */
+const decidedMax = 16;
 const bytesPerMib = 1024 * 1024;
 const pollMs = 5;
 /** How long executions that a dead gateway thread had may still be on their way to an isolate. */
@@ -53,8 +57,8 @@ export class FleetDriver {
   readonly #threads: IsolateThreads;
   readonly #gateways = new Map<number, PostToGateway>();
   readonly #versions = new Map<string, DeployedVersion>();
-  /** Which gateway waits for the place of an execution. */
-  readonly #asking = new Map<string, number>();
+  /** Executions that wait for a place. */
+  readonly #asking = new Map<string, Asking>();
   readonly #placed = new Map<string, PlacedRequest>();
   readonly #waitingTenants = new Set<string>();
   readonly #events: PlacementEvent[] = [];
@@ -102,7 +106,7 @@ export class FleetDriver {
   leave(gateway: number): void {
     this.#gateways.delete(gateway);
     for (const live of this.#threads.all()) if (live.tenant !== undefined) live.thread.disconnect(gateway);
-    for (const [execution, asking] of this.#asking) if (asking === gateway) this.#cancel(execution);
+    for (const [execution, asking] of this.#asking) if (asking.gateway === gateway) this.#cancel(execution);
     const strays = [...this.#placed].filter(([, placed]) => placed.gateway === gateway);
     setTimeout(() => {
       for (const [execution, placed] of strays) if (this.#placed.get(execution) === placed) this.#giveBack(execution, placed);
@@ -112,14 +116,14 @@ export class FleetDriver {
   take(gateway: number, message: FleetFromGateway): void {
     switch (message.kind) {
       case 'place':
-        this.#asking.set(message.execution, gateway);
+        this.#asking.set(message.execution, { gateway, decided: [] });
         this.feed({ type: 'request', execution: message.execution, version: message.key });
         break;
       case 'place-cancelled':
         this.#cancel(message.execution);
         break;
       case 'place-refused':
-        this.#asking.set(message.execution, gateway);
+        this.#asking.set(message.execution, { gateway, decided: [] });
         this.#placed.delete(message.execution);
         this.feed({ type: 'refused', execution: message.execution, reason: 'busy' });
         break;
@@ -216,6 +220,7 @@ export class FleetDriver {
         this.#place(action);
         break;
       case 'queue':
+        this.#decided(action.execution, action.decision);
         break;
       case 'reject':
         this.#reject(action);
@@ -300,8 +305,15 @@ export class FleetDriver {
     else held.done.then(() => live.thread.prepare(held.cell, instances), failed);
   }
 
+  /** The gateway is told of all that was decided about its execution, with the answer. */
+  #decided(execution: string, decision: PlacementDecision): void {
+    const decided = this.#asking.get(execution)?.decided;
+    if (decided && decided.length < decidedMax) decided.push(decision);
+  }
+
   #place({ execution, isolate, version: key, rung, instance, decision }: Extract<PlacementAction, { type: 'place' }>): void {
-    const gateway = this.#asking.get(execution);
+    this.#decided(execution, decision);
+    const gateway = this.#asking.get(execution)?.gateway;
     const live = this.#threads.find(isolate);
     const idle = instance === 'idle';
     if (gateway === undefined) {
@@ -314,15 +326,15 @@ export class FleetDriver {
     else {
       const placed: PlacedRequest = { gateway, isolate, key, idle };
       this.#placed.set(execution, placed);
-      if (held.ready) this.#answer(execution, placed, held, rung, 'thread', decision);
-      else this.#answerWhenHeld(execution, placed, held, rung, decision);
+      if (held.ready) this.#answer(execution, placed, held, rung, 'thread');
+      else this.#answerWhenHeld(execution, placed, held, rung);
     }
   }
 
-  #answerWhenHeld(execution: string, placed: PlacedRequest, held: HeldVersion, rung: Rung, decision: PlacementDecision): void {
+  #answerWhenHeld(execution: string, placed: PlacedRequest, held: HeldVersion, rung: Rung): void {
     held.done.then(
       (from) => {
-        if (this.#placed.get(execution) === placed) this.#answer(execution, placed, held, rung, from, decision);
+        if (this.#placed.get(execution) === placed) this.#answer(execution, placed, held, rung, from);
       },
       (error: unknown) => {
         if (this.#placed.get(execution) !== placed) return;
@@ -333,17 +345,20 @@ export class FleetDriver {
     );
   }
 
-  #answer(execution: string, placed: PlacedRequest, held: HeldVersion, rung: Rung, load: LoadSource, decision: PlacementDecision): void {
+  #answer(execution: string, placed: PlacedRequest, held: HeldVersion, rung: Rung, load: LoadSource): void {
+    const decisions = (this.#asking.get(execution)?.decided ?? []).map(forGateway);
     this.#asking.delete(execution);
-    const answer: FleetToGateway = { kind: 'placed', execution, isolate: placed.isolate, cell: held.cell, rung, load, decision: forGateway(decision) };
+    const answer: FleetToGateway = { kind: 'placed', execution, isolate: placed.isolate, cell: held.cell, rung, load, decisions };
     this.#gateways.get(placed.gateway)?.(answer);
   }
 
   #reject({ execution, code, message, retryAfterMs, decision }: Extract<PlacementAction, { type: 'reject' }>): void {
-    const gateway = this.#asking.get(execution);
+    this.#decided(execution, decision);
+    const asking = this.#asking.get(execution);
     this.#asking.delete(execution);
-    if (gateway === undefined) return;
-    this.#gateways.get(gateway)?.({ kind: 'not-placed', execution, code: codeOf(code), message, retryAfterMs, decision: forGateway(decision) });
+    if (!asking) return;
+    const decisions = asking.decided.map(forGateway);
+    this.#gateways.get(asking.gateway)?.({ kind: 'not-placed', execution, code: codeOf(code), message, retryAfterMs, decisions });
   }
 
   #cancel(execution: string): void {

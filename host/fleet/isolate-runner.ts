@@ -60,7 +60,7 @@ class PlacedRun implements Run {
   }
 
   readonly #answered = (answer: Placed | NotPlaced): void => {
-    this.decisions.push(answer.decision);
+    this.decisions.push(...answer.decisions);
     if (answer.kind === 'not-placed') {
       this.#resolve(failed(new Problem(answer.code, answer.message, undefined, answer.retryAfterMs ?? undefined)));
       return;
@@ -85,9 +85,22 @@ class PlacedRun implements Run {
     }
     this.#current = undefined;
     const repeatable = end.kind === 'not-held' || end.repeatable;
+    if (end.kind === 'lost') this.#noteLost(repeatable);
     if (repeatable) this.#request = asFromStart(this.#request);
     if (!repeatable || this.#stopped) this.#giveUp(end);
     else this.#again(end.kind === 'not-held' && placed);
+  }
+
+  #noteLost(repeatable: boolean): void {
+    const isolate = this.place?.isolate ?? 0;
+    const again = repeatable && !this.#stopped && this.#attempts < attemptsMax;
+    this.decisions.push({
+      atMs: performance.now(),
+      kind: 'place',
+      choice: again ? 'again' : 'isolate-lost',
+      inputs: { isolate, repeatable, attempt: this.#attempts, attemptsMax },
+      passedOver: [{ candidate: `isolate-${isolate}`, reason: 'was lost' }],
+    });
   }
 
   #again(refused: boolean): void {

@@ -23,9 +23,9 @@ export type FleetToGateway =
   | { kind: 'isolate-releases'; isolate: number; key?: string }
   /** The thread has ended, or its tenant has no more business with it: runs in it are lost. */
   | { kind: 'isolate-gone'; isolate: number }
-  /** Answers `place`. */
-  | { kind: 'placed'; execution: string; isolate: number; cell: number; rung: RunPlace['rung']; load: RunPlace['load']; decision: RunDecision }
-  | { kind: 'not-placed'; execution: string; code: ErrorCode; message: string; retryAfterMs: number | null; decision: RunDecision };
+  /** Answers `place`, with all that was decided until then. */
+  | { kind: 'placed'; execution: string; isolate: number; cell: number; rung: RunPlace['rung']; load: RunPlace['load']; decisions: RunDecision[] }
+  | { kind: 'not-placed'; execution: string; code: ErrorCode; message: string; retryAfterMs: number | null; decisions: RunDecision[] };
 
 /** Requests of one version since the last time, and the CPU time that ended ones took. */
 export type VersionUse = { key: string; requests: number; cpuUs: number };

@@ -92,9 +92,12 @@ export class Preparer {
     this.options = { ...defaults, ...options };
   }
 
-  /** Starts a worker, so that the next module need not wait for one. */
+  /** Starts a worker, so that the next module need not wait for one; if the system gives no thread, the next module asks again. */
   warm(): void {
-    if (this.idle.length === 0 && !this.closed) this.rest(this.start());
+    if (this.idle.length > 0 || this.closed) return;
+    try {
+      this.rest(this.start());
+    } catch {}
   }
 
   /**
@@ -102,7 +105,7 @@ export class Preparer {
    *
    * @param load called at most once, when a worker is free
    * @returns the encoded artifact
-   * @throws Problem `module-invalid`, `import-unknown`, `unavailable` after `close`; what `load` throws
+   * @throws Problem `module-invalid`, `import-unknown`, `unavailable` after `close`, or without a thread; what `load` throws
    */
   prepare(digest: string, load: LoadBytes): Promise<Uint8Array<ArrayBuffer>> {
     const known = this.underWay.get(digest);
@@ -157,9 +160,13 @@ export class Preparer {
   }
 
   private start(): PrepareWorker {
-    const worker = new PrepareWorker({ implemented: this.options.implemented }, this.options.heapMib, () => this.forget(worker));
-    this.workers.add(worker);
-    return worker;
+    try {
+      const worker: PrepareWorker = new PrepareWorker({ implemented: this.options.implemented }, this.options.heapMib, () => this.forget(worker));
+      this.workers.add(worker);
+      return worker;
+    } catch (error) {
+      throw new Problem('unavailable', `cannot prepare the module: the system gives no thread: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   private rest(worker: PrepareWorker): void {

@@ -25,15 +25,16 @@ export type TestNode = {
   api(method: string, path: string, body?: unknown, token?: string): Promise<Response>;
   /** Uploads a fixture and deploys it. */
   deploy(name: string, fixture: string, manifest?: Record<string, unknown>): Promise<void>;
-  /** The record of an execution by its id, when it has ended. */
-  execution(id: string | null): Promise<ExecutionRecord>;
+  /** The record of an execution by its id, when it has ended; `tenant`: whose, if not of `default`. */
+  execution(id: string | null, tenant?: string): Promise<ExecutionRecord>;
   /** Lines of a function's log, when there are at least `count` of which `accept` is true. */
   lines(name: string, count: number, accept?: (line: LogLine) => boolean): Promise<LogLine[]>;
   /** Ends the process by a signal and resolves with its exit code. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 };
 
-export type NodeStart = { data?: string; args?: string[]; gateways?: number };
+/** `preload`: path of a module that the process loads first; it then has a channel to this one. */
+export type NodeStart = { data?: string; args?: string[]; gateways?: number; preload?: string };
 
 /** Every directory made here, for `cleanUp`. */
 const directories: string[] = [];
@@ -71,10 +72,12 @@ export const spawnNode = ({
   data = freshDirectory(),
   args = [],
   gateways = 2,
+  preload,
 }: NodeStart = {}): { child: ChildProcess; data: string; errors: () => string } => {
   const settings = ['--http', '127.0.0.1:0', '--control', '127.0.0.1:0', '--gateways', String(gateways), '--data', data];
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'serve', ...settings, ...args], {
-    stdio: ['ignore', 'ignore', 'pipe'],
+  const first = preload === undefined ? [] : ['--import', preload];
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...first, main, 'serve', ...settings, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe', ...(preload === undefined ? [] : (['ipc'] as const))],
   });
   running.add(child);
   child.on('exit', () => running.delete(child));
@@ -133,9 +136,9 @@ export const startTestNode = async (start: NodeStart = {}): Promise<TestNode> =>
       const { digest } = (await (await must(await api('PUT', '/v1/modules', fixture(component)))).json()) as { digest: string };
       await must(await api('POST', '/v1/functions', { name, module: digest, ...manifest }));
     },
-    execution: (id) =>
+    execution: (id, tenant = 'default') =>
       until(async () => {
-        const response = await api('GET', `/v1/executions/${id}`);
+        const response = await api('GET', `/v1/executions/${id}?tenant=${tenant}`);
         if (response.status === 404) return undefined;
         const record = (await (await must(response)).json()) as ExecutionRecord;
         return record.state === 'running' || record.state === 'queued' ? undefined : record;

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp, fixture, sleep, startTestNode, type TestNode, until } from './node.ts';
@@ -176,6 +179,52 @@ test('remove: a function that is gone is gone from its isolates', async () => {
   await node.api('DELETE', '/v1/functions/other');
   assert.is((await call('/other/')).status, 404);
   await until(async () => !(await view()).isolates.some(({ holds }) => holds.some((key) => key.startsWith('default/other@'))) || undefined, 'it to be gone');
+});
+
+const main = fileURLToPath(new URL('../../host/cli/main.ts', import.meta.url));
+const nacelle = async (...command: string[]): Promise<string> =>
+  (await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...command, '--data', node.data])).stdout;
+
+/** What kind of value each key has; of a list, its first item. */
+const shapeOf = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf);
+  if (value === null || typeof value !== 'object') return value === null ? 'null' : typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, of]) => [key, shapeOf(of)]));
+};
+
+test('explain --json: the record of an execution, with its steps, decisions and meter', async () => {
+  await node.deploy('explained', 'hello', { capacity: { fleet: 'on-demand' } });
+  const { id } = await call('/explained/');
+  await node.execution(id);
+  const { meter, decisions: made, timeline, ...rest } = JSON.parse(await nacelle('explain', String(id), '--json'));
+  assert.equal(shapeOf(rest), {
+    ...{ id: 'string', tenant: 'string', function: 'string', version: 'number', trigger: 'string', state: 'string', arrivedAt: 'string' },
+    ...{ fleet: 'string', rung: 'number', isolate: 'number', load: 'string', sidecars: [], result: { status: 'number', bytes: 'number' } },
+  });
+  const { hostCalls, ...metered } = meter;
+  assert.equal(Object.keys(metered), ['cpuUs', 'wallUs', 'memoryBytesPeak', 'memoryRefused', 'bytesIn', 'bytesOut']);
+  assert.ok(Object.values(hostCalls).every((count) => typeof count === 'number'));
+  assert.equal(shapeOf(timeline), [{ at: 'number', step: 'string' }]);
+  const [{ inputs, ...decision }] = made;
+  assert.equal(shapeOf(decision), { at: 'number', kind: 'string', choice: 'string', passedOver: [{ candidate: 'string', reason: 'string' }] });
+  assert.is(inputs.version.split('@')[0], 'default/explained');
+  const text = await nacelle('explain', String(id));
+  for (const part of [/fleet +on-demand/, /guest-started/, /passed over/, new RegExp(String(id))]) assert.match(text, part);
+});
+
+test('top --json: isolates by state, pools, reservations, queues, fleets, gateways and the cache', async () => {
+  await call('/explained/');
+  const top = JSON.parse(await nacelle('top', '--json'));
+  const isolate = top.isolates.find(({ holds }: { holds: string[] }) => holds.length > 0);
+  assert.equal(shapeOf(isolate), {
+    ...{ id: 'number', state: 'string', tenant: 'string', pool: 'string', reservation: 'null', standing: 'string', configuration: 'string' },
+    ...{ holds: ['string'], attached: [], inFlight: 'number', since: 'number' },
+  });
+  assert.equal(shapeOf(top.pools[0]), { configuration: 'string', floor: 'number', ceiling: 'number', target: 'number', warm: 'number', warming: 'number' });
+  assert.equal([Array.isArray(top.subPools), Array.isArray(top.queues)], [true, true]);
+  assert.equal(shapeOf(top.fleets), { resident: ['string'], onDemand: ['string'] });
+  for (const key of ['id', 'inFlight', 'instances']) assert.is(typeof top.gateways[0][key], 'number', key);
+  for (const key of ['entries', 'bytes', 'hits', 'misses', 'evicted', 'expired']) assert.is(typeof top.cache[key], 'number', key);
 });
 
 test('limits: a guest that loops in an isolate is ended and its isolate goes on', async () => {
