@@ -10,8 +10,11 @@ import type { FromIsolate, Holding, IsolateSettings, ToIsolate } from './protoco
 import { allocateRing } from './ring.ts';
 
 const RING_BYTES = 1 << 20;
-/** A thread with runs under way that answers nothing for so long hangs: metered guests give way every few milliseconds. */
-const HANG_MS = 5000;
+/**
+ * A thread that leaves so many pings unanswered hangs: metered guests give way every few milliseconds. Counted in pings, not
+ * by the clock: while this process was stopped nobody could answer.
+ */
+const PINGS_MAX = 5;
 const PING_MS = 1000;
 
 export type IsolateEvents = {
@@ -34,7 +37,7 @@ export class Isolate {
   readonly id: number;
   private readonly worker: Worker;
   private readonly watchdog: NodeJS.Timeout;
-  private heardMs = performance.now();
+  private unanswered = 0;
   private ending = false;
   private failure: unknown;
 
@@ -49,7 +52,7 @@ export class Isolate {
       ...(program === undefined ? {} : { execArgv: [] }),
     });
     this.worker.on('message', (message: FromIsolate) => {
-      this.heardMs = performance.now();
+      this.unanswered = 0;
       events.onMessage(message);
     });
     this.worker.on('error', (error) => {
@@ -63,10 +66,11 @@ export class Isolate {
   }
 
   private watch(): void {
-    if (performance.now() - this.heardMs > HANG_MS) {
-      this.failure ??= new Error(`no answer for ${HANG_MS} ms`);
+    if (this.unanswered++ < PINGS_MAX) this.post({ kind: 'ping' });
+    else {
+      this.failure ??= new Error(`no answer to ${PINGS_MAX} pings in ${PINGS_MAX} s`);
       void this.worker.terminate();
-    } else this.post({ kind: 'ping' });
+    }
   }
 
   private post(message: ToIsolate, transfer: readonly MessagePort[] = []): void {

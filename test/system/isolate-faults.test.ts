@@ -189,10 +189,20 @@ test('a module that cannot be loaded on rung 3: the request is told, and the nex
   assert.equal([failed.status, failed.record.code, failed.record.rung], [503, 'unavailable', null]);
   assert.match(failed.text, 'the system gives no thread');
   const [place, refusal] = failed.record.decisions;
-  assert.equal([place?.inputs['rung'], refusal?.choice], [3, 'reject']);
+  assert.equal([place?.inputs.rung, refusal?.choice], [3, 'reject']);
   assert.equal(refusal?.passedOver[0]?.candidate, place?.choice);
   const { status, record } = await call(`/~${tenant}/burn/`, tenant);
   assert.equal([status, record.load], [200, 'prepared']);
+});
+
+test('node that is stopped for longer than a thread may hang: what runs goes on when it continues', async () => {
+  const running = call('/burn/?ms=7500');
+  const { id } = await isolateThat(({ inFlight }) => inFlight > 0, 'the run');
+  node.process.kill('SIGSTOP');
+  await new Promise((resolve) => setTimeout(resolve, 6500));
+  node.process.kill('SIGCONT');
+  const { status, record } = await running;
+  assert.equal([status, record.isolate, losses(record)], [200, id, []]);
 });
 
 for (const [direction, ms] of [
