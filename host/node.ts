@@ -65,7 +65,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   undo.push(() => computing.close());
   await deployments.open();
   ground.artifacts.prefetch([...new Set(deployments.routeTable?.functions.flatMap(({ fleet: placed, digest }) => (placed === 'on-demand' ? digest : [])))]);
-  ground.edge = await openAsEdge(ground, deployments);
+  ground.edge = await openAsEdge(ground, deployments, events);
   fleet.review(() => deployments.publish());
   const { files, log } = ground;
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));

@@ -140,6 +140,7 @@ export const configSchema = section({
       .describe('How the origin lists this edge. Empty: by the name of the machine.'),
     prefetch: flag(true, 'Fetch every component that functions need ahead of its first use, so that the edge can do without its origin.'),
     pullBytesPerSecond: whole(0, 1024 * 1024 * MIB, 0, 'Bytes a second that components are fetched with at most, all together. 0: no limit.'),
+    eventsPerSecond: whole(1, 1_000_000, 500, 'Events a second that the origin is sent at most, on average, when it is back.'),
   }).prefault({}),
   store: section({
     bytesMax: whole(MIB, 16 * 1024 * 1024 * MIB, 16 * 1024 * MIB, 'Size that the store may reach, in bytes.'),

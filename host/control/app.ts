@@ -9,7 +9,7 @@ import type { ControlDeps } from './deps.ts';
 import { edgeChangeRoutes, edgeRoutes } from './edges.ts';
 import { newGroup } from './endpoint.ts';
 import { eventListRoutes, eventRemovalRoutes, eventRoutes, sendRoutes } from './events.ts';
-import { feedContentRoutes, feedRoutes } from './feed.ts';
+import { feedContentRoutes, feedEventRoutes, feedRoutes } from './feed.ts';
 import { functionRoutes } from './functions.ts';
 import { invokeRoutes } from './invoke.ts';
 import { logRoutes } from './logs.ts';
@@ -98,6 +98,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', edgeChangeRoutes(deps))
     .route('/', feedRoutes(deps))
     .route('/', feedContentRoutes(deps))
+    .route('/', feedEventRoutes(deps))
     .route('/', nodeRoutes(deps));
   app.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });
   root.notFound(notFoundHandler(root));

@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono';
 import { Problem } from '../base/errors.ts';
+import { batchBytesMax } from '../edge/event-batch.ts';
 import type { ControlEnv } from './auth.ts';
 
 const jsonBytesMax = 1024 * 1024;
@@ -28,17 +29,20 @@ const isStreamed = (method: string, path: string): boolean =>
   (method === 'PUT' && (path === '/v1/modules' || path.startsWith('/v1/state/') || path.startsWith('/v1/objects/'))) ||
   path.endsWith('/invoke');
 
+const bytesMaxOf = (path: string): number => (path === '/v1/feed/events' ? batchBytesMax : jsonBytesMax);
+
 /**
- * Holds bodies of JSON to 1 MiB. A body without a declared length is read here and kept where Hono looks for one it has
+ * Holds bodies of JSON to 1 MiB, and those with many events to more. A body without a declared length is read here and kept where Hono looks for one it has
  * read before; its own `bodyLimit` makes a new Request, which the requests of node-server do not allow.
  */
 export const limitBody: MiddlewareHandler<ControlEnv> = async (context, next) => {
   const { method, path, raw } = context.req;
   if (method !== 'GET' && method !== 'HEAD' && !isStreamed(method, path)) {
     const declared = context.req.header('content-length');
-    checkLength(declared, jsonBytesMax, 'read the body');
+    const bytesMax = bytesMaxOf(path);
+    checkLength(declared, bytesMax, 'read the body');
     if (declared === undefined && raw.body) {
-      const chunks = await Array.fromAsync(bounded(raw.body, jsonBytesMax, 'read the body'));
+      const chunks = await Array.fromAsync(bounded(raw.body, bytesMax, 'read the body'));
       Object.assign(context.req.bodyCache, { text: Promise.resolve(Buffer.concat(chunks).toString()) });
     }
   }

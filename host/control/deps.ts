@@ -1,6 +1,7 @@
 import type { TenantBuckets } from '../capability/tenant-buckets.ts';
 import type { Deployments } from '../deploy/deployments.ts';
 import type { EdgeView } from '../edge/edge.ts';
+import type { Intake } from '../edge/intake.ts';
 import type { Origin } from '../edge/origin.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DecisionQuery } from '../fleet/decision-log.ts';
@@ -69,8 +70,8 @@ export type ControlDeps = {
   reservations: Pick<Reservations, 'find' | 'put' | 'remove'>;
   /** Whether a function may run in the gateway threads, where `fleets.resident` asks for an admin's word. */
   approveResident: (tenant: string, name: string, approved: boolean) => Promise<void>;
-  /** What edges of this node are told. */
-  origin: Origin;
+  /** What edges of this node are told, and what they send. */
+  origin: Origin & { intake: Pick<Intake, 'take'> };
   /** Whose deployments this node follows, if it is an edge. */
   follows?: { url: string; view: () => EdgeView } | undefined;
   node: () => NodeInfo | Promise<NodeInfo>;

@@ -16,10 +16,13 @@ export const attemptView = z
 
 const trigger = z.enum(['http', 'event', 'topic', 'cron', 'state', 'object']);
 
+const at = z.literal('origin').optional().openapi({ description: 'Of an edge: to be delivered at its origin.' });
+
 export const eventView = z
   .object({
     id: z.string(),
     function: name,
+    at,
     trigger,
     state: z.enum(['waiting', 'leased']).openapi({ description: '"leased": it is being delivered.' }),
     arrivedAt: time,
@@ -66,6 +69,7 @@ export const deadLetterDetail = deadLetterView
 export const queueView = z
   .object({
     function: name,
+    at,
     messages: z.number().openapi({ description: 'At least so many until `exact`, some seconds after the start of the node.' }),
     leased: z.number(),
     exact: z.boolean(),

@@ -1,6 +1,6 @@
 import type { DeadLetter } from '../event/dead-letters.ts';
 import type { EventView } from '../event/events.ts';
-import type { EventAttempt, EventRequest } from '../event/model.ts';
+import type { EventAttempt, EventRequest, Place } from '../event/model.ts';
 import type { QueueDepth } from '../store/queue.ts';
 import { isoTime } from './view.ts';
 
@@ -12,8 +12,9 @@ const viewAttempt = ({ startedAt, endedAt, ...rest }: EventAttempt) => ({
 
 const viewRequest = ({ method, pathWithQuery, headers }: Omit<EventRequest, 'body'>) => ({ method, path: pathWithQuery, headers });
 
-export const viewEvent = ({ id, body, enqueuedAt, dueAt, state, orderingKey }: EventView) => ({
+export const viewEvent = ({ id, body, enqueuedAt, dueAt, state, orderingKey, at }: EventView) => ({
   id,
+  ...(at === undefined ? {} : { at }),
   function: body.function,
   trigger: body.trigger,
   state,
@@ -41,8 +42,9 @@ export const viewDeadLetterDetail = (letter: DeadLetter) => ({
   tries: letter.tries.map(viewAttempt),
 });
 
-export const viewQueue = (name: string, { oldestDueAt, ...depth }: QueueDepth) => ({
+export const viewQueue = (name: string, at: Place, { oldestDueAt, ...depth }: QueueDepth) => ({
   function: name,
+  ...(at === undefined ? {} : { at }),
   ...depth,
   ...(oldestDueAt === undefined ? {} : { oldestDueAt: isoTime(oldestDueAt) }),
 });

@@ -25,10 +25,13 @@ const delayMs = z
   .optional()
   .openapi({ type: 'integer', description: 'Milliseconds before the first delivery.' });
 
+const at = (description: string) => z.literal('origin', { error: 'must be "origin"' }).optional().openapi({ description });
+
 const sendQuery = tenantQuery({
   function: name.optional().openapi({ description: 'Only this function gets the events.' }),
   topic: z.string().min(1).max(128).optional().openapi({ description: 'Functions that subscribe to it get a copy each. Default: the type of each event.' }),
   delayMs,
+  at: at('At an edge: kept there until its origin has taken them, and delivered at the origin, whatever the functions ask for.'),
 });
 
 const readBody = async (request: Request): Promise<Uint8Array | null> => {
@@ -44,12 +47,12 @@ const requireSmall = ({ data, attributes }: CloudEvent): void => {
 
 /** Takes the events and resolves when all are safe. */
 const send = async (events: Events, tenant: string, found: readonly CloudEvent[], to: z.output<typeof sendQuery>) => {
-  const { function: target, topic, delayMs: delay } = to;
+  const { function: target, topic, delayMs: delay, at: place } = to;
   const sent = found.map(async (event) => {
     const own = event.attributes.get('id') ?? '';
-    if (target !== undefined) return [{ event: own, function: target, ...(await events.sendEvent(tenant, target, event, { delayMs: delay })) }];
+    if (target !== undefined) return [{ event: own, function: target, ...(await events.sendEvent(tenant, target, event, { delayMs: delay, at: place })) }];
     const what = { topic: topic ?? event.attributes.get('type') ?? '' };
-    return (await events.publish({ tenant, what, event, hops: 0 }, { delayMs: delay })).map((accepted) => ({ event: own, ...accepted }));
+    return (await events.publish({ tenant, what, event, hops: 0 }, { delayMs: delay, at: place })).map((accepted) => ({ event: own, ...accepted }));
   });
   return (await Promise.all(sent)).flat();
 };
@@ -93,14 +96,14 @@ export const eventListRoutes = ({ deployments: { tenants }, events: { events } }
         method: 'get',
         path: '/v1/events',
         middleware: read,
-        request: { query: tenantQuery({ function: name, ...page }) },
+        request: { query: tenantQuery({ function: name, at: at('Those that wait for the origin of an edge.'), ...page }) },
         responses: { 200: json(listOf(eventView), 'Events of a function that wait or are being delivered, by their ids') },
       }),
       async (context) => {
-        const { function: target, limit, cursor } = context.req.valid('query');
-        const found = events.queues(context.get('tenant')).find((queue) => queue.name === target);
+        const { function: target, at: place, limit, cursor } = context.req.valid('query');
+        const found = events.queues(context.get('tenant')).find((queue) => queue.name === target && queue.at === place);
         const { items, next } = (await found?.queue.list({ limit, ...(cursor === undefined ? {} : { cursor }) })) ?? { items: [] };
-        return context.json({ items: items.map(viewEvent), ...(next === undefined ? {} : { next }) }, 200);
+        return context.json({ items: items.map((item) => viewEvent({ ...item, at: place })), ...(next === undefined ? {} : { next }) }, 200);
       },
     )
     .openapi(
@@ -113,7 +116,7 @@ export const eventListRoutes = ({ deployments: { tenants }, events: { events } }
       }),
       async (context) => {
         const queues = events.queues(context.get('tenant'));
-        const items = await Promise.all(queues.map(async ({ name: target, queue }) => viewQueue(target, await queue.depth())));
+        const items = await Promise.all(queues.map(async ({ name: target, at: place, queue }) => viewQueue(target, place, await queue.depth())));
         return context.json({ items }, 200);
       },
     );
@@ -160,8 +163,8 @@ export const eventRemovalRoutes = ({ deployments: { tenants }, events: { events 
     }),
     async (context) => {
       const tenant = context.get('tenant');
-      const { id: event, body } = await requireEvent(events, tenant, context.req.valid('param').id);
-      await events.queueOf(tenant, body.function).remove(event);
+      const { id: event, body, at: place } = await requireEvent(events, tenant, context.req.valid('param').id);
+      await events.queueOf(tenant, body.function, place).remove(event);
       return context.body(null, 204);
     },
   );

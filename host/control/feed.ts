@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { Problem } from '../base/errors.ts';
 import { permits } from '../deploy/scope.ts';
+import { batchAnswer, eventBatch } from '../edge/event-batch.ts';
 import { type ControlEnv, requireEdge } from './auth.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, jsonBody, newGroup } from './endpoint.ts';
@@ -31,14 +32,19 @@ async function* from(source: AsyncIterable<Uint8Array>, start: number): AsyncGen
   }
 }
 
+const edgeOf = (context: Context<ControlEnv>, action: string): string => {
+  const id = context.req.header('nacelle-edge') ?? '';
+  if (!edgeId.test(id)) throw new Problem('request-invalid', `cannot ${action}: the header "nacelle-edge" must be 16 hexadecimal digits`);
+  return id;
+};
+
 /** The stream that an edge gets, and what ends it. */
 const openFeed = async (
   { deployments: { tokens }, origin: { feed, roster }, settings }: ControlDeps,
   context: Context<ControlEnv>,
   onOpen: () => () => void,
 ) => {
-  const id = context.req.header('nacelle-edge') ?? '';
-  if (!edgeId.test(id)) throw new Problem('request-invalid', 'cannot follow the feed: the header "nacelle-edge" must be 16 hexadecimal digits');
+  const id = edgeOf(context, 'follow the feed');
   const { state } = await roster.join(id);
   const token = context.req.header('authorization')?.split(' ').at(-1) ?? '';
   const last = Number(context.req.header('last-event-id') ?? Number.NaN);
@@ -123,6 +129,23 @@ export const feedContentRoutes = ({ origin: { feed, blobs, sealSecrets } }: Cont
         return componentResponse(blobs, wanted, size, asked < size ? asked : 0);
       },
     );
+
+/** Events that edges kept for functions here. */
+export const feedEventRoutes = ({ origin: { roster, intake } }: ControlDeps) =>
+  newGroup().openapi(
+    endpoint({
+      method: 'post',
+      path: '/v1/feed/events',
+      middleware: requireEdge('edge'),
+      request: { body: jsonBody(eventBatch) },
+      responses: { 200: json(batchAnswer, 'The batch was taken, now or before; or it has to be numbered `next`') },
+    }),
+    async (context) => {
+      const edge = edgeOf(context, 'take events');
+      await roster.join(edge);
+      return context.json(await intake.take(edge, context.req.valid('json')), 200);
+    },
+  );
 
 function componentResponse(blobs: ControlDeps['origin']['blobs'], wanted: string, size: number, start: number): Response {
   const headers: Record<string, string> = { 'content-type': 'application/wasm', 'accept-ranges': 'bytes', 'content-length': `${size - start}` };

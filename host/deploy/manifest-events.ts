@@ -37,12 +37,17 @@ const schedule = z
     if (problem) context.addIssue({ code: 'custom', path: ['cron'], message: `must be a schedule that fires: ${problem}`, input: cron });
   });
 
+const at = z
+  .literal('origin', { error: 'must be "origin"' })
+  .optional()
+  .describe('Where the function gets them: what happens at an edge is kept there until its origin has taken it. Default: where it happens.');
+
 const subscription = z.union(
   [
     schedule,
-    z.strictObject({ topic: topic.describe('Messages sent to this topic of the tenant.') }),
-    z.strictObject({ state: keyPattern.describe('Changes of these keys of a bucket of the tenant.') }),
-    z.strictObject({ object: keyPattern.describe('Changes of these objects of a bucket of the tenant.') }),
+    z.strictObject({ topic: topic.describe('Messages sent to this topic of the tenant.'), at }),
+    z.strictObject({ state: keyPattern.describe('Changes of these keys of a bucket of the tenant.'), at }),
+    z.strictObject({ object: keyPattern.describe('Changes of these objects of a bucket of the tenant.'), at }),
   ],
   { error: 'must have one of "cron", "topic", "state" and "object"' },
 );

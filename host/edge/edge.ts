@@ -1,6 +1,10 @@
 import { Problem } from '../base/errors.ts';
+import { systemClock } from '../event/model.ts';
+import type { OriginBound } from '../event/origin-bound.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
+import { sendBatch } from './event-batch.ts';
+import { type ForwardCounters, Forwarder } from './forwarder.ts';
 import { type Alarm, type LinkState, OriginLink } from './link.ts';
 import type { FeedMessage, Position } from './message.ts';
 import { createOriginClient, type OriginClient } from './origin-client.ts';
@@ -19,6 +23,7 @@ export type EdgeSettings = {
   name: string;
   prefetch: boolean;
   pullBytesPerSecond: number;
+  eventsPerSecond: number;
 };
 
 export type EdgeOptions = {
@@ -35,6 +40,8 @@ export type EdgeOptions = {
   product: string;
   /** A new id, for an edge that joins. */
   newId: () => string;
+  /** Events for the origin. */
+  bound: OriginBound;
   /** Serves by what the Table says now. */
   publish: () => Promise<void>;
   /** Erases tenants that are marked as removed. */
@@ -59,6 +66,8 @@ export type EdgeView = {
   failure: string | null;
   alarm: { at: string; why: Alarm['why']; detail: string } | null;
   pulls: PullCounters;
+  /** Events for the origin: how many it has taken, and why it did not take the last ones. */
+  events: ForwardCounters & { failure: string | null };
 };
 
 /** Modules that are pulled and prepared before a change is served by; more are made ready afterwards. */
@@ -78,6 +87,7 @@ export class Edge {
   private readonly replica: Replica;
   private readonly link: OriginLink;
   private readonly puller: Puller;
+  private readonly forwarder: Forwarder;
   private readonly ending = new AbortController();
   private reporter: NodeJS.Timeout | undefined;
   private fetching: Promise<void> = Promise.resolve();
@@ -110,12 +120,22 @@ export class Edge {
       },
       onState: (state) => {
         options.log.info({ state, origin: settings.origin, revision: this.link.status().revision }, 'edge');
+        this.forwarder.connected(state === 'connected');
         if (state === 'connected') this.report();
       },
+    });
+    this.forwarder = new Forwarder({
+      ...options,
+      clock: systemClock,
+      random: Math.random,
+      perSecond: settings.eventsPerSecond,
+      send: (batch) => sendBatch(this.client, this.id, batch, signal),
+      onFailure: (failure) => options.log.warn({ failure, origin: settings.origin }, 'edge: the origin does not take events, they are kept'),
     });
   }
 
   start(): void {
+    this.forwarder.start();
     this.link.start();
     this.reporter = setInterval(() => this.report(), reportEveryMs);
     if (this.options.settings.prefetch) this.prefetch();
@@ -125,6 +145,7 @@ export class Edge {
     clearInterval(this.reporter);
     this.ending.abort();
     await this.link.close();
+    await this.forwarder.close();
     await this.fetching;
   }
 
@@ -157,6 +178,7 @@ export class Edge {
       failure: failure ?? null,
       alarm: alarm ? { ...alarm, at: new Date(alarm.at).toISOString() } : null,
       pulls: { ...this.puller.counters },
+      events: { ...this.forwarder.counters, failure: this.forwarder.failure ?? null },
     };
   }
 

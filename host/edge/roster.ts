@@ -2,6 +2,7 @@ import { Problem } from '../base/errors.ts';
 import { type Listed, type ListPage, listPage } from '../deploy/scan.ts';
 import { createSerial } from '../deploy/serial.ts';
 import type { Table } from '../store/table.ts';
+import { lastBatchKey } from './intake.ts';
 
 const edgePrefix = '~node/edge/';
 const edgeKey = (id: string): string => `${edgePrefix}${id}`;
@@ -94,7 +95,7 @@ export class Roster {
   /** Ends its connection and refuses it from now on; one that was removed is forgotten. @throws Problem `not-found` */
   async remove(id: string): Promise<void> {
     const { state } = await this.find(id);
-    if (state === 'removed') await this.serial(() => this.table.commit([{ key: edgeKey(id), delete: true }]));
+    if (state === 'removed') await this.serial(() => this.table.commit([edgeKey(id), lastBatchKey(id)].map((key) => ({ key, delete: true }))));
     else await this.change(id, (before) => ({ ...before, state: 'removed' }));
     for (const end of [...(this.seen.get(id)?.connections ?? [])]) end();
     this.seen.delete(id);

@@ -9,8 +9,9 @@ import { TableQueue } from '../store/table-queue.ts';
 import { type CloudEvent, eventRequest } from './cloud-event.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { type EventClock, type EventFunction, type EventItem, type EventRequest, failureDefaults, hopsMax, type Trigger } from './model.ts';
-import { type Occurrence, subscribes, triggerOf } from './occurrence.ts';
+import { type EventClock, type EventFunction, type EventItem, type EventRequest, failureDefaults, hopsMax, type Place, type Trigger } from './model.ts';
+import { type Occurrence, placesOf, triggerOf } from './occurrence.ts';
+import { OriginBound } from './origin-bound.ts';
 import { Outbox } from './outbox.ts';
 import { Settler, type SettlerOptions } from './settle.ts';
 import { CronSource } from './sources/cron.ts';
@@ -23,6 +24,8 @@ export type EventsOptions = Pick<SettlerOptions, 'clock' | 'random' | 'run' | 'j
   limits: EventLimits;
   /** Ids that sort by time, as executions have. */
   nextId: () => string;
+  /** This node is an edge: what is for its origin is kept for it. Elsewhere that is delivered here. */
+  isEdge?: boolean;
   onError: (error: unknown) => void;
 };
 
@@ -37,11 +40,16 @@ export type NewEvent = {
   delayMs?: number | undefined;
   dedupeId?: string | undefined;
   orderingKey?: string | undefined;
+  at?: Place;
 };
 
-export type EventView = Queued<EventItem>;
+/** An event that has not ended. `at`: where it is to be delivered. */
+export type EventView = Queued<EventItem> & { at: Place };
+export type NamedQueue = { name: string; at: Place; queue: Queue<EventItem> };
+type SendOptions = { delayMs?: number | undefined; at?: Place };
 
-const queuePrefix = (tenant: string, name: string): string => `${tenant}/queue/${name}/`;
+const queuePrefix = (tenant: string): string => `${tenant}/queue/`;
+const boundPrefix = (tenant: string): string => `${tenant}/origin-queue/`;
 
 /** The extension that says which events must stay in order (CloudEvents, "Partitioning"). */
 const partitionAttribute = 'partitionkey';
@@ -52,6 +60,8 @@ const relayedMax = 100;
 export class Events {
   readonly deadLetters: DeadLetters;
   readonly outbox: Outbox;
+  /** Of an edge: what waits for its origin. */
+  readonly bound: OriginBound | undefined;
   readonly #options: EventsOptions;
   readonly #clock: EventClock;
   readonly #dispatcher: Dispatcher;
@@ -69,10 +79,12 @@ export class Events {
     this.#clock = clock;
     this.deadLetters = new DeadLetters({ table, batch, limits: limits.deadLetters, now: () => clock.now(), warn });
     const settler = new Settler({ ...options, deadLetters: this.deadLetters });
+    const openQueue = (prefix: string): Queue<EventItem> =>
+      new TableQueue<EventItem>({ table, batch, prefix, dedupeMs: limits.dedupeMs, now: () => clock.now() });
+    this.bound = options.isEdge ? new OriginBound({ clock, openQueue: (tenant, name) => openQueue(`${boundPrefix(tenant)}${name}/`) }) : undefined;
     this.#dispatcher = new Dispatcher({
       clock,
-      openQueue: (tenant, name) =>
-        new TableQueue<EventItem>({ table, batch, prefix: queuePrefix(tenant, name), dedupeMs: limits.dedupeMs, now: () => clock.now() }),
+      openQueue: (tenant, name) => openQueue(`${queuePrefix(tenant)}${name}/`),
       functionOf: (tenant, name) => this.find(tenant, name),
       deliver: (lease, queue, target) => settler.deliver(lease, queue, target),
       inFlightMax: limits.inFlightMax,
@@ -126,6 +138,7 @@ export class Events {
     this.#sweeping?.();
     await this.outbox.stop();
     await this.#dispatcher.stop();
+    await this.bound?.stop();
     await this.#options.batch.idle();
   }
 
@@ -133,6 +146,7 @@ export class Events {
   async forget(tenant: string): Promise<void> {
     this.deadLetters.forget(tenant);
     await this.#dispatcher.forget(tenant);
+    await this.bound?.forget(tenant);
   }
 
   #sweepLater(): void {
@@ -142,20 +156,23 @@ export class Events {
     });
   }
 
-  /** Finds the queues that have something in them, by leaping from one to the next. */
   async #discover(tenants: readonly string[]): Promise<void> {
-    const { table } = this.#options;
     for (const tenant of tenants) {
-      const prefix = `${tenant}/queue/`;
-      let start = prefix;
-      for (;;) {
-        const [found] = (await table.scan({ prefix, start, limit: 1 })).entries;
-        if (!found) break;
-        const name = found.key.slice(prefix.length).split('/', 1)[0] ?? '';
-        this.#dispatcher.wake(tenant, name);
-        // "0" comes after "/".
-        start = `${prefix}${name}0`;
-      }
+      for (const name of await this.#queuesUnder(queuePrefix(tenant))) this.#dispatcher.wake(tenant, name);
+      if (this.bound) for (const name of await this.#queuesUnder(boundPrefix(tenant))) this.bound.wake(tenant, name);
+    }
+  }
+
+  /** Finds the queues that have something in them, by leaping from one to the next. */
+  async #queuesUnder(prefix: string): Promise<string[]> {
+    const names: string[] = [];
+    for (let start = prefix; ; ) {
+      const [found] = (await this.#options.table.scan({ prefix, start, limit: 1 })).entries;
+      if (!found) return names;
+      const name = found.key.slice(prefix.length).split('/', 1)[0] ?? '';
+      names.push(name);
+      // "0" comes after "/".
+      start = `${prefix}${name}0`;
     }
   }
 
@@ -165,26 +182,44 @@ export class Events {
   }
 
   async #send(event: NewEvent, also: readonly Write[]): Promise<Enqueued> {
-    const { tenant, function: name } = event;
     const message = this.#message(event);
     if (event.hops > hopsMax) {
       await this.#refuseLoop(message, also);
       return { id: message.id, duplicate: false };
     }
-    const [enqueued] = await this.#dispatcher.queueOf(tenant, name).enqueue([message], also);
-    this.#dispatcher.wake(tenant, name);
+    const { queue, wake } = this.#wayOf(event);
+    const [enqueued] = await queue.enqueue([message], also);
+    wake();
     return enqueued as Enqueued;
   }
 
-  #message({ tenant, function: name, trigger, request, hops, id, delayMs = 0, dedupeId, orderingKey }: NewEvent): NewMessage<EventItem> {
+  /**
+   * Takes events for one function at once, together with `also`, as they were kept by an edge: those with a dedupe id that is
+   * known are left out. At most 100. @throws Problem `conflict`, `store-full`, `unavailable`; then none is taken
+   */
+  async take(tenant: string, name: string, items: readonly EventItem[], also: readonly Write[]): Promise<Enqueued[]> {
+    const messages = items.map(({ trigger, hops, request, dedupeId, orderingKey }) =>
+      this.#message({ tenant, function: name, trigger, hops, request, dedupeId, orderingKey }),
+    );
+    const taken = await this.#dispatcher.queueOf(tenant, name).enqueue(messages, also);
+    this.#dispatcher.wake(tenant, name);
+    return taken;
+  }
+
+  /** The queue that an event goes into, and what is to be called when it is there. */
+  #wayOf({ tenant, function: name, at }: Pick<NewEvent, 'tenant' | 'function' | 'at'>): { queue: Queue<EventItem>; wake: () => void } {
+    const way = (at === 'origin' && this.bound) || this.#dispatcher;
+    return { queue: way.queueOf(tenant, name), wake: () => way.wake(tenant, name) };
+  }
+
+  #message({ tenant, function: name, trigger, request, hops, id, delayMs = 0, dedupeId, orderingKey, at }: NewEvent): NewMessage<EventItem> {
     const body: EventItem = { tenant, function: name, trigger, arrivedAt: this.#clock.now() + delayMs, hops, request, attempts: [] };
-    return {
-      id: id ?? this.#options.nextId(),
-      body,
-      delayMs,
-      ...(dedupeId === undefined ? {} : { dedupeId }),
-      ...(orderingKey === undefined ? {} : { orderingKey }),
-    };
+    const dedupe = dedupeId === undefined ? {} : { dedupeId };
+    const order = orderingKey === undefined ? {} : { orderingKey };
+    const message = { id: id ?? this.#options.nextId(), delayMs, ...dedupe };
+    // All that is for the origin goes there in the order in which it came.
+    if (at === 'origin' && this.bound) return { ...message, body: { ...body, ...dedupe, ...order } };
+    return { ...message, body, ...order };
   }
 
   /** An event that would lead to events for ever is kept as a dead letter, and never delivered. */
@@ -203,7 +238,7 @@ export class Events {
   }
 
   /** Sends an event to a function by itself. */
-  sendEvent(tenant: string, name: string, event: CloudEvent, options: { delayMs?: number | undefined } = {}): Promise<Enqueued> {
+  sendEvent(tenant: string, name: string, event: CloudEvent, options: SendOptions = {}): Promise<Enqueued> {
     const request = eventRequest(event, name);
     return this.send({
       tenant,
@@ -217,29 +252,38 @@ export class Events {
     });
   }
 
-  /** Gives each function that subscribes a copy. Resolves when all are safe. */
-  async publish(occurrence: Occurrence, options: { delayMs?: number | undefined } = {}): Promise<(Enqueued & { function: string })[]> {
+  /** Gives each function that subscribes a copy; with `at`, wherever it wants to have it, there. Resolves when all are safe. */
+  async publish(occurrence: Occurrence, { delayMs, at }: SendOptions = {}): Promise<(Enqueued & { function: string })[]> {
     const dedupeId = dedupeIdOf(occurrence.event);
-    return Promise.all(this.#copies(occurrence).map(async (copy) => ({ function: copy.function, ...(await this.send({ ...copy, ...options, dedupeId })) })));
+    const copies = this.#copies(occurrence, at).map((copy) => ({ ...copy, delayMs, dedupeId }));
+    return Promise.all(copies.map(async (copy) => ({ function: copy.function, ...(await this.send(copy)) })));
   }
 
-  #copies({ tenant, what, event, hops }: Occurrence): NewEvent[] {
-    return this.subscribers(tenant, what).map((name) => ({
-      tenant,
-      function: name,
-      trigger: triggerOf(what),
-      request: deliveryOf(what, event, name),
-      hops,
-      orderingKey: orderingKeyOf(event),
-    }));
+  #copies({ tenant, what, event, hops }: Occurrence, wanted?: Place): NewEvent[] {
+    return this.#subscribed(tenant, what).flatMap(({ name, places }) =>
+      (this.bound && wanted === undefined ? [...places] : [wanted]).map((at) => ({
+        tenant,
+        function: name,
+        trigger: triggerOf(what),
+        request: deliveryOf(what, event, name),
+        hops,
+        orderingKey: orderingKeyOf(event),
+        at,
+      })),
+    );
+  }
+
+  #subscribed(tenant: string, what: Occurrence['what']): { name: string; places: Set<Place> }[] {
+    const found: { name: string; places: Set<Place> }[] = [];
+    for (const target of this.#functions.values()) {
+      const places = target.tenant === tenant ? placesOf(target.subscriptions, what) : undefined;
+      if (places && places.size > 0) found.push({ name: target.name, places });
+    }
+    return found;
   }
 
   subscribers(tenant: string, what: Occurrence['what']): string[] {
-    const found: string[] = [];
-    for (const target of this.#functions.values()) {
-      if (target.tenant === tenant && target.subscriptions.some((subscription) => subscribes(subscription, what))) found.push(target.name);
-    }
-    return found;
+    return this.#subscribed(tenant, what).map(({ name }) => name);
   }
 
   /** Whether a function wants to know of any change in a bucket. */
@@ -260,27 +304,31 @@ export class Events {
       await this.#options.batch.submit(also);
       return;
     }
-    const entries = copies.map((copy) => this.#dispatcher.queueOf(copy.tenant, copy.function).entry([this.#message(copy)]));
-    await this.#options.batch.submit([...entries.flatMap(({ writes }) => writes), ...also]);
-    for (const { done } of entries) done();
-    for (const copy of copies) this.#dispatcher.wake(copy.tenant, copy.function);
+    const ways = copies.map((copy) => {
+      const { queue, wake } = this.#wayOf(copy);
+      return { wake, ...queue.entry([this.#message(copy)]) };
+    });
+    await this.#options.batch.submit([...ways.flatMap(({ writes }) => writes), ...also]);
+    for (const { done } of ways) done();
+    for (const { wake } of ways) wake();
   }
 
   /** The queue of a function, whether it has anything or not. */
-  queueOf(tenant: string, name: string): Queue<EventItem> {
-    return this.#dispatcher.queueOf(tenant, name);
+  queueOf(tenant: string, name: string, at?: Place): Queue<EventItem> {
+    return this.#wayOf({ tenant, function: name, at }).queue;
   }
 
-  queues(tenant: string): { name: string; queue: Queue<EventItem> }[] {
-    return this.#dispatcher.lanes(tenant);
+  queues(tenant: string): NamedQueue[] {
+    const here = this.#dispatcher.lanes(tenant).map(({ name, queue }) => ({ name, queue, at: undefined }));
+    return [...here, ...(this.bound?.lanes(tenant) ?? []).map(({ name, queue }) => ({ name, queue, at: 'origin' as const }))];
   }
 
   /** An event that has not ended, of whichever tenant. */
   async findById(id: string): Promise<EventView | undefined> {
     for (const tenant of this.#tenants) {
-      for (const { queue } of this.#dispatcher.lanes(tenant)) {
+      for (const { queue, at } of this.queues(tenant)) {
         const found = await queue.get(id);
-        if (found) return found;
+        if (found) return { ...found, at };
       }
     }
     return undefined;

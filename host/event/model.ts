@@ -42,6 +42,9 @@ export type EventItem = {
   attempts: EventAttempt[];
   /** By what it is run from now on, in place of the live version and its limits. */
   change?: Omit<Change, 'input'>;
+  /** Of one on its way to the origin: how it is enqueued there. */
+  dedupeId?: string | undefined;
+  orderingKey?: string | undefined;
 };
 
 /** `onFailure` of a manifest, with its defaults. */
@@ -52,8 +55,15 @@ export type FailurePolicy = FailureRules & {
   deadLetter: string;
 };
 
+/** Where a function gets an event: undefined where it happens, or at the origin of the node. A node that is no edge is its own origin. */
+export type Place = 'origin' | undefined;
+
 /** An entry of `events`. */
-export type Subscription = { cron: string; timeZone: string; catchUp: 'none' | 'last' | 'all' } | { topic: string } | { state: string } | { object: string };
+export type Subscription =
+  | { cron: string; timeZone: string; catchUp: 'none' | 'last' | 'all' }
+  | { topic: string; at?: Place }
+  | { state: string; at?: Place }
+  | { object: string; at?: Place };
 
 /** What events need to know of a function. */
 export type EventFunction = {

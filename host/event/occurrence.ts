@@ -1,6 +1,6 @@
 /** Something that happened in a tenant, of which each function that subscribes to it gets an event of its own. */
 import type { CloudEvent } from './cloud-event.ts';
-import type { HeaderLines, Subscription, Trigger } from './model.ts';
+import type { HeaderLines, Place, Subscription, Trigger } from './model.ts';
 
 /** `state` and `object` name a bucket of the tenant. */
 export type Happening = { topic: string } | { state: string; key: string } | { object: string; key: string };
@@ -36,8 +36,12 @@ export const matchesPattern = (pattern: string, bucket: string, key: string): bo
 
 export const triggerOf = (what: Happening): Trigger => ('topic' in what ? 'topic' : 'state' in what ? 'state' : 'object');
 
-export const subscribes = (subscription: Subscription, what: Happening): boolean => {
+const subscribes = (subscription: Subscription, what: Happening): boolean => {
   if ('topic' in what) return 'topic' in subscription && subscription.topic === what.topic;
   if ('state' in what) return 'state' in subscription && matchesPattern(subscription.state, what.state, what.key);
   return 'object' in subscription && matchesPattern(subscription.object, what.object, what.key);
 };
+
+/** Where a function with these subscriptions gets it: nowhere, here, at the origin, or both. */
+export const placesOf = (subscriptions: readonly Subscription[], what: Happening): Set<Place> =>
+  new Set(subscriptions.flatMap((subscription) => (subscribes(subscription, what) && !('cron' in subscription) ? [subscription.at] : [])));

@@ -30,6 +30,8 @@ export type EventHostOptions = {
   /** A version that need not be live, in reach of `run`. Rejects with a `Problem`. */
   lend: (tenant: string, name: string, version: number) => Promise<DeployedVersion>;
   limits: EventLimits;
+  /** What is for the origin is kept for it. */
+  isEdge: boolean;
   results: { ttlMs: number; bytesMax: number };
   lastLines: LastLines;
   /** Judges attempts, and has versions run with other limits. */
@@ -58,7 +60,7 @@ export class EventHost {
 
   constructor(options: EventHostOptions) {
     this.#options = options;
-    const { table, results, limits, log } = options;
+    const { table, results, limits, isEdge, log } = options;
     const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot go on with events');
     this.#results = new StoredLog({ table, prefix: '~node/event/', ...results, onError });
     const shared = {
@@ -72,6 +74,7 @@ export class EventHost {
       table,
       batch: new CommitBatch(table),
       limits,
+      isEdge,
       random: Math.random,
       judge: options.control.judge,
       nextId: () => this.#ids.next(now()),

@@ -5,8 +5,10 @@ import type { Address } from '../config/address.ts';
 import { version } from '../config/version.ts';
 import type { ControlDeps, NodeInfo } from '../control/deps.ts';
 import type { Deployments } from '../deploy/deployments.ts';
+import { findTenant } from '../deploy/ground.ts';
 import { defaultRoutes } from '../deploy/route.ts';
 import type { Edge } from '../edge/edge.ts';
+import { Intake } from '../edge/intake.ts';
 import type { EventHost } from '../fleet/event-host.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Gateways } from '../gateway/gateways.ts';
@@ -28,19 +30,30 @@ const describeNode = async ({ cache, edge, state }: Ground, gateways: Gateways, 
   };
 };
 
-const countEdges = ({ metrics, origin, edge }: Ground): void => {
+const makeIntake = ({ store, metrics }: Ground, { events }: EventHost): Intake =>
+  new Intake({
+    table: store.table,
+    isTenant: async (tenant) => (await findTenant(store.table, tenant)) !== undefined,
+    take: (tenant, name, items, also) => events.take(tenant, name, items, also),
+    onEvents: (outcome, count) => metrics.eventsFromEdges.add(outcome, count),
+    now: () => Date.now(),
+  });
+
+const countEdges = async ({ metrics, origin, edge, late }: Ground): Promise<void> => {
   metrics.edgesConnected.set('', origin.roster.connected);
   if (!edge) return;
-  const { state, revision, pulls } = edge.view();
+  const { state, revision, pulls, events } = edge.view();
   metrics.originConnected.set('', state === 'connected' ? 1 : 0);
   metrics.originRevision.set('', revision);
   for (const outcome of ['pulled', 'resumed', 'failed'] as const) metrics.pulls.set(outcome, pulls[outcome]);
   metrics.pullBytes.set('', pulls.bytes);
+  metrics.eventsForwarded.set('', events.forwarded);
+  metrics.eventsForOrigin.set('', (await late.events?.events.bound?.waiting()) ?? 0);
 };
 
 const exposeAll = async (ground: Ground, gateways: Gateways): Promise<string> => {
   const { cache, metrics } = ground;
-  countEdges(ground);
+  await countEdges(ground);
   const { hits, misses, evicted, expired, damaged, bytes } = cache.counters();
   metrics.cacheLookups.set('hit', hits);
   metrics.cacheLookups.set('miss', misses);
@@ -83,7 +96,7 @@ export const controlDeps = (
   },
   node: () => describeNode(ground, gateways, fleet),
   metrics: () => exposeAll(ground, gateways),
-  origin: ground.origin,
+  origin: { ...ground.origin, intake: makeIntake(ground, events) },
   follows: ground.edge && { url: ground.config.edge.origin, view: () => (ground.edge as Edge).view() },
   notReady: () => [...(gateways.missing > 0 ? [`${gateways.missing} gateway threads are not running`] : []), ...(ground.edge?.notReady() ?? [])],
   invoke: ({ tenant, function: name }, request) => {

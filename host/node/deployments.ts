@@ -11,6 +11,7 @@ import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { ExtraRoutes } from '../deploy/snapshot.ts';
 import { type Edge, openEdge } from '../edge/edge.ts';
 import { newBoxKey } from '../edge/sealing.ts';
+import type { EventHost } from '../fleet/event-host.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Artifacts } from '../gateway/artifacts.ts';
 import type { Ground } from './ground.ts';
@@ -23,7 +24,7 @@ const summaryOf = async (artifacts: Artifacts, digest: string): Promise<ModuleSu
 };
 
 export const openDeployments = async (
-  { config, secretKey, logs, store, held, objects, artifacts, recorded, state }: Ground,
+  { config, secretKey, logs, store, held, objects, artifacts, recorded, state, late }: Ground,
   fleet: Fleet,
   extra: ExtraRoutes,
   onRouteTable: (table: RouteTable) => Promise<void>,
@@ -47,6 +48,7 @@ export const openDeployments = async (
       else {
         logs.removeTenant(tenant);
         state.forget(tenant);
+        void late.events?.events.forget(tenant);
         void fleet.reservations.remove(tenant);
       }
     },
@@ -56,14 +58,16 @@ export const openDeployments = async (
 export const openAsEdge = async (
   { config, files, store, held, secretKey, artifacts, logs, log }: Ground,
   deployments: Deployments,
+  { events: { bound } }: EventHost,
 ): Promise<Edge | undefined> => {
-  if (config.edge.origin === '') return undefined;
+  if (!bound) return undefined;
   return openEdge({
     settings: { ...config.edge, name: config.edge.name || hostname() },
     table: store.table,
     held,
     secretKey,
     boxKey: await files.readOrMake('edge.key', newBoxKey),
+    bound,
     domain: config.domain,
     moduleBytesMax: config.modules.bytesMax,
     product: version,

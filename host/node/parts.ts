@@ -53,6 +53,7 @@ export const makeEvents = ({ config, store, buckets, logs, metrics, log }: Groun
     run: (run, options) => fleet.runs.run(run, options),
     lend,
     limits: config.events,
+    isEdge: config.edge.origin !== '',
     results: { ttlMs: config.decisions.ttlMs, bytesMax: config.decisions.bytesMax },
     lastLines: lastLinesOf(logs),
     control: fleet.control,

@@ -38,6 +38,14 @@ export class Metrics {
   /** By outcome: `pulled`, `resumed`, `failed`. */
   readonly pulls = new Counter('nacelle_pulls_total', 'Of an edge: components fetched from the origin, by outcome.', 'outcome');
   readonly pullBytes = new Counter('nacelle_pull_bytes_total', 'Of an edge: bytes of components fetched from the origin.');
+  readonly eventsForOrigin = new Counter('nacelle_events_for_origin', 'Of an edge: events that wait for the origin.', undefined, 'gauge');
+  readonly eventsForwarded = new Counter('nacelle_events_forwarded_total', 'Of an edge: events that the origin has taken.');
+  /** By outcome: `taken`, `known`, `dropped`. */
+  readonly eventsFromEdges = new Counter(
+    'nacelle_events_from_edges_total',
+    'Events that edges have sent: taken, known already, or dropped because their tenant is gone.',
+    'outcome',
+  );
   readonly logLines = new Counter('nacelle_log_lines_total', 'Lines that functions logged, by stream.', 'stream');
   readonly logLinesDropped = new Counter('nacelle_log_lines_dropped_total', 'Lines that functions logged faster than they could be kept.');
 

@@ -95,6 +95,7 @@ const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost
       throw new Problem('version-not-found', 'no version is lent here');
     },
     limits: { inFlightMax: 8, dedupeMs: 60_000, deadLetters: { keepMs: 60_000, itemsMax: 100, bytesMax: 1_000_000 } },
+    isEdge: false,
     results: { ttlMs: 60_000, bytesMax: 1_000_000 },
     lastLines: lastLinesOf(logs),
     control: { judge: async () => undefined, variant: () => Promise.reject(new Error('nothing runs here')) },
@@ -109,6 +110,11 @@ const nothingShared: ControlDeps['shared'] = {
   revoke: async () => ['exec-1'],
   sessions: { list: () => ({ items: [], next: undefined }) },
 };
+
+const originOf = ({ table, blobs }: Fixture): ControlDeps['origin'] => ({
+  ...createOrigin({ table, blobs, secretKey: Buffer.alloc(32, 7), signingKey: newSigningKey(), domain: 'localhost', product: '0.1.0' }),
+  intake: { take: async (_edge, { number }) => ({ taken: true, next: number + 1 }) },
+});
 
 const openObjects = (fixture: Fixture): ObjectStore =>
   createObjects({ ...fixture, ownerKey: tenantKey, isOwner: isTenant, objectBytesMax: 1_000_000, quotaBytes: 5_000_000 }).store;
@@ -134,7 +140,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     sidecarInstances: () => [],
     events: idleEvents(fixture.table, buckets, hub),
     follows: followed(follows),
-    origin: createOrigin({ ...fixture, secretKey: Buffer.alloc(32, 7), signingKey: newSigningKey(), domain: 'localhost', product: '0.1.0' }),
+    origin: originOf(fixture),
     decisions: async (query) => [decisionFor(query)],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,

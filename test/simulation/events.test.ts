@@ -6,17 +6,13 @@ import { Events } from '../../host/event/events.ts';
 import type { Delivered, EventClock, EventFunction, EventItem } from '../../host/event/model.ts';
 import { CommitBatch } from '../../host/store/commit-batch.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
-import type { Table, Write } from '../../host/store/table.ts';
+import type { Write } from '../../host/store/table.ts';
 import { Agenda } from './agenda.ts';
+import { clockOf, settled, tableOf } from './mortal.ts';
 import { Random } from './random.ts';
 
 const dayMs = 86_400_000;
 const epoch = Date.UTC(2026, 0, 5);
-
-/** Lets everything that needs no time happen. */
-const settled = async (): Promise<void> => {
-  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
-};
 
 type Effect = { id: string; key: string | undefined; order: number };
 
@@ -45,8 +41,8 @@ class World {
   async boot(): Promise<void> {
     const alive = { now: true };
     this.#alive = alive;
-    const table = this.#tableFor(alive);
-    const clock = this.#clockFor(alive);
+    const table = tableOf(this.table, alive);
+    const clock = clockOf(this.agenda, epoch, alive);
     const batch = new CommitBatch(table);
     this.events = new Events({
       table,
@@ -67,33 +63,6 @@ class World {
     });
     this.events.update(this.functions, [...new Set(this.functions.map(({ tenant }) => tenant))]);
     await this.events.start();
-  }
-
-  #tableFor(alive: { now: boolean }): Table {
-    return {
-      get: (key) => this.table.get(key),
-      scan: (options) => this.table.scan(options),
-      commit: (writes) =>
-        alive.now ? this.table.commit(writes).then((done) => (alive.now ? done : new Promise(() => undefined))) : new Promise(() => undefined),
-      watch: (prefix, listener) => this.table.watch(prefix, (change) => alive.now && listener(change)),
-      flush: () => this.table.flush(),
-      refresh: () => undefined,
-    };
-  }
-
-  #clockFor(alive: { now: boolean }): EventClock {
-    return {
-      now: () => this.now,
-      after: (ms, act) => {
-        let off = false;
-        this.agenda.after(ms, () => {
-          if (!off && alive.now) act();
-        });
-        return () => {
-          off = true;
-        };
-      },
-    };
   }
 
   kill(): void {

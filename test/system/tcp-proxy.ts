@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** `pass` all bytes; `cut`: break off what there is and refuse what comes; `stall`: take connections and say nothing; `spoil`: change a byte now and then; `trickle`: break each connection off after some bytes of answer. */
-export type Fault = 'pass' | 'cut' | 'stall' | 'spoil' | 'trickle';
+/** `pass` all bytes; `cut`: break off what there is and refuse what comes; `stall`: take connections and say nothing; `mute`: let requests pass, and no answers; `spoil`: change a byte now and then; `trickle`: break each connection off after some bytes of answer. */
+export type Fault = 'pass' | 'cut' | 'stall' | 'mute' | 'spoil' | 'trickle';
 
 export type TcpProxy = { port: number; url: string; set(fault: Fault): void; use(ports: readonly number[]): void; close(): Promise<void> };
 
@@ -28,7 +28,7 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
     let answered = 0;
     client.on('data', (chunk) => fault !== 'stall' && backend.write(chunk));
     backend.on('data', (chunk: Buffer) => {
-      if (fault === 'stall') return;
+      if (fault === 'stall' || fault === 'mute') return;
       answered += chunk.length;
       if (fault === 'spoil' && answered > spoilEvery) chunk[chunk.length >> 1]! ^= 1;
       client.write(chunk);

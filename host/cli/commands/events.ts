@@ -32,6 +32,7 @@ export const eventsSend: Command = {
     'source': { type: 'string', value: 'URI', description: 'Where it comes from. Default: /nacelle/cli.' },
     'subject': { type: 'string', value: 'TEXT', description: 'What it is about.' },
     'key': { type: 'string', value: 'KEY', description: 'Events with the same key are delivered one after the other.' },
+    'at': { type: 'string', value: 'origin', description: 'At an edge: deliver it at the origin.' },
     'delay-ms': { type: 'string', value: 'N', description: 'Wait before the first delivery, in milliseconds.' },
   },
   run: async (context) => {
@@ -41,11 +42,13 @@ export const eventsSend: Command = {
     if ((name === undefined) === (topic === undefined)) throw new UsageError('"nacelle events send" needs a function or --topic, not both');
     const { api, tenant, send } = connect();
     const delay = options.text('delay-ms');
+    const at = options.text('at');
     const to = {
       ...tenant,
       ...(name === undefined ? {} : { function: name }),
       ...(topic === undefined ? {} : { topic }),
       ...(delay === undefined ? {} : { delayMs: delay }),
+      ...(at === undefined ? {} : { at }),
     };
     const body = dataOf(context);
     const response = await send(api.v1.events.$url({ query: to as never }), {
@@ -63,16 +66,23 @@ export const eventsLs: Command = {
   name: 'events ls',
   summary: 'List the events of a function that have not ended, or how many there are of each.',
   parameters: ['[FN]'],
-  options: {},
-  run: async ({ parameters: [name], terminal, connect }) => {
+  options: { at: { type: 'string', value: 'origin', description: 'Those of the function that an edge keeps for its origin.' } },
+  run: async ({ parameters: [name], options, terminal, connect }) => {
     const { api, tenant } = connect();
     if (name === undefined) {
       const { items } = await (await api.v1['event-queues'].$get({ query: tenant })).json();
-      const rows = items.map((queue) => [queue.function, `${queue.messages}${queue.exact ? '' : ' or more'}`, String(queue.leased), queue.oldestDueAt ?? '']);
+      const rows = items.map((queue) => [
+        queue.at === undefined ? queue.function : `${queue.function} at the ${queue.at}`,
+        `${queue.messages}${queue.exact ? '' : ' or more'}`,
+        String(queue.leased),
+        queue.oldestDueAt ?? '',
+      ]);
       print(terminal, { items }, () => table(['function', 'events', 'being delivered', 'oldest due'], rows, 'no events wait'));
       return;
     }
-    const items = await allItems(async (query) => (await api.v1.events.$get({ query: { ...tenant, ...query, function: name } })).json());
+    const place = options.text('at');
+    const at = place === undefined ? {} : { at: place as 'origin' };
+    const items = await allItems(async (query) => (await api.v1.events.$get({ query: { ...tenant, ...query, function: name, ...at } })).json());
     const rows = items.map(({ id, trigger, state, attempts, dueAt, bytes }) => [id, trigger, state, String(attempts), dueAt, String(bytes)]);
     print(terminal, { items }, () => table(['id', 'trigger', 'state', 'attempts', 'due', 'bytes'], rows, 'no events wait'));
   },
