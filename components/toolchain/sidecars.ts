@@ -24,6 +24,7 @@ export const sidecars: Readonly<Record<string, { exports: string[]; imports?: st
   'c/sidecar/companion': { exports: [LIFECYCLE] },
   'c/sidecar/turnstile': { exports: [HANDLER, LIFECYCLE] },
   'c/sidecar/quiet': { exports: [LIFECYCLE] },
+  'c/sidecar/tardy': { exports: [LIFECYCLE] },
   'c/composed/guard': { exports: [HANDLER] },
   'c/composed/basket': { exports: [BASKETS], wit: 'c/composed/shop.wit' },
   '../sidecars/access-log': { exports: [LIFECYCLE] },

@@ -70,6 +70,9 @@ type PromisingFunction = (...values: unknown[]) => Promise<unknown>;
 /** A lifted function ready to be called, one call at a time. After a throw or a rejection its instance must not be used again. */
 export type Lifted = (params: readonly unknown[]) => Promise<unknown>;
 
+/** As `Lifted`, of a component that never waits: called under JavaScript frames, where it cannot be suspended. */
+export type LiftedAtOnce = (params: readonly unknown[]) => unknown;
+
 /** `WebAssembly.promising` of a core function. */
 export const promising = (core: CoreFunction): PromisingFunction => WebAssembly.promising(core as never) as never;
 
@@ -93,6 +96,29 @@ export function lifted({ signature, scope, core, postReturn }: Callee): Lifted {
     const values = lowerParams(signature, scope, params);
     state.entered = true;
     return core(...values).then(returned);
+  };
+}
+
+type CalleeAtOnce = Omit<Callee, 'core' | 'postReturn'> & { core: CoreFunction; postReturn: CoreFunction | null };
+
+export function liftedAtOnce({ signature, scope, core, postReturn }: CalleeAtOnce): LiftedAtOnce {
+  const { state } = scope;
+  return (params) => {
+    if (state.entered) throw new AbiError('cannot enter a component instance that is already running a call');
+    state.borrowsOpen = 0;
+    const values = lowerParams(signature, scope, params);
+    state.entered = true;
+    const value = core(...values);
+    const result = liftResult(signature, scope, value);
+    if (state.borrowsOpen > 0) throw new AbiError(`the call returned without dropping ${state.borrowsOpen} borrowed handles`);
+    if (postReturn) {
+      state.mayLeave = false;
+      if (signature.result) postReturn(value);
+      else postReturn();
+      state.mayLeave = true;
+    }
+    state.entered = false;
+    return result;
   };
 }
 

@@ -7,7 +7,7 @@ import { HandleTable } from './abi/handles.ts';
 import { type ComponentState, Scope } from './abi/scope.ts';
 import { type Signature, TypeTable } from './abi/signature.ts';
 import { AbiError } from './abi/trap.ts';
-import { callHost, type Lifted, lifted, liftParams, lowerResult, promising, withParameters } from './call.ts';
+import { callHost, type Lifted, type LiftedAtOnce, lifted, liftedAtOnce, liftParams, lowerResult, promising, withParameters } from './call.ts';
 import { DIRTY_MAP_PAGES } from './dirty-map.ts';
 import type { Guard } from './guard.ts';
 import { type HostFunction, type HostInterface, hostNameOf } from './host.ts';
@@ -43,6 +43,8 @@ export type Linked = {
   hostCalls: number[];
   /** An exported function, or undefined. Parameters and result as in host.ts; results are `Err` when the function answers so. */
   find(exportedInterface: string, name: string): Lifted | undefined;
+  /** The same to be called without suspending; undefined too if something that it imports may suspend. */
+  findAtOnce(exportedInterface: string, name: string): LiftedAtOnce | undefined;
 };
 
 /** Takes the marks of modules that import a memory of which nobody wants to know. Nothing reads it. */
@@ -70,6 +72,11 @@ export class Linker<C> {
     const outside = definesResources ? new TypeTable(plan, true) : undefined;
     this.exported = this.lifts.map(({ lift, signature }) => outside?.signature(lift.type) ?? signature);
     this.modules = modules.map(describeModule);
+  }
+
+  /** Whether something that it imports may suspend it. */
+  get waits(): boolean {
+    return this.lowers.some(({ host }) => !host || host.suspending);
   }
 
   private hostLower(func: FuncRef): HostLower | null {
@@ -277,6 +284,23 @@ class Instantiation<C> {
     });
   }
 
+  private atOnce(index: number): LiftedAtOnce {
+    const { lift } = this.linker.lifts[index] as (typeof this.linker.lifts)[number];
+    const { postReturn } = lift.options;
+    return liftedAtOnce({
+      signature: this.linker.exported[index] as Signature,
+      scope: this.scopeOf(lift.options, lift.component),
+      core: this.resolve(lift.core) as Core,
+      postReturn: postReturn ? (this.resolve(postReturn) as Core) : null,
+    });
+  }
+
+  private findAtOnce(exportedInterface: string, name: string): LiftedAtOnce | undefined {
+    if (this.linker.waits) return undefined;
+    const func = this.linker.plan.exports.find((one) => one.interface === exportedInterface)?.functions.find((one) => one.name === name)?.func;
+    return func?.from === 'lift' ? this.atOnce(func.lift) : undefined;
+  }
+
   private resourceFunction(op: 'new' | 'rep' | 'drop', resource: number, state: ComponentState): WebAssembly.ImportValue {
     const { handles } = state;
     const body = {
@@ -328,6 +352,7 @@ class Instantiation<C> {
       exports.set(exported.interface, functions);
     }
     const find = (exportedInterface: string, name: string) => exports.get(exportedInterface)?.get(name);
-    return { owner: this.owner, components: this.components, state: this.state, hostCalls: this.hostCalls, find };
+    const findAtOnce = (exportedInterface: string, name: string) => this.findAtOnce(exportedInterface, name);
+    return { owner: this.owner, components: this.components, state: this.state, hostCalls: this.hostCalls, find, findAtOnce };
   }
 }

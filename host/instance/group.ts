@@ -14,6 +14,7 @@ import { type ExecutionSummary, Member, type MemberHome, type Told } from './mem
 import { exchangeWith } from './next.ts';
 import type { Ended, Meter } from './outcome.ts';
 import type { CompiledSidecar, Part } from './parts.ts';
+import type { SidecarRun } from './runner.ts';
 import { SharedMember, type SharedSidecar } from './shared-sidecars.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Unit, UnitEnd } from './unit.ts';
@@ -140,7 +141,8 @@ export class Group implements Unit<Snapshot>, MemberHome {
     this.begin(ports, now);
     for (const member of this.ordered) {
       if (!told || !member.listens) continue;
-      await member.executionStarted(told.info);
+      const noted = member.executionStarted(told.info);
+      if (noted) await noted;
       if (member.ended && member.sidecar.required) this.culprit ??= failedBy(member, member.ended);
     }
     let result: unknown;
@@ -198,11 +200,15 @@ export class Group implements Unit<Snapshot>, MemberHome {
 
   /** The function has gone; its sidecars follow, the last one that came first. */
   private async end(told: Told | undefined, meter: Meter, code: string | undefined): Promise<void> {
+    let summary: ExecutionSummary | undefined;
     for (let index = this.ordered.length - 1; index >= 0; index--) {
       const member = this.ordered[index] as Sidecar;
       if (told && member.listens) {
-        await member.executionEnded(told.info, summaryOf(told, meter, code));
-        if (member.listens) await member.stop();
+        summary ??= summaryOf(told, meter, code);
+        const noted = member.executionEnded(told.info, summary);
+        if (noted) await noted;
+        const stopping = member.listens ? member.stop() : undefined;
+        if (stopping) await stopping;
         if (member.ended) this.ports.log.record('error', member.label, failedBy(member, member.ended).message);
       }
       if (member.started) member.stopped();
@@ -221,7 +227,9 @@ export class Group implements Unit<Snapshot>, MemberHome {
   }
 
   get sidecars(): UnitEnd['sidecars'] {
-    return this.ordered.filter((member) => member.started).map((member) => member.describe());
+    const runs: SidecarRun[] = [];
+    for (const member of this.ordered) if (member.started) runs.push(member.describe());
+    return runs;
   }
 
   /** Called by an instance for what it imports of another. */

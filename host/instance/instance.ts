@@ -6,7 +6,7 @@
  */
 import type { ResourceOwner } from '../component/abi/guest-resource.ts';
 import { makeTrap } from '../component/abi/trap.ts';
-import type { Lifted } from '../component/call.ts';
+import type { Lifted, LiftedAtOnce } from '../component/call.ts';
 import type { Guard } from '../component/guard.ts';
 import type { Linked, Linker } from '../component/link.ts';
 import type { ExecutionPorts, Grant, Peers, WasiContext } from '../wasi/context.ts';
@@ -22,6 +22,8 @@ import type { Unit, UnitEnd } from './unit.ts';
 const SLICE_MS = 2;
 /** Longest run where a guest cannot be suspended: realloc and destructors, called by the host under its own frames. */
 const UNSUSPENDABLE_MS = 5;
+/** Longest call of `callAtOnce`: one that was quick so far, and is not this time. */
+const AT_ONCE_MS = 25;
 /** CPU time that initialisation may take, whatever the limit of executions is. */
 const INITIALISE_CPU_MS = 2000;
 const PAGE_BYTES = 65536;
@@ -43,6 +45,7 @@ export class Instance implements Guard, Unit<Snapshot> {
   private sliceStart = 0;
   private cpuMs = 0;
   private cpuLimitMs = INITIALISE_CPU_MS;
+  private atOnce = false;
   private unsuspendable = 0;
   private unsuspendableStart = 0;
   private pages: number;
@@ -151,6 +154,23 @@ export class Instance implements Guard, Unit<Snapshot> {
     } finally {
       this.endSlice();
     }
+  }
+
+  /** An exported function for `callAtOnce`, if the component never waits. */
+  exportedAtOnce(name: string, exported: string): LiftedAtOnce | undefined {
+    return (this.linked as Linked).findAtOnce(name, exported);
+  }
+
+  /** Calls what has no result, without letting anybody else run meanwhile; returns how long it took. Throws what it threw. */
+  callAtOnce(callee: LiftedAtOnce, parameters: readonly unknown[]): number {
+    this.beginCall();
+    this.atOnce = true;
+    try {
+      callee(parameters);
+    } finally {
+      this.atOnce = false;
+    }
+    return this.endSlice();
   }
 
   /** For who calls an export without `enter`; `endSlice` must follow. */
@@ -269,8 +289,11 @@ export class Instance implements Guard, Unit<Snapshot> {
     this.sliceStart = performance.now();
   }
 
-  endSlice(): void {
-    this.cpuMs += performance.now() - this.sliceStart;
+  /** Returns how long it was. */
+  endSlice(): number {
+    const sliceMs = performance.now() - this.sliceStart;
+    this.cpuMs += sliceMs;
+    return sliceMs;
   }
 
   // Guard: called from the guest's side of the seam.
@@ -285,7 +308,9 @@ export class Instance implements Guard, Unit<Snapshot> {
     }
     const slice = now - this.sliceStart;
     if (this.cpuMs + slice > this.cpuLimitMs) throw makeTrap('cpu-limit', `the guest used more than ${this.cpuLimitMs} ms of CPU time`);
-    return slice > SLICE_MS ? 1 : 0;
+    if (!this.atOnce) return slice > SLICE_MS ? 1 : 0;
+    if (slice > AT_ONCE_MS) throw makeTrap('cpu-limit', `it took longer than ${AT_ONCE_MS} ms where calls before took less than one`);
+    return 0;
   }
 
   yield(): Promise<void> {

@@ -8,6 +8,7 @@ import { hostInterfaces } from '../wasi/p2/index.ts';
 import { sidecarInterfaces } from '../wasi/p2/sidecar.ts';
 import { type CompiledArtifact, initialPages, pagesPerMib } from './compiled.ts';
 import { Instance, type InstanceLimits } from './instance.ts';
+import { Pace } from './pace.ts';
 
 /** A composition whose sidecars are compiled, to be posted to threads. */
 export type CompiledComposition = Omit<Composition, 'sidecars'> & { sidecars: CompiledSidecar[] };
@@ -26,6 +27,8 @@ export type Part = {
   lives: boolean;
   /** The name of the handler that it exports, if it does. */
   handler: string | undefined;
+  /** How long the calls of its life take in this thread. */
+  pace: Pace;
   make(ports: ExecutionPorts, peers: Peers): Instance;
 };
 
@@ -67,6 +70,7 @@ function makePart(composition: CompiledComposition, index: number, { artifact, g
     links: new Map(composition.links.filter((link) => link.from === index).map((link) => [link.interface, link])),
     lives: index > 0 && plan.exports.some((exported) => exported.interface === LIFECYCLE),
     handler: plan.exports.find((exported) => exported.interface.startsWith(`${HANDLER}@`))?.interface,
+    pace: new Pace(),
     make: (ports, peers) => Instance.prepare(linker, instanceLimits, pages, grant, ports, peers),
   };
 }

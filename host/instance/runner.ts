@@ -32,7 +32,7 @@ export type SidecarRun = {
   version: string;
   kind: string;
   scope: string;
-  /** Of this node: thread, number in the thread, and how often it had been reset. */
+  /** Of this node: thread, number in the thread, and how often it had been reset or made anew. */
   instance: string;
   from: 'image' | 'agent';
   why: 'manifest' | 'determined' | 'tenant' | 'debug';

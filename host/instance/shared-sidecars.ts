@@ -123,21 +123,34 @@ export class SharedSidecar implements MemberHome {
     }
   }
 
-  /** Runs `work` when it is the turn of `member`. */
-  async take<T>(member: SharedMember, ports: ExecutionPorts, work: (own: Member) => Promise<T>): Promise<T> {
+  /** Runs `work` when it is the turn of `member`: now, if nobody else has it. */
+  take<T>(member: SharedMember, ports: ExecutionPorts, work: (own: Member) => T | Promise<T>): T | Promise<T> {
     if (this.current?.home === member.home) throw new AbiError('cannot enter a component instance that is already running a call');
-    await this.turn(member);
+    if (this.busy) return this.turn(member).then(() => this.workFor(member, ports, work));
+    this.busy = true;
+    return this.workFor(member, ports, work);
+  }
+
+  private workFor<T>(member: SharedMember, ports: ExecutionPorts, work: (own: Member) => T | Promise<T>): T | Promise<T> {
     this.current = member;
+    let goesOn = false;
     try {
       if (member.given) throw makeTrap(member.given.code, member.given.message);
       if (!this.member.usable) throw makeTrap('sidecar-failed', `the sidecar ${this.member.label} was lost`);
       this.member.begin(ports, performance.now());
-      return await work(this.member);
+      const result = work(this.member);
+      if (!(result instanceof Promise)) return result;
+      goesOn = true;
+      return result.finally(() => this.leave());
     } finally {
-      this.current = undefined;
-      if (this.member.ended) this.onChange();
-      this.pass();
+      if (!goesOn) this.leave();
     }
+  }
+
+  private leave(): void {
+    this.current = undefined;
+    if (this.member.ended) this.onChange();
+    this.pass();
   }
 
   /** The execution was stopped: what it has running here may take `graceMs` more. */
@@ -264,8 +277,23 @@ export class SharedMember {
     this.given = undefined;
   }
 
-  private take<T>(work: (own: Member) => Promise<T>): Promise<T> {
+  private take<T>(work: (own: Member) => T | Promise<T>): T | Promise<T> {
     return this.shared.take(this, this.ports as ExecutionPorts, work);
+  }
+
+  /** What becomes of the instance is seen by `ended`. */
+  private note(work: (own: Member) => unknown): Promise<unknown> | undefined {
+    const noted = (): void => {
+      this.failed = this.shared.ended;
+    };
+    try {
+      const result = this.take(work);
+      if (result instanceof Promise) return result.then(noted, noted);
+    } catch {
+      // As if it had come later.
+    }
+    noted();
+    return undefined;
   }
 
   async serve(call: Call): Promise<unknown> {
@@ -279,19 +307,19 @@ export class SharedMember {
     }
   }
 
-  async executionStarted(info: ExecutionInfo): Promise<void> {
+  executionStarted(info: ExecutionInfo): Promise<unknown> | undefined {
     this.told = true;
-    await this.take((own) => own.executionStarted(info)).catch(() => undefined);
-    this.failed = this.shared.ended;
+    return this.note((own) => own.executionStarted(info));
   }
 
-  async executionEnded(info: ExecutionInfo, summary: ExecutionSummary): Promise<void> {
-    await this.take((own) => own.executionEnded(info, summary)).catch(() => undefined);
-    this.failed = this.shared.ended;
+  executionEnded(info: ExecutionInfo, summary: ExecutionSummary): Promise<unknown> | undefined {
+    return this.note((own) => own.executionEnded(info, summary));
   }
 
   /** It goes on: its last call comes with its end. */
-  async stop(): Promise<void> {}
+  stop(): undefined {
+    return undefined;
+  }
 
   stopped(): void {}
 
@@ -318,8 +346,11 @@ export class SharedMember {
   }
 
   describe(): SidecarRun {
-    const { code: _, stoppedMs: __, ...run } = this.shared.describe();
-    const used = this.used || (this.told && onlyCompanion(this.sidecar));
-    return { ...run, used, ...(this.failed && !this.innocent ? { code: this.failed.code } : {}) };
+    const run = this.shared.describe();
+    delete run.code;
+    delete run.stoppedMs;
+    run.used = this.used || (this.told && onlyCompanion(this.sidecar));
+    if (this.failed && !this.innocent) run.code = this.failed.code;
+    return run;
   }
 }

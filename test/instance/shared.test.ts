@@ -86,4 +86,27 @@ test('SharedSidecars: a stop ends what waits and what runs there, and the next e
   runner.close();
 });
 
+test('SharedSidecars: a companion that was quick so far is still ended when it traps or goes on for ever, and is made anew', async () => {
+  for (const how of ['trap', 'spin']) {
+    const seen = captured();
+    const settings: [string, string][] = [
+      ['quick', '40'],
+      ['how', how],
+    ];
+    const runner = await runnerOf('hello', [{ fixture: 'tardy', scope: 'function', sharedAs: how, settings }]);
+    const instances: (string | undefined)[] = [];
+    for (let i = 0; i < 42; i++) {
+      const { answer, end } = await ask(runner, {}, ports(seen));
+      assert.is(answer.text, 'Hello from nacelle!\n');
+      instances.push(end.sidecars?.[0]?.instance);
+    }
+    assert.is(new Set(instances.slice(0, 41)).size, 1, 'it was one until then');
+    assert.is.not(instances[41], instances[40], 'another one since');
+    const said = seen.records.filter((line) => line.includes('sidecar-failed') || line.includes('failed: '));
+    assert.is(said.length, 1);
+    assert.match(said[0] as string, how === 'trap' ? /tardy@1\.0\.0 failed: guest-trap: unreachable/ : /tardy@1\.0\.0 failed: cpu-limit: /);
+    runner.close();
+  }
+});
+
 test.run();

@@ -27,35 +27,38 @@ export function tupleCodec(items: readonly Codec[]): Codec {
     flat: items.flatMap((item) => item.flat),
     load: (scope, pointer) => items.map((item, i) => item.load(scope, pointer + (offsets[i] as number))),
     store: (scope, value, pointer) => {
-      items.forEach((item, i) => {
-        item.store(scope, (value as unknown[])[i], pointer + (offsets[i] as number));
-      });
+      for (let i = 0; i < items.length; i++) (items[i] as Codec).store(scope, (value as unknown[])[i], pointer + (offsets[i] as number));
     },
     lift: (scope, flat) => items.map((item) => item.lift(scope, flat)),
     lower: (scope, value, out) => {
-      items.forEach((item, i) => {
-        item.lower(scope, (value as unknown[])[i], out);
-      });
+      for (let i = 0; i < items.length; i++) (items[i] as Codec).lower(scope, (value as unknown[])[i], out);
     },
   };
 }
 
 const camelCase = (name: string): string => name.replace(/-([a-z0-9])/gi, (_, letter: string) => letter.toUpperCase());
 
-/** Records; values are objects with camelCase keys. Built on the tuple of its fields. */
+/** Records; values are objects with camelCase keys. */
 export function recordCodec(fields: readonly (readonly [name: string, codec: Codec])[]): Codec {
   const keys = fields.map(([name]) => camelCase(name));
-  const tuple = tupleCodec(fields.map(([, codec]) => codec));
+  const codecs = fields.map(([, codec]) => codec);
+  const tuple = tupleCodec(codecs);
+  const { offsets } = layOut(codecs);
   const toObject = (items: unknown) => Object.fromEntries(keys.map((key, i) => [key, (items as unknown[])[i]]));
-  const toItems = (value: unknown) => keys.map((key) => (value as Record<string, unknown>)[key]);
   return {
     size: tuple.size,
     align: tuple.align,
     flat: tuple.flat,
     load: (scope, pointer) => toObject(tuple.load(scope, pointer)),
-    store: (scope, value, pointer) => tuple.store(scope, toItems(value), pointer),
+    store: (scope, value, pointer) => {
+      const fields = value as Record<string, unknown>;
+      for (let i = 0; i < codecs.length; i++) (codecs[i] as Codec).store(scope, fields[keys[i] as string], pointer + (offsets[i] as number));
+    },
     lift: (scope, flat) => toObject(tuple.lift(scope, flat)),
-    lower: (scope, value, out) => tuple.lower(scope, toItems(value), out),
+    lower: (scope, value, out) => {
+      const fields = value as Record<string, unknown>;
+      for (let i = 0; i < codecs.length; i++) (codecs[i] as Codec).lower(scope, fields[keys[i] as string], out);
+    },
   };
 }
 

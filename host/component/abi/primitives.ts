@@ -85,7 +85,11 @@ export const primitiveCodecs: Readonly<Record<Primitive, Codec>> = {
   }),
   u64: fixed<bigint>(8, 'i64', {
     read: (d, p) => d.getBigUint64(p, true),
-    write: (d, p, v) => d.setBigUint64(p, BigInt(v), true),
+    write: (d, p, v: bigint | number) => {
+      if (typeof v === 'bigint') return d.setBigUint64(p, v, true);
+      d.setUint32(p, v, true);
+      d.setUint32(p + 4, v / 2 ** 32, true);
+    },
     fromCore: (c: bigint) => BigInt.asUintN(64, c),
     toCore: (v) => BigInt.asIntN(64, BigInt(v)),
   }),
