@@ -38,7 +38,7 @@ const usesState: ReadonlySet<string> = new Set(['region', 'locking', 'session'])
 /** What some export beside their handler. */
 const exported: Readonly<Record<string, string>> = { watching: 'export wasi:keyvalue/watcher@0.2.0-draft2;' };
 
-const usesBlobs: ReadonlySet<string> = new Set(['generate', 'objects', 'uploads']);
+const usesBlobs: ReadonlySet<string> = new Set(['arrived', 'generate', 'objects', 'uploads']);
 
 function fromC(name: string): Recipe {
   const source = `c/${name}.c`;

@@ -131,14 +131,15 @@ const requireShared = (imports: readonly string[], name: string, shared: Manifes
 /**
  * Looks at what a component imports and its manifest must name. @throws Problem `import-not-granted`
  */
-export const requireGrants = ({ imports }: ModuleRecord, { name, capabilities, shared, session }: Manifest): void => {
+export const requireGrants = ({ imports }: ModuleRecord, { name, capabilities, shared, session, events }: Manifest): void => {
   requireShared(imports, name, shared, session);
   // Buckets also come from what is shared.
   const keyvalue = [...Object.keys(capabilities.keyvalue), ...shared.filter(({ kind }) => kind === 'bucket'), ...(session ? [session] : [])];
   const typesOnly = imports.some((imported) => imported.startsWith('nacelle:state/shared@'));
   const granted: [prefix: string, names: readonly unknown[], key: string, what: string][] = [
     ['wasi:keyvalue/', typesOnly ? [name] : keyvalue, 'keyvalue', 'bucket'],
-    ['wasi:blobstore/', capabilities.objects, 'objects', 'bucket'],
+    // Who is called for an upload may read it.
+    ['wasi:blobstore/', [...capabilities.objects, ...events.filter((source) => 'object' in source)], 'objects', 'bucket'],
     ['wasi:messaging/producer', capabilities.messaging, 'messaging', 'topic'],
   ];
   for (const [prefix, names, key, what] of granted) {

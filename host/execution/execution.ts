@@ -3,7 +3,7 @@ import type { LoadSource } from '../base/load-source.ts';
 import type { Admission } from '../capability/admission.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import { noMeter, type Run, type RunDecision, type RunMeter, type RunPlace, type RunSteps, type SidecarRun } from '../instance/runner.ts';
-import type { Blobstore } from '../wasi/blobstore-port.ts';
+import type { Blobstore, ObjectName } from '../wasi/blobstore-port.ts';
 import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
@@ -47,6 +47,9 @@ export type ExecutionHome = {
   abandon(execution: Execution, code: ErrorCode): void;
 };
 
+/** Of a request that is run without a client: `overlay` is where its effects gather, if it is in one. */
+export type StoredPorts = { id: string } & Pick<ExecutionPorts, 'overlay' | 'upload'>;
+
 /**
  * One run of a function, from arrival until its instance is free. Begins with the request; ends when the guest has
  * returned, trapped or been stopped.
@@ -56,8 +59,8 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   readonly version: number;
   readonly exchange: Exchange;
   readonly arrivedMs: number;
-  /** Where its effects gather, if it is in an overlay. */
   readonly overlay: Overlay | undefined;
+  readonly upload: ObjectName | undefined;
   admittedMs = Number.NaN;
   /** When its runner got it: the limit of its time counts from here. */
   begunMs = Number.NaN;
@@ -86,13 +89,14 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   #overlaidObjects: Blobstore | undefined = undefined;
   #keyed: OutboundHttp | undefined = undefined;
 
-  constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number, overlay?: Overlay) {
+  constructor(id: string, home: ExecutionHome, exchange: Exchange, arrivedMs: number, stored?: StoredPorts) {
     this.id = id;
     this.#home = home;
     this.version = home.version;
     this.exchange = exchange;
     this.arrivedMs = arrivedMs;
-    this.overlay = overlay;
+    this.overlay = stored?.overlay;
+    this.upload = stored?.upload;
   }
 
   get log(): FunctionLog {

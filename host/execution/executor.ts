@@ -7,7 +7,7 @@ import type { Blobstore } from '../wasi/blobstore-port.ts';
 import type { GuestRequest, OutboundHttp } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
-import { type Exchange, Execution, type ExecutionHome, type FunctionLog } from './execution.ts';
+import { type Exchange, Execution, type ExecutionHome, type FunctionLog, type StoredPorts } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
 import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
 import type { ExecutionFacts } from './record.ts';
@@ -115,10 +115,10 @@ export class FunctionExecutor implements ExecutionHome {
   }
 
   /** Runs one request. Everything that goes wrong is told to `exchange.end`. `stored`: it arrived before, and has an id. */
-  execute(exchange: Exchange, arrivedMs: number, stored?: { id: string; overlay: Overlay | undefined }): Execution {
+  execute(exchange: Exchange, arrivedMs: number, stored?: StoredPorts): Execution {
     const { ids, share } = this.#options;
     const nowMs = stored === undefined ? arrivedMs : performance.now();
-    const execution = new Execution(stored?.id ?? ids.next(timeOriginMs + arrivedMs), this, exchange, arrivedMs, stored?.overlay);
+    const execution = new Execution(stored?.id ?? ids.next(timeOriginMs + arrivedMs), this, exchange, arrivedMs, stored);
     execution.fleet = this.#fleet;
     exchange.accept(execution);
     if (share) this.#share(execution, share(execution.id, exchange.request, stored?.overlay), nowMs);

@@ -3,6 +3,7 @@
  * and is told all that came of it.
  */
 import type { ErrorCode } from '../base/errors.ts';
+import type { ObjectName } from '../wasi/blobstore-port.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { ExecutionRecord } from './record.ts';
 
@@ -32,6 +33,8 @@ export type StoredRun = {
   readonly request: StoredRequest;
   /** Its effects are to gather, and to be committed by who asked for the run. Otherwise they are made as it goes. */
   overlay: boolean;
+  /** The object whose upload it is run for, which it may read. */
+  upload?: ObjectName | undefined;
   /** Told to the guest as `nacelle-attempt`; undefined if it is not to know. */
   attempt?: number | undefined;
   /** Largest body of a response; default 16 MiB. A larger one fails the run with `body-too-large`. */

@@ -12,6 +12,7 @@ import type { EventEnd } from '../event/settle.ts';
 import { ExecutionIds, gatewayMax } from '../execution/id.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
+import { uploadOf } from '../object/object-events.ts';
 import { CommitBatch } from '../store/commit-batch.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { LastLines } from '../telemetry/last-lines.ts';
@@ -153,10 +154,18 @@ export class EventHost {
     }
   }
 
-  #runOnce(id: string, { tenant, function: name, trigger, arrivedAt, request }: EventItem, attempt: number, key: string): Promise<StoredEnd> {
+  #runOnce(id: string, item: EventItem, attempt: number, key: string): Promise<StoredEnd> {
+    const { tenant, function: name, trigger, arrivedAt, request } = item;
     const { body, ...rest } = request;
     const stored = { ...rest, id, tenant, function: name, arrivedAt, body: body === null ? null : Buffer.from(body, 'base64') };
-    return this.#options.run({ key, request: stored, overlay: true, attempt, ...(isAwaited(trigger) ? { responseBytesMax: resultBytesMax } : {}) });
+    return this.#options.run({
+      key,
+      request: stored,
+      overlay: true,
+      upload: uploadOf(item),
+      attempt,
+      ...(isAwaited(trigger) ? { responseBytesMax: resultBytesMax } : {}),
+    });
   }
 
   /** Results of requests and of what was sent to one function; of other events only what failed, for them nobody waits. */

@@ -55,9 +55,9 @@ export class StoredRuns {
       this.#running.set(id, { gateway, overlay: run.overlay, leaseMs, heardMs: this.#now(), end });
       if (leaseMs !== undefined) this.#startChecking();
       const request = held !== undefined && gateway.id === wanted ? { held } : run.request;
-      const { key, overlay, attempt, responseBytesMax } = run;
+      const { key, overlay, upload, attempt, responseBytesMax } = run;
       const lent = this.#options.lent?.(key);
-      gateway.post({ kind: 'run-stored', run: id, key, overlay, attempt, responseBytesMax, request, ...(lent && { lent }) });
+      gateway.post({ kind: 'run-stored', run: id, key, overlay, upload, attempt, responseBytesMax, request, ...(lent && { lent }) });
     });
   }
 

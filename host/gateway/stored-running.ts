@@ -56,7 +56,7 @@ export class StoredRunning {
         this.#ended(run, end);
       });
     });
-    this.#begun(run, executor.execute(exchange, request.arrivedAt - performance.timeOrigin, { id: request.id, overlay }));
+    this.#begun(run, executor.execute(exchange, request.arrivedAt - performance.timeOrigin, { id: request.id, overlay, upload: rest.upload }));
   }
 
   #begun(run: number, execution: Execution): void {

@@ -77,7 +77,7 @@ export const enterMessaging = (name: string, request: GuestRequest, body: Uint8A
 });
 
 export const enterCommand = (name: string, body: Uint8Array, ports: ExecutionPorts): Entered => {
-  const { id, log, outbound, keyvalue, objects, overlay, attach, shared } = ports;
+  const { id, log, outbound, keyvalue, objects, overlay, upload, attach, shared } = ports;
   const output: Uint8Array[] = [];
   let room = stdoutBytesMax;
   const write: ExecutionPorts['log']['write'] = (stream, bytes) => {
@@ -95,6 +95,7 @@ export const enterCommand = (name: string, body: Uint8Array, ports: ExecutionPor
       keyvalue,
       objects,
       overlay,
+      upload,
       shared,
       attach: attach && (() => attach.call(ports)),
       stdin: body,

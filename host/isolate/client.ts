@@ -43,8 +43,12 @@ type Carried = {
 /** A request whose body can be given again from its start, as far as it has been read. */
 export type ReplayableRequest = GuestRequest & { replay?: { chunks: Uint8Array[]; bytes: number; whole: boolean } };
 
-const flagsOf = ({ overlay, shared }: ExecutionPorts, body: boolean, placed: boolean): number =>
-  (body ? openFlags.body : 0) | (placed ? openFlags.placed : 0) | (overlay ? openFlags.overlay : 0) | (shared ? openFlags.shared : 0);
+const flagsOf = ({ overlay, shared, upload }: ExecutionPorts, body: boolean, placed: boolean): number =>
+  (body ? openFlags.body : 0) |
+  (placed ? openFlags.placed : 0) |
+  (overlay ? openFlags.overlay : 0) |
+  (shared ? openFlags.shared : 0) |
+  (upload ? openFlags.upload : 0);
 
 export class IsolateClient {
   readonly id: number;
@@ -92,6 +96,7 @@ export class IsolateClient {
       frame.text(method).text(scheme).text(authority).text(pathWithQuery).headers(headers);
       if (ports.overlay) frame.number(ports.overlay.run);
       if (ports.shared) frame.text(encodeAttachments(ports.shared.attachments));
+      if (ports.upload) frame.text(ports.upload.container).text(ports.upload.name);
     });
     if (body) this.sendBody(id, request, body, carried);
     return {

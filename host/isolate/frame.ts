@@ -5,7 +5,7 @@ import type { HeaderList } from '../wasi/context.ts';
  *
  * | kind | from | fields |
  * |---|---|---|
- * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers; the run of its overlay, if it has one; what it shares, if anything |
+ * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers; the run of its overlay, if it has one; what it shares, if anything; container and name of its upload, if it has one |
  * | stop | gateway | code, message |
  * | head | isolate | status, headers |
  * | interim | isolate | status, headers |
@@ -39,9 +39,9 @@ export type Kind = (typeof kinds)[keyof typeof kinds];
 
 /**
  * `body`: the request has one. `placed`: by the supervisor, which is told of the run's end by the execution's id.
- * `overlay`: its effects gather instead of being made.
+ * `overlay`: its effects gather instead of being made. `upload`: it may read the object whose upload it is called for.
  */
-export const openFlags = { body: 1, placed: 2, overlay: 4, shared: 8 } as const;
+export const openFlags = { body: 1, placed: 2, overlay: 4, shared: 8, upload: 16 } as const;
 
 const PREFIX_BYTES = 5;
 

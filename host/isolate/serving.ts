@@ -67,9 +67,16 @@ export class Serving {
     const request: GuestRequest = { method, scheme: scheme as 'http' | 'https', authority, pathWithQuery, headers: frame.headers(), body };
     const overlay = flags & openFlags.overlay ? new Overlay(frame.number()) : undefined;
     const attachments = flags & openFlags.shared ? decodeAttachments(frame.text()) : undefined;
+    const upload = flags & openFlags.upload ? { container: frame.text(), name: frame.text() } : undefined;
     const served: Served = { overlay, run: undefined, request: body, response: undefined, frames: undefined };
     this.runs.put(id, served);
-    served.run = this.start(cell, (flags & openFlags.placed) !== 0, request, this.responseOf(id, served), this.portsOf(id, execution, overlay, attachments));
+    served.run = this.start(
+      cell,
+      (flags & openFlags.placed) !== 0,
+      request,
+      this.responseOf(id, served),
+      this.portsOf(id, execution, { overlay, upload }, attachments),
+    );
     if (served.run) served.run.ended.then((end) => this.end(id, end));
     else this.end(id, undefined);
   }
@@ -100,7 +107,12 @@ export class Serving {
     };
   }
 
-  private portsOf(id: number, execution: string, overlay: Overlay | undefined, attachments: Attachments | undefined): ExecutionPorts {
+  private portsOf(
+    id: number,
+    execution: string,
+    { overlay, upload }: Pick<ExecutionPorts, 'overlay' | 'upload'>,
+    attachments: Attachments | undefined,
+  ): ExecutionPorts {
     const { channel, outbound, keyvalue, objects, shared } = this;
     const effect = (): void => channel.send(kinds.effect, id);
     const sending = overlay ? keyedOutbound(outbound, execution) : outbound;
@@ -119,6 +131,7 @@ export class Serving {
       objects: overlay ? objects?.blobstore().within(overlay) : objects?.blobstore(effect),
       keyvalue: keyvalue && (overlay ? keyvalue.within(overlay) : { ...keyvalue, open: (bucket) => keyvalue.open(bucket, effect) }),
       overlay,
+      upload,
       ...(attachments && shared ? attachedPorts(shared.open(execution, attachments, { onEffect: effect, overlay })) : {}),
     };
   }

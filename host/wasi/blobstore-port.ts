@@ -8,6 +8,9 @@ import type { Overlay } from './overlay.ts';
 /** `createdAt` in milliseconds since 1970. */
 export type ObjectInfo = { name: string; bytes: number; createdAt: number };
 
+/** `container` as grants name it, `tenant/bucket`. */
+export type ObjectName = { container: string; name: string };
+
 /** Bytes in Blobs under a name. */
 export type SourceObject = { name: string; digest: string; bytes: number };
 
@@ -39,5 +42,5 @@ export type Blobstore = {
   /** What is not there is removed too. */
   remove(container: string, names: readonly string[]): Promise<void>;
   /** @throws Problem `not-found` */
-  copy(from: { container: string; name: string }, to: { container: string; name: string }): Promise<void>;
+  copy(from: ObjectName, to: ObjectName): Promise<void>;
 };

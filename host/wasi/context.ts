@@ -1,5 +1,5 @@
 import type { ByteSink, ByteSource } from '../base/stream.ts';
-import type { Blobstore } from './blobstore-port.ts';
+import type { Blobstore, ObjectName } from './blobstore-port.ts';
 import type { KeyValue } from './keyvalue-port.ts';
 import type { Overlay } from './overlay.ts';
 import type { SharedResources } from './shared-port.ts';
@@ -92,6 +92,8 @@ export type ExecutionPorts = {
   objects?: Blobstore | undefined;
   /** Where effects gather, if the execution is in an overlay; `keyvalue` then does so by itself. */
   overlay?: Overlay | undefined;
+  /** The object whose upload it is called for: it may read that one, whatever else is granted. */
+  upload?: ObjectName | undefined;
   /** Brings what the execution shares within its reach: awaited before it has an instance. Rejects with a `Problem`. */
   attach?: (() => Promise<void>) | undefined;
   /** What is attached to it; none if nothing is. */
