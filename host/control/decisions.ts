@@ -14,8 +14,12 @@ export const decisionRoutes = ({ deployments: { tenants }, decisions }: ControlD
       middleware: requireScope({ tenants }, 'read'),
       request: {
         query: tenantQuery({
-          kind: z.enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'control']).optional(),
-          subject: z.string().max(512).optional().openapi({ description: 'An execution, version, isolate ("isolate-7"), pool or function.' }),
+          kind: z.enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'control', 'object']).optional(),
+          subject: z
+            .string()
+            .max(1200)
+            .optional()
+            .openapi({ description: 'An execution, version, isolate ("isolate-7"), pool, function or object ("bucket/key").' }),
           since: time.optional(),
           limit: decisionCount,
         }),

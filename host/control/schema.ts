@@ -162,7 +162,7 @@ export const decisionView = z
   .object({
     at: time,
     kind: z.string(),
-    subject: z.string().openapi({ description: 'An execution, version, isolate, pool or function.' }),
+    subject: z.string().openapi({ description: 'An execution, version, isolate, pool, function or object.' }),
     tenant: name.nullable(),
     choice: z.string(),
     inputs: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),

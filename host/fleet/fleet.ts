@@ -344,6 +344,11 @@ export class Fleet {
     return { ...this.#driver.snapshot(), fleets: { resident: of('resident'), onDemand: of('on-demand') } };
   }
 
+  /** Writes down a choice that was made elsewhere. */
+  note(decision: PlacementDecision): void {
+    this.#decisions.add(decision);
+  }
+
   decisions(query: DecisionQuery): Promise<PlacementDecision[]> {
     return this.#decisions.find(query);
   }

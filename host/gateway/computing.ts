@@ -4,9 +4,11 @@ import { FunctionGenerators, type Ran } from '../deploy/generators.ts';
 import type { ExtraRoutes } from '../deploy/snapshot.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import { ComputedObjects, type ComputedOptions } from '../object/computed/computed-objects.ts';
+import { describeDecision } from '../object/computed/describe-decision.ts';
 import { Knowledge } from '../object/computed/knowledge.ts';
 import { ObjectMaker } from '../object/computed/maker.ts';
 import type { ObjectStore } from '../object/object-store.ts';
+import type { PlacementDecision } from '../placement/model.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Store } from '../store/store.ts';
 
@@ -19,6 +21,8 @@ export type ComputingOptions = Pick<ComputedOptions, 'rates' | 'runtime' | 'alar
     send: (host: string, request: Request) => Promise<Response>;
     /** The record of an execution, as far as it has got. */
     find: (execution: string) => Promise<ExecutionRecord | undefined>;
+    /** Told of each object that is to be kept or let go from now on. */
+    onDecision: (decision: PlacementDecision) => void;
     bodyMib: number;
     reviewMs: number;
   };
@@ -42,8 +46,8 @@ export class Computing {
   readonly routes: ExtraRoutes = () => this.#generators?.routes() ?? { versions: [], routes: [] };
 
   start({ functions, publish }: Pick<Deployments, 'functions' | 'publish'>): ComputedObjects {
-    const { objects, held, table, blobs, isRelaxed, send, bodyMib, reviewMs, onError } = this.#options;
-    const knowledge = new Knowledge(table, Date.now);
+    const { objects, held, table, blobs, isRelaxed, send, bodyMib, reviewMs, onDecision, onError } = this.#options;
+    const knowledge = new Knowledge(table, Date.now, (id, key, decision, input) => onDecision(describeDecision(id, key, decision, input)));
     const generators = new FunctionGenerators({
       reader: functions.read,
       isRelaxed,

@@ -110,6 +110,7 @@ export const makeComputing = (ground: Ground, gateways: Gateways, fleet: Fleet, 
       log.error({ bucket: id, key, function: name, component }, 'a generator gave other bytes than before: its object is kept from now on');
     },
     onError: (error) => log.error({ error: String(error) }, 'cannot look after a computed object'),
+    onDecision: (decision) => fleet.note(decision),
     bodyMib: config.ceilings.bodyMib,
     reviewMs: config.objects.reviewMs,
   });

@@ -94,12 +94,13 @@ export type PlacementEvent =
 /** Where on the ladder a place was found. 1: idle instance; 2: room in an isolate of the tenant; 3: an isolate that stood by; 4: after waiting for one. */
 export type Rung = 1 | 2 | 3 | 4;
 
-export type DecisionKind = 'place' | 'load' | 'refill' | 'idle' | 'scale-in' | 'fleet' | 'defer' | 'control';
+export type DecisionKind = 'place' | 'load' | 'refill' | 'idle' | 'scale-in' | 'fleet' | 'defer' | 'control' | 'object';
 
 export type PassedOver = { candidate: string; reason: string };
 
 /**
- * A choice, and what it was made from. `subject`: an execution, version, isolate (`isolate-7`) or pool (`pool standard`).
+ * A choice, and what it was made from. `subject`: an execution, version, isolate (`isolate-7`), pool (`pool standard`) or object
+ * (`bucket/key`).
  * `at` is of the caller's clock. At most 8 candidates are named; `inputs.passedOverMore` counts the others.
  */
 export type PlacementDecision = {

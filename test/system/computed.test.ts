@@ -72,6 +72,28 @@ test('computed objects: a put without a body is answered by every way as if its 
   assert.equal([bytes, storedBytes, savedBytes], [21, 0, 21]);
 });
 
+test('computed objects: each change of mind is in the log of decisions, with what it was made from', async () => {
+  await put('photos/minded', 'source ');
+  await putComputed('made/minded', { source: ['photos/minded'] });
+  await untilComputed('made/minded');
+  type Decision = {
+    kind: string;
+    subject: string;
+    tenant: string;
+    choice: string;
+    inputs: Record<string, unknown>;
+    passedOver: { candidate: string; reason: string }[];
+  };
+  const { items } = (await (await node.api('GET', '/v1/decisions?kind=object&subject=made/minded')).json()) as { items: Decision[] };
+  assert.equal(
+    items.map(({ tenant, choice }) => [tenant, choice]),
+    (await explain('made/minded')).decisions.map(({ choice }) => ['default', choice]),
+  );
+  const { inputs, passedOver } = items.at(-1) as Decision;
+  assert.equal([items.at(-1)?.choice, inputs.bytes, inputs.costGenerate, passedOver[0]?.candidate], ['compute', 7, 0, 'store']);
+  assert.match(passedOver[0]?.reason ?? '', /^costs \d.*, not 0/);
+});
+
 test('computed objects: random numbers, clock and environment are the same in every run, wherever it runs', async () => {
   await node.deploy('stamped', 'generate', { capabilities: { objects: ['sources'] }, env: { SECRET: 'x' }, capacity: { fleet: 'resident' } });
   await putComputed('made/stamp', { function: 'stamped', params: { stamp: '1' } });

@@ -11,7 +11,7 @@ type Decision = {
   passedOver: { candidate: string; reason: string }[];
 };
 
-const kinds = ['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer'] as const;
+const kinds = ['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'control', 'object'] as const;
 
 const isKind = (text: string): text is (typeof kinds)[number] => (kinds as readonly string[]).includes(text);
 
@@ -31,11 +31,11 @@ const inputsText = (inputs: Decision['inputs']): string =>
 /** Choices and what they were made from. */
 export const decisions: Command = {
   name: 'decisions',
-  summary: 'Print the latest choices of the node: placements, loads, refills, moves, and why.',
+  summary: 'Print the latest choices of the node: placements, loads, refills, moves, objects kept or let go, and why.',
   parameters: [],
   options: {
     kind: { type: 'string', value: 'KIND', description: `One of ${kinds.join(', ')}.` },
-    subject: { type: 'string', value: 'SUBJECT', description: 'An execution, version, isolate ("isolate-7"), pool or function.' },
+    subject: { type: 'string', value: 'SUBJECT', description: 'An execution, version, isolate ("isolate-7"), pool, function or object ("bucket/key").' },
     since: { type: 'string', value: 'TIME', description: 'Not older than a time or an age ("10m").' },
     limit: { type: 'string', value: 'N', description: 'How many of the latest. Default: 100.' },
   },

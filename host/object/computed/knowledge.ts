@@ -15,6 +15,9 @@ export type ObjectDecision = {
   costGenerate: number | null;
 };
 
+/** Told of each change of mind, and what it was made from. */
+export type OnDecision = (id: string, key: string, decision: ObjectDecision, input: CostInput) => void;
+
 type Kept = HistoryRecord & { decisions: ObjectDecision[] };
 type Known = { history: History; decisions: ObjectDecision[]; dirty: boolean };
 
@@ -33,12 +36,14 @@ const measuredKey = (tenant: string, component: string, sizeClass: number): stri
 export class Knowledge {
   readonly #table: Table;
   readonly #now: () => number;
+  readonly #onDecision: OnDecision | undefined;
   readonly #known = new Map<string, Known>();
   readonly #groups = new Map<string, SimilarGaps>();
 
-  constructor(table: Table, now: () => number) {
+  constructor(table: Table, now: () => number, onDecision?: OnDecision) {
     this.#table = table;
     this.#now = now;
+    this.#onDecision = onDecision;
   }
 
   /** Begins anew: the object was put. */
@@ -78,8 +83,10 @@ export class Knowledge {
     };
     const verdict = decide(input);
     if (notes && known.decisions.at(-1)?.choice !== verdict.choice) {
-      known.decisions = [...known.decisions, { at: this.#now(), ...verdict }].slice(-decisionsMax);
+      const decision = { at: this.#now(), ...verdict };
+      known.decisions = [...known.decisions, decision].slice(-decisionsMax);
       known.dirty = true;
+      this.#onDecision?.(id, key, decision, input);
     }
     return verdict;
   }
