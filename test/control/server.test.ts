@@ -35,6 +35,39 @@ test('control API on a socket: a body that is refused early is answered, declare
     }
   }));
 
+test('control API on a socket: a body may take its time, but one of which nothing comes any more is given up', async () => {
+  const control = await openControl();
+  const server = await serveControl(control.fetch, { host: '127.0.0.1', port: 0 }, { bodyIdleMs: 1000 });
+  const url = `http://127.0.0.1:${server.port}/v1/modules`;
+  const put = (chunks: number, pauseMs: number): Promise<Response> => {
+    let sent = 0;
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+      if (sent++ === chunks) return pauseMs > 0 ? controller.close() : new Promise(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      controller.enqueue(new Uint8Array([sent]));
+    };
+    const headers = { authorization: `Bearer ${control.admin}` };
+    return fetch(url, { method: 'PUT', headers, body: new ReadableStream({ pull }), duplex: 'half' } as RequestInit);
+  };
+  try {
+    assert.is((await put(12, 100)).status, 201);
+    const stalled = await put(1, 0).then(
+      ({ status }) => status,
+      () => 'closed',
+    );
+    assert.ok(stalled === 'closed' || stalled === 400, `${stalled}`);
+  } finally {
+    await server.close();
+  }
+});
+
+test('control API on a socket: a connection is kept while its client is busy with something else', () =>
+  serving(async ({ url, headers }) => {
+    const response = await fetch(`${url}/v1/functions`, { headers });
+    await response.text();
+    assert.is(response.headers.get('keep-alive'), 'timeout=75');
+  }));
+
 test('control API on a socket: the typed client deploys, shows, lists and removes', () =>
   serving(async ({ control, url }) => {
     const { v1 } = createControlClient({ url, token: control.admin });

@@ -102,7 +102,7 @@ test('objects: any bytes as key or headers are answered without a failure of the
         await response.arrayBuffer();
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 300, includeErrorInReport: true },
   );
 });
 
