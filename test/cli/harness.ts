@@ -29,11 +29,10 @@ async function listen(control: ControlFixture): Promise<{ server: ServerType; ur
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-export async function openCli(): Promise<CliHarness> {
-  const control = await openControl();
-  const { server, url } = await listen(control);
-  const directory = mkdtempSync(join(tmpdir(), 'nacelle-cli-'));
-  const run = async (words: string[], { env, input = '', interactive = false, signal, onOut }: RunOptions = {}): Promise<Ran> => {
+/** `nacelle WORDS` in this process, with a node's URL and token in the environment. */
+export const commandLine =
+  (url: string, token: string, directory: string): CliHarness['run'] =>
+  async (words, { env, input = '', interactive = false, signal, onOut } = {}) => {
     const ran = { out: '', error: '' };
     const out = (content: string | Uint8Array): void => {
       const text = typeof content === 'string' ? content : Buffer.from(content).toString();
@@ -44,9 +43,15 @@ export async function openCli(): Promise<CliHarness> {
       ran.error += text;
     };
     const terminal = { json: words.includes('--json'), interactive, out, error, input: async () => Buffer.from(input) };
-    const surroundings = { env: env ?? { NACELLE_URL: url, NACELLE_TOKEN: control.admin }, directory, signal: signal ?? new AbortController().signal };
+    const surroundings = { env: env ?? { NACELLE_URL: url, NACELLE_TOKEN: token }, directory, signal: signal ?? new AbortController().signal };
     return { code: await runCommandLine(commands, words, surroundings, terminal), ...ran };
   };
+
+export async function openCli(): Promise<CliHarness> {
+  const control = await openControl();
+  const { server, url } = await listen(control);
+  const directory = mkdtempSync(join(tmpdir(), 'nacelle-cli-'));
+  const run = commandLine(url, control.admin, directory);
   const write = (file: string, content: string | Uint8Array): string => {
     writeFileSync(join(directory, file), content);
     return file;
