@@ -1,5 +1,4 @@
-// Locks `a` and `b`, one after the other in the order of the path's letters: `/ab`, `/ba`, `/a`; lower case exclusive, `A` and
-// `B` shared. `hold=MS` waits between and after, `timeout=MS` bounds each wait, `trap=1` traps while it holds them,
+// Locks of one letter, one after the other in the order of the path: `/ab`, `/ba`, `/a`; lower case exclusive, upper case shared. `hold=MS` waits between and after, `timeout=MS` bounds each wait, `trap=1` traps while it holds them, `spin=1` never ends,
 // `bump=1` adds 1 to the first number of the region `board` by a read and a write. Answers `done`, or with the error.
 #include "guest.h"
 #include "state.h"
@@ -28,6 +27,7 @@ HANDLE(request, out) {
     int64_t next = *(int64_t *)text_at(4).at + 1;
     region_write(region, 0, &next, sizeof next, ret);
   }
+  for (volatile int64_t spins = 0; query_number(path, TEXT("spin"), 0); spins++);
   if (query_number(path, TEXT("trap"), 0)) __builtin_trap();
   answer(out, 200, TEXT("done\n"));
 }

@@ -4,7 +4,18 @@ import type { Attachments } from '../wasi/shared-port.ts';
 import type { ExecutionResources } from './execution-resources.ts';
 import type { SharedClient } from './shared-client.ts';
 import type { SessionWanted } from './shared-protocol.ts';
-import { attachmentsOf, type Owner, requestKey, type SessionDeclaration, type SharedDeclaration, sessionsBucket } from './shared-resources.ts';
+import {
+  attachmentsOf,
+  byOf,
+  type Owner,
+  requestKey,
+  resourceName,
+  type SessionDeclaration,
+  type SharedDeclaration,
+  sessionsBucket,
+} from './shared-resources.ts';
+
+export type AttachDecision = { atMs: number; kind: 'attach'; choice: string; inputs: Record<string, string>; passedOver: [] };
 
 export type Sharing = { owner: Owner; resources: readonly SharedDeclaration[]; session: SessionDeclaration | undefined };
 
@@ -38,6 +49,20 @@ export class Admission {
     return this.#client.enter(this.resources.owner, wanted).then((bucket) => {
       this.#attachments.session = { id: wanted.digest, bucket };
     });
+  }
+
+  /** What the execution shares and why, as a decision of the moment when it was attached; none if it was not. */
+  decision(atMs: number): AttachDecision | undefined {
+    const { resources, session } = this.#attachments;
+    if (Number.isNaN(atMs) || (resources.length === 0 && !session)) return undefined;
+    const inputs = Object.fromEntries(resources.map(({ id }) => [resourceName(id), `by ${byOf(id)}`]));
+    return {
+      atMs,
+      kind: 'attach',
+      choice: [...Object.keys(inputs), ...(session ? ['session'] : [])].join(', '),
+      inputs: { ...inputs, ...(session && { session: session.id }) },
+      passedOver: [],
+    };
   }
 
   /** The execution has ended, or waits no more. What it holds it keeps until its commit, if it ended well in an overlay. */

@@ -1,22 +1,13 @@
 /** What is attached to one execution in the thread that runs it. Begins with `attach`; ends with `release`. */
 import type { Overlay } from '../wasi/overlay.ts';
-import {
-  type Attachment,
-  type Attachments,
-  type Lock,
-  type LockMode,
-  type Region,
-  type SessionAttachment,
-  SharedRefusal,
-  type SharedResources,
-} from '../wasi/shared-port.ts';
+import { type Attachments, type Lock, type LockMode, type Region, type SessionAttachment, SharedRefusal, type SharedResources } from '../wasi/shared-port.ts';
 import { tenantOf } from './keyvalue-keys.ts';
 import { OverlaidRegion } from './overlaid-region.ts';
 import type { RegionMemory } from './region-memory.ts';
-import type { SharedClient } from './shared-client.ts';
+import type { RegionUse, SharedClient } from './shared-client.ts';
 import type { Attached } from './shared-protocol.ts';
 
-type Use = { id: string; revoked: boolean; region: Region | undefined; lock: Lock | undefined };
+type Use = { id: string; revoked: boolean; taken: RegionUse | undefined; region: Region | undefined; lock: Lock | undefined };
 
 const refuseRevoked = (use: Use): void => {
   if (use.revoked) throw new SharedRefusal({ tag: 'revoked' });
@@ -56,22 +47,28 @@ export class ExecutionResources implements SharedResources {
     this.#client.attached(this);
     const waiting: Promise<void>[] = [];
     for (const attachment of this.attachments.resources) {
-      const use: Use = { id: attachment.id, revoked: false, region: undefined, lock: undefined };
+      const use: Use = { id: attachment.id, revoked: false, taken: undefined, region: undefined, lock: undefined };
       this.#uses.set(`${attachment.kind}/${attachment.name}`, use);
       if (attachment.kind === 'lock') use.lock = new AttachedLock(this.#client, this, use, this.#overlay !== undefined);
       else if (attachment.kind === 'bucket') this.#buckets.set(attachment.id, use);
       else {
-        const memory = this.#client.takeRegion(attachment);
-        if (memory instanceof Promise) waiting.push(memory.then((ready) => this.#ready(attachment, use, ready)));
-        else this.#ready(attachment, use, memory);
+        const taken = this.#client.takeRegion(attachment);
+        if (taken instanceof Promise) waiting.push(taken.then((ready) => this.#ready(use, ready)));
+        else this.#ready(use, taken);
       }
     }
     await Promise.all(waiting);
   }
 
-  #ready({ id }: Attachment, use: Use, memory: RegionMemory): void {
-    if (this.#state === 'over') this.#client.giveRegion(id);
-    else use.region = new AttachedRegion(use, this.#overlay ? new OverlaidRegion(id, memory, this.#overlay) : new SharedRegion(this.#client, this, id, memory));
+  #ready(use: Use, taken: RegionUse): void {
+    if (this.#state === 'over') {
+      this.#client.giveRegion(taken);
+      return;
+    }
+    const { id } = use;
+    const { memory } = taken;
+    use.taken = taken;
+    use.region = new AttachedRegion(use, this.#overlay ? new OverlaidRegion(id, memory, this.#overlay) : new SharedRegion(this.#client, this, id, memory));
   }
 
   /** The run whose commit is awaited before what the execution held is released; null: it is released at once. */
@@ -84,7 +81,7 @@ export class ExecutionResources implements SharedResources {
     this.#state = 'over';
     this.#client.detached(this);
     for (const use of this.#uses.values()) {
-      if (use.region) this.#client.giveRegion(use.id);
+      if (use.taken) this.#client.giveRegion(use.taken);
       use.revoked = true;
     }
     if (this.#locked) this.#client.post({ kind: 'release-all', owner: this.owner, run: this.runAfter(endedWell) });

@@ -18,12 +18,22 @@ type Unsent<T> = T extends unknown ? Omit<T, 'request'> : never;
 type Question = Unsent<Extract<ToShared, { kind: 'region' | 'flush' | 'acquire' | 'enter' }>>;
 
 /** A region that this thread has in reach: `grants` times, since answers may cross. `views` are by size. */
-type Held = { buffer: SharedArrayBuffer; grants: number; views: Map<number, RegionMemory>; users: number; idleSinceMs: number };
+export type HeldRegion = {
+  readonly id: string;
+  buffer: SharedArrayBuffer;
+  grants: number;
+  views: Map<number, RegionMemory>;
+  users: number;
+  idleSinceMs: number;
+};
+
+/** One user of a region; to be given back. */
+export type RegionUse = { held: HeldRegion; memory: RegionMemory };
 
 export class SharedClient {
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #regions = new Map<string, Held>();
+  readonly #regions = new Map<string, HeldRegion>();
   /** Regions without users, the longest first. */
   readonly #idle = new Set<string>();
   readonly #executions = new Set<ExecutionResources>();
@@ -67,42 +77,41 @@ export class SharedClient {
   }
 
   /** The memory of a region for one more user, at once if this thread has it. @throws Problem */
-  takeRegion({ id, bytes }: Attachment): RegionMemory | Promise<RegionMemory> {
+  takeRegion({ id, bytes }: Attachment): RegionUse | Promise<RegionUse> {
     const held = this.#regions.get(id);
     if (!held || bytesOfRegion(held.buffer) < bytes) return this.#fetch(id, bytes);
-    return this.#use(id, held, bytes);
+    return this.#use(held, bytes);
   }
 
-  giveRegion(id: string): void {
-    const held = this.#regions.get(id);
-    if (!held || --held.users > 0) return;
+  giveRegion({ held }: RegionUse): void {
+    if (--held.users > 0 || this.#regions.get(held.id) !== held) return;
     held.idleSinceMs = performance.now();
-    this.#idle.add(id);
+    this.#idle.add(held.id);
     if (this.#idle.size > idleRegionsMax) this.#drop(this.#idle.values().next().value as string);
   }
 
-  async #fetch(id: string, bytes: number): Promise<RegionMemory> {
+  async #fetch(id: string, bytes: number): Promise<RegionUse> {
     const answer = await this.ask({ kind: 'region', id, bytes });
     if (answer.kind !== 'region') throw new TypeError(`"${answer.kind}" answers no "region"`);
-    const held = this.#regions.get(id) ?? { buffer: answer.buffer, grants: 0, views: new Map(), users: 0, idleSinceMs: 0 };
+    const held = this.#regions.get(id) ?? { id, buffer: answer.buffer, grants: 0, views: new Map(), users: 0, idleSinceMs: 0 };
     held.grants++;
     this.#regions.set(id, held);
-    return this.#use(id, held, bytes);
+    return this.#use(held, bytes);
   }
 
-  #use(id: string, held: Held, bytes: number): RegionMemory {
+  #use(held: HeldRegion, bytes: number): RegionUse {
     held.users++;
-    this.#idle.delete(id);
-    let view = held.views.get(bytes);
-    if (!view) {
-      view = new RegionMemory(held.buffer, bytes);
-      held.views.set(bytes, view);
+    this.#idle.delete(held.id);
+    let memory = held.views.get(bytes);
+    if (!memory) {
+      memory = new RegionMemory(held.buffer, bytes);
+      held.views.set(bytes, memory);
     }
-    return view;
+    return { held, memory };
   }
 
   #drop(id: string): void {
-    const { grants } = this.#regions.get(id) as Held;
+    const { grants } = this.#regions.get(id) as HeldRegion;
     this.#idle.delete(id);
     this.#regions.delete(id);
     this.post({ kind: 'leave-region', id, grants });
@@ -110,9 +119,14 @@ export class SharedClient {
 
   #dropIdle(beforeMs: number): void {
     for (const id of this.#idle) {
-      if ((this.#regions.get(id) as Held).idleSinceMs > beforeMs) return;
+      if ((this.#regions.get(id) as HeldRegion).idleSinceMs > beforeMs) return;
       this.#drop(id);
     }
+  }
+
+  /** Whoever these regions belonged to is gone: those who have them keep them, and nobody else gets them. */
+  #forget(prefix: string): void {
+    for (const id of this.#regions.keys()) if (id.startsWith(prefix)) this.#drop(id);
   }
 
   attached(resources: ExecutionResources): void {
@@ -137,6 +151,10 @@ export class SharedClient {
         this.#dropIdle(Number.POSITIVE_INFINITY);
         this.#answer(message.request, () => undefined);
         break;
+      case 'forget':
+        this.#forget(message.prefix);
+        this.#answer(message.request, () => undefined);
+        break;
       default:
         this.#settle(message);
     }
@@ -147,7 +165,7 @@ export class SharedClient {
     this.post({ kind: 'attached', request, items });
   }
 
-  #settle(message: Exclude<FromShared, { kind: 'list' | 'revoke' | 'shed' }>): void {
+  #settle(message: Exclude<FromShared, { kind: 'list' | 'revoke' | 'shed' | 'forget' }>): void {
     const waiting = this.#waiting.get(message.request);
     this.#waiting.delete(message.request);
     if (message.kind === 'refused') waiting?.reject(new SharedRefusal(message.error));

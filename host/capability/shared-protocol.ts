@@ -29,7 +29,7 @@ export type ToShared =
   | { kind: 'enter'; request: number; owner: string; wanted: SessionWanted }
   /** The execution has ended, or waits no more. */
   | { kind: 'leave'; owner: string; run: number | null }
-  /** Answers `list`, `revoke` and `shed`. */
+  /** Answers `list`, `revoke`, `shed` and `forget`. */
   | { kind: 'attached'; request: number; items: Attached[] };
 
 /** From the supervisor. */
@@ -45,7 +45,9 @@ export type FromShared =
   /** Take a resource away from one execution, or from all; answered by `attached` with those that had it. */
   | { kind: 'revoke'; request: number; id: string; execution: string | null }
   /** Let go of regions that nobody uses now; answered by `attached` without items. */
-  | { kind: 'shed'; request: number };
+  | { kind: 'shed'; request: number }
+  /** Those whose ids begin so are gone; answered by `attached` without items. */
+  | { kind: 'forget'; request: number; prefix: string };
 
 /** What an execution has, as it travels to the isolate that runs it. */
 export const encodeAttachments = (attachments: Attachments): string => JSON.stringify(attachments);

@@ -74,6 +74,12 @@ const idOf = (kind: ResourceKind, { tenant, function: name }: Owner, resource: s
   return bucketId(tenant, `~${kind}/${by}/${scope}`);
 };
 
+/** Parts of buckets with what only executions of this function share. */
+export const resourcesOfFunction = (tenant: string, name: string): string[] => [
+  ...(['region', 'bucket'] as const).flatMap((kind) => ['function', 'request'].map((by) => bucketId(tenant, `~${kind}/${by}/${name}`))),
+  ...[sessionsRoot, sessionRoot].map((root) => bucketId(tenant, `${root}/${name}`)),
+];
+
 /** What a request's execution is to have attached. A resource that the request does not name is left out. */
 export const attachmentsOf = (owner: Owner, declarations: readonly SharedDeclaration[], request: GuestRequest): Attachment[] =>
   declarations.flatMap(({ resource: name, kind, bytes, by, from }): Attachment[] => {
@@ -88,6 +94,9 @@ export const resourceName = (id: string): string => {
   return [kind.slice(1), ...scope].join('/');
 };
 
+/** What determined a resource: `tenant`, `function` or `request`. */
+export const byOf = (id: string): string => id.slice(tenantOf(id).length + 1).split('/')[1] ?? '';
+
 const bys = ['tenant', 'function', 'request'] as const;
 
 /** The id of a resource by its name; undefined if no resource can be called that. */
@@ -101,9 +110,10 @@ export const kindOf = (id: string): ResourceKind => bucketOf(id).slice(1) as Res
 
 /** Records of sessions, by the digest of their key; the values of each are in a bucket of their own. */
 export const sessionsRoot = '~sessions';
+const sessionRoot = '~session';
 export const sessionsBucket = ({ tenant, function: name }: Owner): string => bucketId(tenant, `${sessionsRoot}/${name}`);
 /** All that sessions of this key ever had. */
 export const sessionBucket = (sessions: string, digest: string): string => {
   const tenant = tenantOf(sessions);
-  return bucketId(tenant, `~session/${sessions.slice(tenant.length + sessionsRoot.length + 2)}/${digest}`);
+  return bucketId(tenant, `${sessionRoot}/${sessions.slice(tenant.length + sessionsRoot.length + 2)}/${digest}`);
 };

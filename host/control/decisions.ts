@@ -14,7 +14,7 @@ export const decisionRoutes = ({ deployments: { tenants }, decisions }: ControlD
       middleware: requireScope({ tenants }, 'read'),
       request: {
         query: tenantQuery({
-          kind: z.enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'control', 'object']).optional(),
+          kind: z.enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'attach', 'deadlock', 'control', 'object']).optional(),
           subject: z
             .string()
             .max(1200)

@@ -136,7 +136,9 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   }
 
   get decisions(): readonly RunDecision[] | undefined {
-    return this.run?.decisions;
+    const found = this.run?.decisions;
+    const attached = this.admission?.decision(this.steps?.attachedMs ?? Number.NaN);
+    return attached ? [...(found ?? []), attached] : found;
   }
 
   get placedMs(): number {

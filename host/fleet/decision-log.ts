@@ -6,15 +6,17 @@ export type DecisionQuery = { tenant?: string | undefined; kind?: string | undef
 
 /** Decisions that are kept whole in memory. */
 const memoryMax = 10_000;
-/** Placements that went well, written in one second at most: a flood of them says little. */
+/** Placements and attachments that went well, written in one second at most: a flood of them says little. */
 const writtenMax = 200;
 /** A placement that waited longer is written in any case. */
 const slowMs = 100;
 const timeDigits = 15;
 const sequenceDigits = 6;
 
-const isPlain = ({ kind, choice, inputs }: PlacementDecision): boolean =>
-  kind === 'place' && choice.startsWith('isolate-') && !(Number(inputs.waitedMs ?? 0) > slowMs);
+const isPlain = ({ kind, choice, inputs }: PlacementDecision): boolean => {
+  if (kind === 'attach') return choice !== 'refused';
+  return kind === 'place' && choice.startsWith('isolate-') && !(Number(inputs.waitedMs ?? 0) > slowMs);
+};
 
 const keyOf = (at: number, sequence: number): string =>
   `${String(Math.trunc(at)).padStart(timeDigits, '0')}-${String(sequence % 10 ** sequenceDigits).padStart(sequenceDigits, '0')}`;

@@ -9,6 +9,7 @@ import { findTenant } from '../deploy/ground.ts';
 import { defaultRoutes } from '../deploy/route.ts';
 import type { Edge } from '../edge/edge.ts';
 import { Intake } from '../edge/intake.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
 import type { EventHost } from '../fleet/event-host.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Gateways } from '../gateway/gateways.ts';
@@ -62,6 +63,18 @@ const exposeAll = async (ground: Ground, gateways: Gateways): Promise<string> =>
   return exposeMetrics([metrics.snapshot(), ...(await gateways.count()).map((counted) => counted.metrics)]);
 };
 
+/** Deadlocks of one execution that are told. */
+const deadlocksTold = 50;
+
+/** With what the hub decided of an execution that shares something: its own thread is only told the outcome. */
+const withDeadlocks = async (record: ExecutionRecord, fleet: Fleet): Promise<ExecutionRecord> => {
+  if (!record.decisions.some(({ kind }) => kind === 'attach')) return record;
+  const arrivedMs = Date.parse(record.arrivedAt);
+  const found = await fleet.decisions({ kind: 'deadlock', subject: record.id, since: arrivedMs, limit: deadlocksTold });
+  const deadlocks = found.map(({ at, kind, choice, inputs, passedOver }) => ({ at: Math.round((at - arrivedMs) * 1000), kind, choice, inputs, passedOver }));
+  return { ...record, decisions: [...record.decisions, ...deadlocks] };
+};
+
 export const controlDeps = (
   ground: Ground,
   gateways: Gateways,
@@ -78,12 +91,15 @@ export const controlDeps = (
   shared: ground.state,
   buckets: createTenantBuckets(ground.store.table, (bucket, change) => ground.buckets.change(bucket, change)),
   executions: {
-    find: async (id) =>
-      (await fleet.guarantees.find(id)) ??
-      (await events.find(id))?.record ??
-      (await fleet.deferrals.find(id))?.record ??
-      (await gateways.find(id)) ??
-      fleet.execution(id),
+    find: async (id) => {
+      const record =
+        (await fleet.guarantees.find(id)) ??
+        (await events.find(id))?.record ??
+        (await fleet.deferrals.find(id))?.record ??
+        (await gateways.find(id)) ??
+        (await fleet.execution(id));
+      return record && withDeadlocks(record, fleet);
+    },
     deferred: async (id) => (await events.find(id)) ?? fleet.deferrals.find(id),
   },
   sidecarInstances: () => fleet.sidecars().map(({ tenant, isolate, instance }) => ({ tenant, isolate, ...instance })),

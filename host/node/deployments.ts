@@ -24,7 +24,7 @@ const summaryOf = async (artifacts: Artifacts, digest: string): Promise<ModuleSu
 };
 
 export const openDeployments = async (
-  { config, secretKey, logs, store, held, objects, artifacts, recorded, state, late }: Ground,
+  { config, secretKey, logs, store, held, objects, artifacts, recorded, state, late, log }: Ground,
   fleet: Fleet,
   extra: ExtraRoutes,
   onRouteTable: (table: RouteTable) => Promise<void>,
@@ -44,10 +44,10 @@ export const openDeployments = async (
     forget: (tenant, name) => {
       void fleet.guarantees.forget(tenant, name);
       recorded.forget(tenant, name);
+      state.forget(tenant, name).catch((error: unknown) => log.error({ error: String(error) }, 'cannot remove what a function shared'));
       if (name !== null) logs.remove(tenant, name);
       else {
         logs.removeTenant(tenant);
-        state.forget(tenant);
         void late.events?.events.forget(tenant);
         void fleet.reservations.remove(tenant);
       }

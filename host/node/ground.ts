@@ -14,6 +14,7 @@ import { createOrigin, type Origin } from '../edge/origin.ts';
 import { newSigningKey } from '../edge/signing.ts';
 import { createHappenings } from '../event/happenings.ts';
 import type { EventHost } from '../fleet/event-host.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { type Artifacts, createArtifacts } from '../gateway/artifacts.ts';
 import { PROFILE } from '../module/artifact.ts';
 import { type ArtifactCache, artifactKey, openCache } from '../module/cache.ts';
@@ -46,8 +47,8 @@ export type Ground = {
   preparer: Preparer;
   artifacts: Artifacts;
   buckets: EffectWriter;
-  /** Events, once they are put together. */
-  late: { events: EventHost | undefined };
+  /** What is put together later. */
+  late: { events: EventHost | undefined; fleet: Fleet | undefined };
   sweeper: KeyValueSweeper;
   state: StateHub;
   recorded: RecordedStore;
@@ -63,7 +64,7 @@ const openValues = (
   log: NodeLog,
   objectEffects: Objects['effects'],
 ): Pick<Ground, 'buckets' | 'sweeper' | 'state' | 'late'> => {
-  const late: Ground['late'] = { events: undefined };
+  const late: Ground['late'] = { events: undefined, fleet: undefined };
   const happenings = createHappenings(() => late.events?.events);
   const findOwner = (tenant: string) => findTenant(table, tenant);
   const others: EffectWriterOptions['others'] = (draft, buckets) => {
@@ -76,7 +77,7 @@ const openValues = (
     return { appliers: { object: objects.object, region: (effect) => regions.apply(effect) }, settled };
   };
   const writer = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax, happenings }, others });
-  const opened = openState({ table, writer, log });
+  const opened = openState({ table, writer, onDecision: (decision) => late.fleet?.note(decision), log });
   return { late, buckets: writer, ...opened };
 };
 

@@ -28,8 +28,8 @@ const openBuckets = ({ config, buckets }: Ground): KeyValueAccess => openKeyValu
 /** The same for objects. */
 const openObjects = ({ config, objects, held }: Ground): ObjectAccess => openObjectAccess(config.data, createObjectService(objects.store, held));
 
-export const makeFleet = (ground: Ground, controlPort: number): Fleet =>
-  new Fleet({
+export const makeFleet = (ground: Ground, controlPort: number): Fleet => {
+  const fleet = new Fleet({
     config: ground.config,
     table: ground.store.table,
     blobs: ground.store.blobs,
@@ -45,6 +45,9 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet =>
     lastLines: lastLinesOf(ground.logs),
     log: ground.log,
   });
+  ground.late.fleet = fleet;
+  return fleet;
+};
 
 export const makeEvents = ({ config, store, buckets, logs, metrics, log }: Ground, fleet: Fleet, lend: EventHostOptions['lend']): EventHost =>
   new EventHost({

@@ -7,7 +7,7 @@ import { Problem } from '../base/errors.ts';
 import type { KeyValueDraft } from '../capability/keyvalue-draft.ts';
 import { tenantOf } from '../capability/keyvalue-keys.ts';
 import type { Attached, FromShared, SharedAccess, ToShared } from '../capability/shared-protocol.ts';
-import { kindOf, resourceId, resourceName } from '../capability/shared-resources.ts';
+import { kindOf, resourceId, resourceName, resourcesOfFunction } from '../capability/shared-resources.ts';
 import type { Draft } from '../store/draft.ts';
 import type { Bucket } from '../wasi/keyvalue-port.ts';
 import { type LockMode, type ResourceKind, SharedRefusal } from '../wasi/shared-port.ts';
@@ -19,20 +19,38 @@ import { Sessions } from './sessions.ts';
 
 /** A thread that does not say what it has within this time is left out. */
 const answerMs = 2000;
+const passedOverMax = 8;
+/** Values that are removed in one commit. */
+const erasedAtOnce = 200;
+
+/** A choice, for the log of decisions. `subject` is an execution, or a resource. */
+export type SharedDecision = {
+  at: number;
+  kind: 'attach' | 'deadlock';
+  subject: string;
+  tenant: string;
+  choice: string;
+  inputs: Record<string, string | number>;
+  passedOver: { candidate: string; reason: string }[];
+};
 
 export type HubOptions = {
   open: (bucket: string) => Bucket;
   /** As `RegionsOptions.store`. */
   store: RegionsOptions['store'];
   onError: (error: unknown) => void;
-  /** An execution had to give way. */
-  onDeadlock?: (victim: string, lock: string) => void;
+  /** Told who had to give way, and how threads got at regions. */
+  onDecision?: ((decision: SharedDecision) => void) | undefined;
   regionLimits?: RegionLimits;
 };
 
 /** `isolate` is the number of one, null in a gateway thread. */
 type Thread = { readonly number: number; isolate: number | null; port: MessagePort; owners: Set<string>; guests: Set<string> };
-type Asked = { kind: 'list'; tenant: string | null } | { kind: 'revoke'; id: string; execution: string | null } | { kind: 'shed' };
+type Asked =
+  | { kind: 'list'; tenant: string | null }
+  | { kind: 'revoke'; id: string; execution: string | null }
+  | { kind: 'shed' }
+  | { kind: 'forget'; prefix: string };
 type Found = Attached & { isolate: number | null };
 
 export type ResourceView = {
@@ -48,6 +66,19 @@ export type ResourceView = {
 
 const unexpected = (error: unknown): Problem => (error instanceof Problem ? error : new Problem('internal', String(error)));
 
+const deadlockDecision = (victim: string, lock: string, circle: readonly string[]): SharedDecision => ({
+  at: Date.now(),
+  kind: 'deadlock',
+  subject: victim,
+  tenant: tenantOf(lock),
+  choice: 'gives way',
+  inputs: { lock: resourceName(lock), executions: circle.length },
+  passedOver: circle
+    .filter((one) => one !== victim)
+    .slice(0, passedOverMax)
+    .map((candidate) => ({ candidate, reason: 'it began to lock earlier' })),
+});
+
 export class StateHub {
   readonly #regions: Regions;
   readonly #locks: Locks;
@@ -56,13 +87,17 @@ export class StateHub {
   /** Runs in an overlay whose commit is not settled, with what is to be released then. */
   readonly #committing = new Map<number, (() => void)[]>();
   readonly #asked = new Map<number, { thread: Thread; resolve: (items: Attached[]) => void }>();
+  readonly #open: HubOptions['open'];
+  readonly #onDecision: (decision: SharedDecision) => void;
   #requests = 0;
   #numbers = 0;
 
-  constructor({ open, store, onError, onDeadlock, regionLimits }: HubOptions) {
+  constructor({ open, store, onError, onDecision = () => undefined, regionLimits }: HubOptions) {
+    this.#open = open;
     const shed = async (): Promise<void> => void (await this.#askAll({ kind: 'shed' }));
     this.#regions = new Regions({ open, store, onError, shed, ...(regionLimits && { limits: regionLimits }) });
-    this.#locks = new Locks(onDeadlock && ((owner, lock) => onDeadlock(executionOf(owner), lock)));
+    this.#onDecision = onDecision;
+    this.#locks = new Locks((owner, lock, circle) => onDecision(deadlockDecision(executionOf(owner), lock, circle.map(executionOf))));
     this.sessions = new Sessions({ open, onError });
   }
 
@@ -149,9 +184,32 @@ export class StateHub {
     return new RegionEffects(draft, buckets, this.#regions);
   }
 
-  /** The tenant is gone. */
-  forget(tenant: string): void {
-    this.#regions.forget(tenant);
+  /** The tenant is gone, or a function of it: what only its executions shared goes with it. */
+  async forget(tenant: string, name: string | null): Promise<void> {
+    if (name === null) {
+      await this.#forgetRegions(`${tenant}/`);
+      return;
+    }
+    for (const prefix of resourcesOfFunction(tenant, name)) {
+      await this.#forgetRegions(`${prefix}/`);
+      await this.#erase(prefix);
+    }
+  }
+
+  /** Threads first: one of them would hand in again what it has. */
+  async #forgetRegions(prefix: string): Promise<void> {
+    await this.#askAll({ kind: 'forget', prefix });
+    this.#regions.forget(prefix);
+  }
+
+  /** A few values at a time. */
+  async #erase(part: string): Promise<void> {
+    const bucket = this.#open(part);
+    for (;;) {
+      const { keys } = bucket.list(undefined, '', erasedAtOnce);
+      if (keys.length === 0) return;
+      await bucket.change({ kind: 'put', entries: keys.map((key) => [key, undefined]) });
+    }
   }
 
   async close(): Promise<void> {
@@ -243,7 +301,14 @@ export class StateHub {
   }
 
   async #enterRegion(thread: Thread, { request, id, bytes }: Extract<ToShared, { kind: 'region' }>): Promise<FromShared> {
-    const buffer = await this.#regions.enter(thread, id, bytes);
+    const inputs = { bytes, thread: thread.isolate === null ? `gateway-${thread.number}` : `isolate-${thread.isolate}`, ...this.#regions.use(id) };
+    const decide = (choice: string): void =>
+      this.#onDecision({ at: Date.now(), kind: 'attach', subject: resourceName(id), tenant: tenantOf(id), choice, inputs, passedOver: [] });
+    const buffer = await this.#regions.enter(thread, id, bytes).catch((error: unknown) => {
+      decide('refused');
+      throw error;
+    });
+    decide(inputs.threads === 0 ? 'loaded' : 'shared');
     if (!this.#threads.has(thread)) this.#regions.leave(thread, id, 1);
     return { kind: 'region', request, buffer };
   }

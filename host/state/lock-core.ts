@@ -5,8 +5,8 @@
  */
 import type { LockMode } from '../wasi/shared-port.ts';
 
-/** What became of a request. Those that wait have no verdict yet. */
-export type Verdict = { ticket: number; result: 'granted' | 'held' | 'deadlock-victim' | 'timed-out' | 'cancelled' };
+/** What became of a request. Those that wait have no verdict yet. `circle`: who waited for each other. */
+export type Verdict = { ticket: number; result: 'granted' | 'held' | 'deadlock-victim' | 'timed-out' | 'cancelled'; circle?: string[] };
 
 type Waiter = { ticket: number; owner: string; lock: string; mode: LockMode };
 type LockState = { holders: Map<string, LockMode>; queue: Waiter[] };
@@ -38,7 +38,8 @@ export class LockCore {
       const circle = this.#circleOf(owner);
       if (!circle) break;
       const victim = circle.reduce((a, b) => (this.#ageOf(a) > this.#ageOf(b) ? a : b));
-      verdicts.push(...this.#refuse(victim, 'deadlock-victim'));
+      const [refused, ...others] = this.#refuse(victim, 'deadlock-victim');
+      verdicts.push({ ...(refused as Verdict), circle }, ...others);
     }
     return verdicts;
   }

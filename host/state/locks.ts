@@ -13,13 +13,16 @@ const errors: Readonly<Record<Exclude<Verdict['result'], 'granted'>, SharedError
 
 const timeoutMsMax = 0x7fffffff;
 
+/** Told who gave way, for which lock, and who waited for each other. */
+export type OnDeadlock = (victim: string, lock: string, circle: readonly string[]) => void;
+
 export class Locks {
   readonly #core = new LockCore();
   readonly #pending = new Map<number, Pending>();
-  readonly #onDeadlock: (victim: string, lock: string) => void;
+  readonly #onDeadlock: OnDeadlock;
   #tickets = 0;
 
-  constructor(onDeadlock: (victim: string, lock: string) => void = () => undefined) {
+  constructor(onDeadlock: OnDeadlock = () => undefined) {
     this.#onDeadlock = onDeadlock;
   }
 
@@ -48,14 +51,14 @@ export class Locks {
   }
 
   #settle(verdicts: readonly Verdict[]): void {
-    for (const { ticket, result } of verdicts) {
+    for (const { ticket, result, circle = [] } of verdicts) {
       const pending = this.#pending.get(ticket);
       if (!pending) continue;
       this.#pending.delete(ticket);
       clearTimeout(pending.timer);
       if (result === 'granted') pending.resolve();
       else pending.reject(new SharedRefusal(errors[result]));
-      if (result === 'deadlock-victim') this.#onDeadlock(pending.owner, pending.lock);
+      if (result === 'deadlock-victim') this.#onDeadlock(pending.owner, pending.lock, circle);
     }
   }
 }

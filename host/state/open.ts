@@ -4,16 +4,17 @@ import { KeyValueSweeper } from '../capability/keyvalue-sweeper.ts';
 import type { Table } from '../store/table.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import type { Change } from '../wasi/keyvalue-port.ts';
-import { StateHub } from './hub.ts';
+import { type SharedDecision, StateHub } from './hub.ts';
 
 export type StateOptions = {
   table: Table;
   writer: Pick<EffectWriter, 'change' | 'commit'>;
+  onDecision: (decision: SharedDecision) => void;
   log: Pick<NodeLog, 'error'>;
 };
 
 /** What executions share, and the sweeper of values whose time is over, over the writer of buckets. */
-export const openState = ({ table, writer, log }: StateOptions): { state: StateHub; sweeper: KeyValueSweeper } => {
+export const openState = ({ table, writer, onDecision, log }: StateOptions): { state: StateHub; sweeper: KeyValueSweeper } => {
   const change = (bucket: string, change: Change): Promise<bigint | undefined> => writer.change(bucket, change);
   const keyvalue = createKeyValue(table, change);
   const state = new StateHub({
@@ -23,6 +24,7 @@ export const openState = ({ table, writer, log }: StateOptions): { state: StateH
     },
     store: (id, bytes, chunks) =>
       writer.commit({ reads: [], effects: [{ kind: 'region', id, bytes, steps: chunks.map((chunk) => ({ step: 'store', chunk })) }], writes: [] }),
+    onDecision,
     onError: (error) => log.error({ error: String(error) }, 'cannot store what executions share'),
   });
   const sweeper = new KeyValueSweeper({

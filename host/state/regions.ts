@@ -9,6 +9,9 @@ import type { Bucket } from '../wasi/keyvalue-port.ts';
 
 const storeEveryMs = 1000;
 const mib = 1024 * 1024;
+/** What a region counts for at least: memory of its own has a price, and requests may name very many. */
+const footprintMin = 16 * 1024;
+const footprint = (bytes: number): number => Math.max(bytes, footprintMin);
 
 export type RegionLimits = { tenantBytesMax: number; allBytesMax: number };
 /** Memory of the regions of one tenant, and of all. */
@@ -89,13 +92,20 @@ export class Regions {
     await this.#store(loaded);
   }
 
+  /** Who has a region now, and what those of its tenant take together: what an attachment is decided from. */
+  use(id: string): { threads: number; tenantBytes: number } {
+    let tenantBytes = 0;
+    for (const loaded of this.#loaded.values()) if (tenantOf(loaded.id) === tenantOf(id)) tenantBytes += footprint(bytesOfRegion(loaded.buffer));
+    return { threads: this.#loaded.get(id)?.threads.size ?? 0, tenantBytes };
+  }
+
   views(): RegionView[] {
     return [...this.#loaded.values()].map(({ id, buffer, memory, storing }) => ({ id, bytes: bytesOfRegion(buffer), stored: !storing && !memory.isMarked }));
   }
 
-  /** Forgets the regions of a tenant that is gone. */
-  forget(tenant: string): void {
-    for (const id of this.#loaded.keys()) if (tenantOf(id) === tenant) this.#loaded.delete(id);
+  /** Forgets the regions whose ids begin so: whoever they belong to is gone. */
+  forget(prefix: string): void {
+    for (const id of this.#loaded.keys()) if (id.startsWith(prefix)) this.#loaded.delete(id);
   }
 
   /** Stores what is not stored. */
@@ -107,10 +117,10 @@ export class Regions {
   #fits(id: string, bytes: number): boolean {
     const present = this.#loaded.get(id);
     if (present && bytesOfRegion(present.buffer) >= bytes) return true;
-    let [own, all] = [bytes, bytes];
+    let [own, all] = [footprint(bytes), footprint(bytes)];
     for (const loaded of this.#loaded.values()) {
       if (loaded === present) continue;
-      const size = bytesOfRegion(loaded.buffer);
+      const size = footprint(bytesOfRegion(loaded.buffer));
       all += size;
       if (tenantOf(loaded.id) === tenantOf(id)) own += size;
     }

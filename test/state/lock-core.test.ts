@@ -34,7 +34,7 @@ test('acquire: a circle of three is found when it closes, and the youngest gives
     core.acquire(ticket, owner, lock, 'exclusive');
   assert.equal(core.acquire(4, 'c', 'x', 'exclusive'), []);
   assert.equal(core.acquire(5, 'a', 'y', 'exclusive'), []);
-  assert.equal(core.acquire(6, 'b', 'z', 'exclusive'), [{ ticket: 4, result: 'deadlock-victim' }]);
+  assert.equal(core.acquire(6, 'b', 'z', 'exclusive'), [{ ticket: 4, result: 'deadlock-victim', circle: ['a', 'c', 'b'] }]);
   assert.equal(granted(core.releaseAll('c')), [6], 'what the victim held goes on when it ends');
   assert.equal(granted(core.releaseAll('b')), [5]);
 });
