@@ -138,7 +138,12 @@ export const configSchema = section({
       .regex(/^[\w.:-]{0,128}$/, { error: edgeNameError })
       .default('')
       .describe('How the origin lists this edge. Empty: by the name of the machine.'),
-    prefetch: flag(true, 'Fetch every component that functions need ahead of its first use, so that the edge can do without its origin.'),
+    prefetch: z
+      .enum(['none', 'pull', 'prepare'], { error: 'must be none, pull or prepare' })
+      .default('pull')
+      .describe(
+        'What is done with components before they are asked for, where a manifest says nothing: nothing; fetch them, so that the edge can do without its origin; or prepare them too.',
+      ),
     pullBytesPerSecond: whole(0, 1024 * 1024 * MIB, 0, 'Bytes a second that components are fetched with at most, all together. 0: no limit.'),
     eventsPerSecond: whole(1, 1_000_000, 500, 'Events a second that the origin is sent at most, on average, when it is back.'),
   }).prefault({}),

@@ -25,7 +25,7 @@ const differences = (
   after: Pick<Manifest, 'limits' | 'capacity'>,
 ): Pick<FunctionChange, 'what' | 'from' | 'to'>[] =>
   (['limits', 'capacity'] as const).flatMap((section) =>
-    Object.entries(after[section]).flatMap(([key, to]) => {
+    Object.entries<string | number>(after[section] as Record<string, string | number>).flatMap(([key, to]) => {
       const from = (before[section] as Record<string, string | number>)[key] ?? null;
       return from === to ? [] : [{ what: `${section}.${key}`, from, to }];
     }),

@@ -115,6 +115,12 @@ const capacity = z
         .default('auto')
         .describe('Where the function runs: in the gateway threads, in isolates, or where its volume puts it.'),
       prewarm: whole(0, 64, 0).describe('Instances that are made ready in isolates before anybody asks.'),
+      prefetch: z
+        .enum(['none', 'pull', 'prepare'], { error: 'must be "none", "pull" or "prepare"' })
+        .optional()
+        .describe(
+          'What edges do with the component before it is asked for: nothing, fetch it, or prepare it too. Default: what each edge does (`edge.prefetch`).',
+        ),
       idleMs: whole(0, 86_400_000, 60_000).describe('How long an idle instance is kept, in milliseconds.'),
       whenExhausted: z
         .enum(['overflow', 'queue', 'reject'], { error: 'must be "overflow", "queue" or "reject"' })

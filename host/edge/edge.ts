@@ -8,6 +8,7 @@ import { type ForwardCounters, Forwarder } from './forwarder.ts';
 import { type Alarm, type LinkState, OriginLink } from './link.ts';
 import type { FeedMessage, Position } from './message.ts';
 import { createOriginClient, type OriginClient } from './origin-client.ts';
+import { aheadOf, type Prefetch, readyFirst } from './prefetch.ts';
 import { type PullCounters, Puller } from './pull.ts';
 import { digestOfHolder, type RecordChanges } from './records.ts';
 import { functionsOf, Replica, type SecretValues } from './replica.ts';
@@ -21,7 +22,7 @@ export type EdgeSettings = {
   originKey: string;
   /** What people call this edge. */
   name: string;
-  prefetch: boolean;
+  prefetch: Prefetch;
   pullBytesPerSecond: number;
   eventsPerSecond: number;
 };
@@ -50,6 +51,9 @@ export type EdgeOptions = {
   forget: (tenant: string, name: string) => void;
   /** Makes a module ready before it is asked for. */
   prepare: (digest: string) => Promise<unknown>;
+  isPrepared: (digest: string) => boolean;
+  /** Whether what is prepared stays past its time to live: while the origin cannot be reached, it does. */
+  keepPrepared: (keep: boolean) => void;
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void; error(fields: object, message: string): void };
 };
 
@@ -120,6 +124,7 @@ export class Edge {
       },
       onState: (state) => {
         options.log.info({ state, origin: settings.origin, revision: this.link.status().revision }, 'edge');
+        options.keepPrepared(state !== 'connected');
         this.forwarder.connected(state === 'connected');
         if (state === 'connected') this.report();
       },
@@ -138,7 +143,7 @@ export class Edge {
     this.forwarder.start();
     this.link.start();
     this.reporter = setInterval(() => this.report(), reportEveryMs);
-    if (this.options.settings.prefetch) this.prefetch();
+    this.prefetch();
   }
 
   async close(): Promise<void> {
@@ -187,7 +192,7 @@ export class Edge {
     const secrets = await this.secretsFor(changes, at.key);
     const digests = changes.put.flatMap(([key]) => digestOfHolder(key) ?? []);
     const claims = digests.map((digest) => this.options.held.claim(digest));
-    await this.makeReady(digests);
+    await this.makeReady(await this.readyFirst(changes, message.base !== null));
     const gone = await this.replica.apply(changes, secrets, { ...at, edge: this.id }).finally(() => {
       for (const release of claims) release();
     });
@@ -197,7 +202,7 @@ export class Edge {
     if (gone.length > 0) await this.options.finishRemovals();
     this.options.log.info({ revision: at.revision, put: changes.put.length, removed: changes.remove.length }, 'edge: took over a revision of the origin');
     this.report(at.revision);
-    if (this.options.settings.prefetch) this.prefetch();
+    this.prefetch();
   }
 
   private async secretsFor(changes: RecordChanges, originKey: string): Promise<SecretValues> {
@@ -217,6 +222,11 @@ export class Edge {
     if (digest !== undefined) this.options.held.doubt(digest);
   }
 
+  private readyFirst(changes: RecordChanges, isNews: boolean): Promise<string[]> {
+    const { settings, isPrepared } = this.options;
+    return readyFirst({ changes, isNews, usual: settings.prefetch, known: (key) => this.replica.known(key), isPrepared });
+  }
+
   /** A new version is pulled and prepared before requests reach it. What cannot be had soon is had when it is asked for. */
   private async makeReady(needed: readonly string[]): Promise<void> {
     const digests = needed.slice(0, readyFirstMax);
@@ -229,15 +239,20 @@ export class Edge {
     clearTimeout(timer);
   }
 
-  /** Brings every component that functions need here, so that the edge can do without its origin. */
+  /** Brings components here, and prepares them, before anybody asks for them. */
   private prefetch(): void {
+    const { settings, prepare, isPrepared, log } = this.options;
     this.fetching = this.fetching.then(async () => {
-      const digests = await this.replica.digests();
-      const next = async (): Promise<void> => {
+      const { pull, prepare: wanted } = aheadOf(await this.replica.records(), settings.prefetch);
+      const all = async (digests: string[], act: (digest: string) => Promise<unknown>): Promise<void> => {
         for (let digest = digests.pop(); digest !== undefined && !this.ending.signal.aborted; digest = digests.pop())
-          await this.pull(digest).catch((error: unknown) => this.options.log.warn({ digest, error: String(error) }, 'edge: cannot fetch a module ahead'));
+          await act(digest).catch((error: unknown) => log.warn({ digest, error: String(error) }, 'edge: cannot make a module ready ahead'));
       };
-      await Promise.all(Array.from({ length: prefetchAtOnce }, next));
+      await Promise.all(Array.from({ length: prefetchAtOnce }, () => all(pull, (digest) => this.pull(digest))));
+      await all(
+        wanted.filter((digest) => !isPrepared(digest)),
+        prepare,
+      );
     });
   }
 

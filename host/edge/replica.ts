@@ -4,7 +4,7 @@ import { defaultRoutes } from '../deploy/route.ts';
 import { createSealer, type Sealer } from '../deploy/secret.ts';
 import type { Entry, Json, Table, Write } from '../store/table.ts';
 import type { FeedMessage, Position } from './message.ts';
-import { changesBetween, digestOfHolder, isSecretKey, type KeptSecret, type RecordChanges, readRecords, type SecretNote, tenantOfKey } from './records.ts';
+import { changesBetween, isSecretKey, type KeptSecret, type RecordChanges, type Records, readRecords, type SecretNote, tenantOfKey } from './records.ts';
 
 /** Whom an edge follows, how far it has come, and under which id the origin knows it. */
 const originKey = '~node/origin';
@@ -45,10 +45,13 @@ export class Replica {
     return [...(await readRecords(this.table)).keys()].some((key) => functionPattern.test(key));
   }
 
-  /** Components that functions here need. */
-  async digests(): Promise<string[]> {
-    const records = await readRecords(this.table);
-    return [...new Set([...records.keys()].flatMap((key) => digestOfHolder(key) ?? []))];
+  /** What is here of the origin's deployments. */
+  records(): Promise<Records> {
+    return readRecords(this.table);
+  }
+
+  async known(key: string): Promise<Json | undefined> {
+    return (await this.table.get(key))?.value as Json | undefined;
   }
 
   /** What the message changes here. A whole state may say what is there already. */

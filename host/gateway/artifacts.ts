@@ -12,6 +12,8 @@ export type PreparedModule = { artifact: Artifact; from: StoredSource };
 export type Artifacts = {
   /** @throws Problem `module-not-found`, `module-invalid`, `import-unknown` */
   get(digest: string): Promise<PreparedModule>;
+  /** Whether it is in the cache; no use of it. */
+  has(digest: string): boolean;
   /** With its core modules compiled, to be posted to threads. */
   compile(digest: string): Promise<{ artifact: CompiledArtifact; from: StoredSource }>;
   /** Compiles those that are in the cache before anybody asks, and keeps them for the first who do: a start need not let its first requests wait. */
@@ -85,10 +87,10 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     return { artifact, from: isPulled && from === 'prepared' ? 'pulled' : from };
   };
 
-  const isCached = (digest: string): boolean => cache.has(artifactKey(digest, PROFILE));
+  const has = (digest: string): boolean => cache.has(artifactKey(digest, PROFILE));
 
   const compile: Artifacts['compile'] = (digest) => {
-    const known = (isCached(digest) ? prefetched.get(digest) : undefined) ?? compiling.get(digest);
+    const known = (has(digest) ? prefetched.get(digest) : undefined) ?? compiling.get(digest);
     if (known) return known;
     const compiled = get(digest)
       .then(compileAll)
@@ -97,5 +99,5 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     return compiled;
   };
 
-  return { get, compile, prefetch: (digests) => keepForAWhile(prefetched, digests.filter(isCached).slice(0, prefetchedMax), compile) };
+  return { get, has, compile, prefetch: (digests) => keepForAWhile(prefetched, digests.filter(has).slice(0, prefetchedMax), compile) };
 };

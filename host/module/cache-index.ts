@@ -6,6 +6,8 @@ export type IndexEntry = { readonly key: string; readonly id: Buffer; readonly b
  */
 export class CacheIndex {
   bytes = 0;
+  /** Nothing expires; the budget holds. */
+  keepsExpired = false;
   private readonly ttlMs: number;
   private readonly bytesMax: number;
   private readonly entries = new Map<string, IndexEntry>();
@@ -51,11 +53,12 @@ export class CacheIndex {
   }
 
   isExpired(entry: IndexEntry, nowMs: number): boolean {
-    return nowMs - entry.usedAtMs >= this.ttlMs && !this.pins.has(entry.key);
+    return !this.keepsExpired && nowMs - entry.usedAtMs >= this.ttlMs && !this.pins.has(entry.key);
   }
 
   expired(nowMs: number): IndexEntry[] {
     const found: IndexEntry[] = [];
+    if (this.keepsExpired) return found;
     for (const entry of this.entries.values()) {
       if (nowMs - entry.usedAtMs < this.ttlMs) break;
       if (!this.pins.has(entry.key)) found.push(entry);

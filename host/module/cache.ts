@@ -96,6 +96,11 @@ export class ArtifactCache {
     this.index.unpin(key);
   }
 
+  /** While entries that have expired are kept, only the budget makes them go: for times in which none could be had again. */
+  keepExpired(keep: boolean): void {
+    this.index.keepsExpired = keep;
+  }
+
   /** Takes in what a reader in another thread reported. */
   report({ kind, key }: CacheReport): void {
     if (this.closed) return;

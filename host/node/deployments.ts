@@ -56,11 +56,12 @@ export const openDeployments = async (
 
 /** Makes the node an edge, where it is configured to be one. */
 export const openAsEdge = async (
-  { config, files, store, held, secretKey, artifacts, logs, log }: Ground,
+  { config, files, store, held, secretKey, artifacts, cache, logs, log }: Ground,
   deployments: Deployments,
   { events: { bound } }: EventHost,
 ): Promise<Edge | undefined> => {
   if (!bound) return undefined;
+  cache.keepExpired(true);
   return openEdge({
     settings: { ...config.edge, name: config.edge.name || hostname() },
     table: store.table,
@@ -76,6 +77,8 @@ export const openAsEdge = async (
     finishRemovals: () => deployments.tenants.finishRemovals(),
     forget: (tenant, name) => logs.remove(tenant, name),
     prepare: (digest) => artifacts.get(digest),
+    isPrepared: (digest) => artifacts.has(digest),
+    keepPrepared: (keep) => cache.keepExpired(keep),
     log,
   });
 };

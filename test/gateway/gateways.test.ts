@@ -22,6 +22,7 @@ let compiled = 0;
 /** Fixtures by their names in place of digests. */
 const artifacts: Artifacts = {
   get: () => assert.unreachable() as never,
+  has: () => false,
   prefetch: () => undefined,
   compile: async (digest) => {
     compiled++;

@@ -43,6 +43,24 @@ test('getOrFill: prepares once, and answers from the cache after that, with the 
   await cache.close();
 });
 
+test('keepExpired: nothing expires meanwhile, the budget holds, and afterwards what is old goes', async () => {
+  let now = 1_000_000;
+  const cache = await openCache(temporaryDirectory(), { ...options, ttlMs: 1000, bytesMax: 3 * mib, now: () => now });
+  for (const key of ['a', 'b']) await put(cache, key, pattern(mib));
+  cache.keepExpired(true);
+  now += 3_600_000;
+  await cache.sweep();
+  assert.is(there(cache, ['a', 'b']), 'a b');
+  assert.is((await cache.getOrFill('b', never)).from, 'cache');
+  await put(cache, 'c', pattern(2 * mib - 4096));
+  assert.is(there(cache, ['a', 'b', 'c']), 'b c', 'the least recently used makes room');
+  cache.keepExpired(false);
+  now += 1000;
+  await cache.sweep();
+  assert.is(there(cache, ['a', 'b', 'c']), '');
+  await cache.close();
+});
+
 test('getOrFill: a hundred at once prepare once', async () => {
   const cache = await openCache(temporaryDirectory(), options);
   let fills = 0;

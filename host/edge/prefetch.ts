@@ -1,0 +1,73 @@
+import { versionKey } from '../deploy/keys.ts';
+import type { FunctionRecord, VersionRecord } from '../deploy/model.ts';
+import type { Json } from '../store/table.ts';
+import type { RecordChanges, Records } from './records.ts';
+
+/** What an edge does with a component before anybody asks for it: nothing, fetch it, or prepare it too. */
+export type Prefetch = 'none' | 'pull' | 'prepare';
+
+const functionPattern = /^([a-z0-9-]+)\/function\/([a-z0-9-]+)$/;
+const versionPattern = /^[a-z0-9-]+\/version\/[a-z0-9-]+\/\d+$/;
+
+const digestsOf = ({ digest, composition }: VersionRecord): string[] => [digest, ...(composition?.sidecars ?? []).map((sidecar) => sidecar.digest)];
+
+/** What its manifest asks for, else what is usual on the node. Instances that are made ahead need a component that is prepared. */
+const prefetchOf = ({ manifest, adjusted }: VersionRecord, usual: Prefetch): Prefetch =>
+  (adjusted?.prewarm ?? manifest.capacity.prewarm) > 0 ? 'prepare' : (manifest.capacity.prefetch ?? usual);
+
+const versionOf = (record: Json | undefined): VersionRecord | undefined => record as unknown as VersionRecord | undefined;
+
+type Live = { tenant: string; name: string; record: FunctionRecord };
+
+const liveOf = ([key, value]: readonly [string, Json]): Live[] => {
+  const [, tenant, name] = functionPattern.exec(key) ?? [];
+  return tenant === undefined || name === undefined ? [] : [{ tenant, name, record: value as unknown as FunctionRecord }];
+};
+
+/** Components that are to be here ahead, and those of live versions that are to be prepared, too. */
+export function aheadOf(records: Records, usual: Prefetch): { pull: string[]; prepare: string[] } {
+  const [pull, prepare] = [new Set<string>(), new Set<string>()];
+  for (const [key, value] of records) {
+    const version = versionPattern.test(key) ? versionOf(value) : undefined;
+    if (version && prefetchOf(version, usual) !== 'none') for (const digest of digestsOf(version)) pull.add(digest);
+  }
+  for (const { tenant, name, record } of [...records].flatMap(liveOf)) {
+    for (const { version } of record.live) {
+      const live = versionOf(records.get(versionKey(tenant, name, version)));
+      if (live && prefetchOf(live, usual) === 'prepare') for (const digest of digestsOf(live)) prepare.add(digest);
+    }
+  }
+  return { pull: [...pull], prepare: [...prepare] };
+}
+
+export type ReadyOptions = {
+  changes: RecordChanges;
+  /** The changes came while the edge followed: they are few, and somebody waits for them. */
+  isNews: boolean;
+  usual: Prefetch;
+  /** A record as it is here before the changes. */
+  known: (key: string) => Promise<Json | undefined>;
+  /** Whether the component is prepared. */
+  isPrepared: (digest: string) => boolean;
+};
+
+/** Components that should be prepared before the changes are served by: of functions that are in use here, and where that is asked for. */
+export async function readyFirst({ changes, isNews, usual, known, isPrepared }: ReadyOptions): Promise<string[]> {
+  const put = new Map(changes.put);
+  const found = new Set<string>();
+  for (const { tenant, name, record } of changes.put.flatMap(liveOf)) {
+    const version = async (number: number): Promise<VersionRecord | undefined> => {
+      const key = versionKey(tenant, name, number);
+      return versionOf(put.get(key) ?? (await known(key)));
+    };
+    const before = ((await known(`${tenant}/function/${name}`)) as unknown as FunctionRecord | undefined)?.live ?? [];
+    const used = (await Promise.all(before.map((live) => version(live.version)))).some((live) => live !== undefined && isPrepared(live.digest));
+    for (const live of record.live) {
+      const next = await version(live.version);
+      if (!next) continue;
+      const wanted = prefetchOf(next, usual);
+      if (used || wanted === 'prepare' || (isNews && wanted === 'pull')) for (const digest of digestsOf(next)) found.add(digest);
+    }
+  }
+  return [...found];
+}

@@ -1,0 +1,69 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { aheadOf, type Prefetch, readyFirst } from '../../host/edge/prefetch.ts';
+import { changesBetween, type Records, readRecords } from '../../host/edge/records.ts';
+import { digestOf, openFixture, upload } from '../deploy/fixture.ts';
+
+const capacities: Record<string, Record<string, unknown>> = {
+  plain: {},
+  never: { prefetch: 'none' },
+  fetched: { prefetch: 'pull' },
+  prepared: { prefetch: 'prepare' },
+  warm: { prewarm: 1 },
+};
+
+const deployed = async (): Promise<{ before: Records; after: Records }> => {
+  const fixture = await openFixture();
+  const deploy = async (name: string, text: string): Promise<void> => {
+    await fixture.deployments.functions.write.deploy('default', { name, module: await upload(fixture, 'default', text), capacity: capacities[name] ?? {} });
+  };
+  for (const name of Object.keys(capacities)) await deploy(name, name);
+  const before = await readRecords(fixture.table);
+  await deploy('never', 'never 2');
+  await deploy('plain', 'plain 2');
+  return { before, after: await readRecords(fixture.table) };
+};
+
+const names = (digests: readonly string[], texts = [...Object.keys(capacities), 'never 2', 'plain 2']): string[] =>
+  digests.map((digest) => texts.find((text) => digestOf(text) === digest) ?? digest).sort();
+
+test('aheadOf: what a manifest asks for, else what is usual at the edge; with instances made ahead it is prepared', async () => {
+  const { before } = await deployed();
+  const of = (usual: Prefetch): { pull: string[]; prepare: string[] } => {
+    const { pull, prepare } = aheadOf(before, usual);
+    return { pull: names(pull), prepare: names(prepare) };
+  };
+  assert.equal(of('none'), { pull: ['fetched', 'prepared', 'warm'], prepare: ['prepared', 'warm'] });
+  assert.equal(of('pull'), { pull: ['fetched', 'plain', 'prepared', 'warm'], prepare: ['prepared', 'warm'] });
+  assert.equal(of('prepare'), { pull: ['fetched', 'plain', 'prepared', 'warm'], prepare: ['plain', 'prepared', 'warm'] });
+});
+
+test('aheadOf: the version before the live one is fetched, and not prepared', async () => {
+  const { after } = await deployed();
+  const { pull, prepare } = aheadOf(after, 'prepare');
+  assert.ok(names(pull).includes('plain') && names(pull).includes('plain 2'));
+  assert.ok(!names(prepare).includes('plain') && names(prepare).includes('plain 2'));
+});
+
+test('readyFirst: a new version of what is in use comes prepared; others as is asked, and as news of a deployment', async () => {
+  const { before, after } = await deployed();
+  const first = async (isNews: boolean, usual: Prefetch, prepared: string[] = []): Promise<string[]> => {
+    const isPrepared = (digest: string): boolean => prepared.some((text) => digestOf(text) === digest);
+    return names(await readyFirst({ changes: changesBetween(before, after), isNews, usual, known: async (key) => before.get(key), isPrepared }));
+  };
+  assert.equal(await first(true, 'none'), []);
+  assert.equal(await first(true, 'none', ['never']), ['never 2'], 'it is in use');
+  assert.equal(await first(true, 'pull'), ['plain 2']);
+  assert.equal(await first(false, 'pull'), [], 'on joining, fetching is enough');
+  assert.equal(await first(false, 'pull', ['never', 'plain']), ['never 2', 'plain 2']);
+  const whole = await readyFirst({
+    changes: changesBetween(new Map(), before),
+    isNews: false,
+    usual: 'none',
+    known: async () => undefined,
+    isPrepared: () => false,
+  });
+  assert.equal(names(whole), ['prepared', 'warm']);
+});
+
+test.run();
