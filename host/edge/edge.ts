@@ -80,6 +80,18 @@ const readyWithinMs = 10_000;
 const reportEveryMs = 10_000;
 const prefetchAtOnce = 2;
 
+const makeForwarder = (options: EdgeOptions, client: OriginClient, edge: string, signal: AbortSignal): Forwarder => {
+  const { origin, eventsPerSecond } = options.settings;
+  return new Forwarder({
+    ...options,
+    clock: systemClock,
+    random: Math.random,
+    perSecond: eventsPerSecond,
+    send: (batch) => sendBatch(client, edge, batch, signal),
+    onFailure: (failure) => options.log.warn({ failure, origin }, 'edge: the origin does not take events, they are kept'),
+  });
+};
+
 /**
  * A node that serves what another one has deployed. It begins with `openEdge`, follows its origin from `start` on, and ends
  * with `close`. While the origin is away it goes on with what is in its Table and Blobs.
@@ -129,14 +141,7 @@ export class Edge {
         if (state === 'connected') this.report();
       },
     });
-    this.forwarder = new Forwarder({
-      ...options,
-      clock: systemClock,
-      random: Math.random,
-      perSecond: settings.eventsPerSecond,
-      send: (batch) => sendBatch(this.client, this.id, batch, signal),
-      onFailure: (failure) => options.log.warn({ failure, origin: settings.origin }, 'edge: the origin does not take events, they are kept'),
-    });
+    this.forwarder = makeForwarder(options, this.client, this.id, signal);
   }
 
   start(): void {
