@@ -50,6 +50,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const http = { ...config.http };
   const computing = makeComputing(ground, gateways, fleet, http);
   ground.late.events = events;
+  fleet.guarantees.letters = events.failed;
   ground.objects.eventWrites = tellSubscribers(events.events);
   const pin = pinLive(ground);
   const deployments = await openDeployments(ground, fleet, computing.routes, async (table) => {
@@ -76,6 +77,10 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   await fleet.deferrals.open();
   await events.start();
   undo.push(() => events.stop());
+  fleet.onFailedRequest = (message) => {
+    if (message.kind === 'request-failed') void events.failed.add(message.failed);
+    else events.failed.lost(message.tenant, message.function, message.execution, message.reason);
+  };
   fleet.answerLater = (request) => events.answerLater(request);
   http.port = await gateways.listen();
   control.serve(app.fetch);

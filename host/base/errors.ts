@@ -147,7 +147,8 @@ const table = {
   },
   'guarantee-irreversible': {
     status: 422,
-    cause: 'The function has "guarantee" or "events", whose failed executions are undone, and may do what cannot be undone.',
+    cause:
+      'Failed executions of functions with "guarantee" or "events", and failed deliveries of events, are undone, and the function may do what cannot be undone.',
     remedy: 'Take capabilities.http out, or set guarantee.outbound to "allow": the guarantee then excludes outgoing requests.',
   },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },

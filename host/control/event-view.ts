@@ -29,7 +29,16 @@ export const viewEvent = ({ id, body, enqueuedAt, dueAt, state, orderingKey, at 
 
 export const viewEventDetail = (event: EventView) => ({ ...viewEvent(event), ...viewRequest(event.body.request), tries: event.body.attempts.map(viewAttempt) });
 
-export const viewDeadLetter = ({ arrivedAt, failedAt, tries: _tries, request: _request, hops: _hops, ...rest }: DeadLetter) => ({
+export const viewDeadLetter = ({
+  arrivedAt,
+  failedAt,
+  tries: _tries,
+  request: _request,
+  hops: _hops,
+  body: _body,
+  guarantee: _guarantee,
+  ...rest
+}: DeadLetter) => ({
   ...rest,
   arrivedAt: isoTime(arrivedAt),
   failedAt: isoTime(failedAt),

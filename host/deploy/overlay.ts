@@ -2,11 +2,15 @@ import { Problem } from '../base/errors.ts';
 import { isJudged } from '../verdict/model.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { ModuleRecord } from './model.ts';
+import type { DeployedVersion } from './route-table.ts';
 
 /** Whether executions of the function may run in an overlay, where what they do can be taken back until they are committed. */
 const runsInOverlay = (manifest: Manifest): boolean => manifest.guarantee !== undefined || manifest.events.length > 0 || isJudged(manifest);
 
 const handler = 'wasi:http/outgoing-handler';
+
+/** Whether what executions of a version do cannot be undone as a whole, and it was not said that this may be. */
+export const isIrreversible = ({ outboundHosts, guarantee }: DeployedVersion): boolean => outboundHosts.length > 0 && guarantee?.outbound !== 'allow';
 
 /** A request that was sent cannot be taken back. @throws Problem `guarantee-irreversible` */
 export const requireReversible = ({ imports }: Pick<ModuleRecord, 'imports'>, manifest: Manifest): void => {

@@ -76,7 +76,7 @@ export type DeployedVersion = {
 };
 
 /** `runs` executions with one key take effect. */
-export type Guarantee = { runs: number; retries: number; leaseMs: number };
+export type Guarantee = { runs: number; retries: number; leaseMs: number; outbound?: 'refuse' | 'allow' };
 
 export type Route = {
   /** Lower-case host name without port, or null for any host. `*.example.com` covers one label or more. */

@@ -12,7 +12,7 @@ export const failureIn = ({ trigger }: EventItem, { problem, response }: Deliver
 /** A failed attempt as it is kept; `log` has its last lines. */
 export const failedAttempt = (
   attempt: number,
-  { version, isolate, startedAt, endedAt }: Delivered,
+  { version, isolate, startedAt, endedAt }: Pick<Delivered, 'version' | 'isolate' | 'startedAt' | 'endedAt'>,
   { code, message }: Failure,
   log: string[],
   { change }: Pick<EventItem, 'change'> = {},

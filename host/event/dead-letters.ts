@@ -1,8 +1,12 @@
 /**
  * Events and requests that failed for good, kept whole until somebody redrives or drops them. Each is a record by its id and
- * its payload as bytes; queues are names that group them, each with a limit of its own. Begins with `open`, which counts.
+ * its payload as bytes; queues are names that group them, each with a record and a limit of its own. Begins with `open`,
+ * which counts.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { GuardedRequest, KeptBody } from '../execution/guarantee.ts';
+import { KeptBodies } from '../execution/kept-bodies.ts';
+import type { Blobs } from '../store/blobs.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
 import type { Json, Page, Table, Write } from '../store/table.ts';
 import type { EventAttempt, EventItem, EventRequest, Trigger } from './model.ts';
@@ -27,6 +31,10 @@ export type DeadLetter = {
   synchronous: boolean;
   hops: number;
   request: Omit<EventRequest, 'body'> & { hasBody: boolean };
+  /** Where the payload is, if it is larger than a record. */
+  body?: KeptBody;
+  /** What was promised to the key of the request. */
+  guarantee?: NonNullable<GuardedRequest['guarantee']>;
   tries: EventAttempt[];
 };
 
@@ -35,47 +43,109 @@ export type DeadLetterFilter = { queue?: string | undefined; function?: string |
 
 export type DeadLettersOptions = {
   table: Table;
+  /** For payloads larger than a record. */
+  blobs: Blobs;
   batch: CommitBatch;
   limits: DeadLetterLimits;
   now: () => number;
   warn: (details: object, message: string) => void;
 };
 
-type Usage = { items: number; bytes: number; warned: boolean };
+/** `warned`: that it is nearly full; `full`: that something could not be kept. */
+type Usage = { items: number; bytes: number; warned: boolean; full: boolean };
+
+const nothingYet = (): Usage => ({ items: 0, bytes: 0, warned: false, full: false });
 
 const warnShare = 0.8;
 const pageMax = 200;
+/** Largest payload beside its record; what is larger is in Blobs. */
+const recordedBytesMax = 768 * 1024;
+/** Queues of a tenant that are made before they are needed. */
+const queuesMax = 1000;
 /** Attempts that are kept of one item, the latest. */
 const triesMax = 20;
 
 const recordPrefix = (tenant: string): string => `${tenant}/dead/`;
 const recordKey = (tenant: string, id: string): string => `${recordPrefix(tenant)}${id}`;
 const payloadKey = (tenant: string, id: string): string => `${tenant}/dead-payload/${id}`;
+const queuesPrefix = (tenant: string): string => `${tenant}/dead-queue/`;
+const ownerOf = (tenant: string, id: string): string => `${tenant}/${id}`;
 
 const sizeOf = ({ bytes, tries, request }: DeadLetter): number => bytes + JSON.stringify(tries).length + JSON.stringify(request.headers).length + 512;
 
-export type Failed = { queue: string; version: number; code: ErrorCode; message: string; synchronous?: boolean };
+export type Failed = {
+  queue: string;
+  version: number;
+  code: ErrorCode;
+  message: string;
+  synchronous?: boolean;
+  guarantee?: GuardedRequest['guarantee'] /** In place of the body of the event. */;
+  payload?: Uint8Array | null;
+};
+
+/** The writes that keep a letter; `kept` is to be called when they are made, `undo` if they cannot be. */
+export type Keeping = { writes: Write[]; kept: () => void; undo: () => Promise<void> };
 
 export class DeadLetters {
   readonly #options: DeadLettersOptions;
+  readonly #bodies: KeptBodies;
   /** By `tenant/queue`. */
   readonly #usage = new Map<string, Usage>();
 
   constructor(options: DeadLettersOptions) {
     this.#options = options;
+    this.#bodies = new KeptBodies(options.table, options.blobs, 'dead-letter');
   }
 
   /** Counts what is there of some tenants; a queue is not full before that. */
   async open(tenants: readonly string[]): Promise<void> {
     for (const tenant of tenants) {
-      for (const [key] of this.#usage) if (key.startsWith(`${tenant}/`)) this.#usage.delete(key);
+      for (const [key, usage] of this.#usage) if (key.startsWith(`${tenant}/`)) Object.assign(usage, nothingYet());
+      for await (const name of this.#declared(tenant)) this.#usageOf(tenant, name);
       for await (const letter of this.#all(tenant)) this.#count(tenant, letter.queue, 1, sizeOf(letter));
+    }
+    await this.#sweepBodies();
+  }
+
+  /** Makes queues that are not there yet: those that functions name, so that somebody can look into them before they are needed. */
+  async declare(tenant: string, names: readonly string[]): Promise<void> {
+    const room = queuesMax - this.queues(tenant).length;
+    const fresh = [...new Set(names)].filter((name) => !this.#usage.has(`${tenant}/${name}`)).slice(0, Math.max(0, room));
+    if (fresh.length === 0) return;
+    await this.#options.batch.submit(fresh.map((name) => ({ key: queuesPrefix(tenant) + name, put: true })));
+    for (const name of fresh) this.#usageOf(tenant, name);
+  }
+
+  async *#declared(tenant: string): AsyncGenerator<string, void, void> {
+    const prefix = queuesPrefix(tenant);
+    for (let cursor: string | undefined; ; ) {
+      const { entries, next } = await this.#options.table.scan({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
+      for (const { key } of entries) yield key.slice(prefix.length);
+      if (next === undefined) return;
+      cursor = next;
     }
   }
 
+  #usageOf(tenant: string, queue: string): Usage {
+    const key = `${tenant}/${queue}`;
+    const usage = this.#usage.get(key) ?? nothingYet();
+    this.#usage.set(key, usage);
+    return usage;
+  }
+
+  /** Payloads of letters that are not there any more: of a tenant that was removed, or the node was ended in between. */
+  #sweepBodies(): Promise<void> {
+    return this.#bodies.sweep(async (owner) => {
+      const [tenant = '', id = ''] = owner.split('/');
+      return (await this.#options.table.get(recordKey(tenant, id))) !== undefined;
+    });
+  }
+
   /** The item that an event becomes. */
-  make(id: string, item: EventItem, { queue, version, code, message, synchronous = false }: Failed): DeadLetter {
+  make(id: string, item: EventItem, { queue, version, code, message, synchronous = false, guarantee, payload }: Failed): DeadLetter {
     const { body, ...request } = item.request;
+    const inline = body === null ? null : Buffer.byteLength(body, 'base64');
+    const bytes = payload === undefined ? inline : (payload?.length ?? null);
     return {
       id,
       queue,
@@ -87,56 +157,77 @@ export class DeadLetters {
       attempts: item.attempts.length,
       arrivedAt: item.arrivedAt,
       failedAt: this.#options.now(),
-      bytes: body === null ? 0 : Buffer.byteLength(body, 'base64'),
+      bytes: bytes ?? 0,
       contentType: request.headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? null,
       trigger: item.trigger,
       synchronous,
       hops: item.hops,
-      request: { ...request, hasBody: body !== null },
+      request: { ...request, hasBody: bytes !== null },
+      ...(guarantee ? { guarantee } : {}),
       tries: item.attempts.slice(-triesMax),
     };
   }
 
   /**
-   * The writes that keep an item, for a commit together with whatever it comes from; `kept` is to be called when it has been made.
-   * @throws Problem `dead-letters-full`
+   * The writes that keep an item, for a commit together with whatever it comes from.
+   * @param payload in place of the body of `item`
+   * @throws Problem `dead-letters-full`, `store-full`
    */
-  keep(item: EventItem, letter: DeadLetter): { writes: Write[]; kept: () => void } {
-    const { tenant } = item;
+  async keep({ tenant, request }: EventItem, letter: DeadLetter, payload?: Uint8Array | null): Promise<Keeping> {
     const bytes = sizeOf(letter);
     this.#admit(tenant, letter.queue, bytes);
-    const payload = item.request.body === null ? [] : [{ key: payloadKey(tenant, letter.id), put: new Uint8Array(Buffer.from(item.request.body, 'base64')) }];
-    return {
-      writes: [{ key: recordKey(tenant, letter.id), put: letter as unknown as Json }, ...payload],
-      kept: () => this.#count(tenant, letter.queue, 1, bytes),
-    };
+    const inline = request.body === null ? null : Buffer.from(request.body, 'base64');
+    const body = payload === undefined ? inline : payload;
+    const kept = (): void => this.#count(tenant, letter.queue, 1, bytes);
+    const { id } = letter;
+    if (!body || body.length <= recordedBytesMax) {
+      const beside = body ? [{ key: payloadKey(tenant, id), put: new Uint8Array(body) }] : [];
+      return { writes: [{ key: recordKey(tenant, id), put: letter as unknown as Json }, ...beside], kept, undo: async () => undefined };
+    }
+    const owner = ownerOf(tenant, id);
+    const held = await this.#bodies.keep(body, owner);
+    const undo = async (): Promise<void> => this.#options.batch.submit(this.#bodies.drops(held, owner));
+    return { writes: [{ key: recordKey(tenant, id), put: { ...letter, body: held } as unknown as Json }], kept, undo };
+  }
+
+  /** Keeps an item by itself, with whatever else is to be written. @throws Problem `dead-letters-full`, `store-full` */
+  async add(item: EventItem, letter: DeadLetter, payload?: Uint8Array | null, also: readonly Write[] = []): Promise<void> {
+    const { writes, kept, undo } = await this.keep(item, letter, payload);
+    try {
+      await this.#options.batch.submit([...writes, ...also]);
+    } catch (error) {
+      await undo().catch(() => undefined);
+      throw error;
+    }
+    kept();
   }
 
   #admit(tenant: string, queue: string, bytes: number): void {
     const { itemsMax, bytesMax } = this.#options.limits;
-    const usage = this.#usage.get(`${tenant}/${queue}`);
-    if (usage && (usage.items >= itemsMax || usage.bytes + bytes > bytesMax)) {
+    const usage = this.#usageOf(tenant, queue);
+    if (usage.items >= itemsMax || usage.bytes + bytes > bytesMax) {
+      if (!usage.full) this.#options.warn({ tenant, queue, items: usage.items, bytes: usage.bytes }, 'a queue of dead letters is full');
+      usage.full = true;
       throw new Problem('dead-letters-full', `cannot keep a dead letter: the queue "${queue}" holds at most ${itemsMax} items and ${bytesMax} bytes`);
     }
   }
 
   #count(tenant: string, queue: string, items: number, bytes: number): void {
     const { itemsMax, bytesMax } = this.#options.limits;
-    const key = `${tenant}/${queue}`;
-    const usage = this.#usage.get(key) ?? { items: 0, bytes: 0, warned: false };
+    const usage = this.#usageOf(tenant, queue);
     usage.items += items;
     usage.bytes += bytes;
-    this.#usage.set(key, usage);
     const near = usage.items > itemsMax * warnShare || usage.bytes > bytesMax * warnShare;
     if (near && !usage.warned) this.#options.warn({ tenant, queue, items: usage.items, bytes: usage.bytes }, 'a queue of dead letters is nearly full');
     usage.warned = near;
+    usage.full &&= items >= 0 && bytes >= 0;
   }
 
-  /** Queues that have items, with what they hold and how near they are to their limit. */
+  /** The tenant's queues, with what they hold and how near they are to their limit. */
   queues(tenant: string): { name: string; items: number; bytes: number; nearlyFull: boolean }[] {
     const prefix = `${tenant}/`;
     return [...this.#usage]
-      .filter(([key, { items }]) => key.startsWith(prefix) && items > 0)
+      .filter(([key]) => key.startsWith(prefix))
       .map(([key, { items, bytes, warned }]) => ({ name: key.slice(prefix.length), items, bytes, nearlyFull: warned }));
   }
 
@@ -150,7 +241,8 @@ export class DeadLetters {
 
   /** The bytes as they came. @throws Problem `not-found` */
   async payload(tenant: string, id: string): Promise<Uint8Array> {
-    await this.get(tenant, id);
+    const { letter } = await this.get(tenant, id);
+    if (letter.body) return this.#bodies.read(letter.body);
     return (await this.#options.table.get<Uint8Array>(payloadKey(tenant, id)))?.value ?? new Uint8Array(0);
   }
 
@@ -187,6 +279,7 @@ export class DeadLetters {
       writes: [
         { key: recordKey(tenant, letter.id), delete: true, expectRevision: revision },
         { key: payloadKey(tenant, letter.id), delete: true },
+        ...this.#bodies.drops(letter.body, ownerOf(tenant, letter.id)),
       ],
       removed: () => this.#count(tenant, letter.queue, -1, -sizeOf(letter)),
     };

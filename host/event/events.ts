@@ -2,6 +2,8 @@
  * Events of a node: their queues, who delivers them, where they come from, and what became of those that failed. Begins with
  * `start`, when the functions are known; ends with `stop`, when what is under way has ended.
  */
+import { Problem } from '../base/errors.ts';
+import type { Blobs } from '../store/blobs.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
 import type { Enqueued, NewMessage, Queue, Queued } from '../store/queue.ts';
 import type { Table, Write } from '../store/table.ts';
@@ -13,6 +15,7 @@ import { type EventClock, type EventFunction, type EventItem, type EventRequest,
 import { type Occurrence, placesOf, triggerOf } from './occurrence.ts';
 import { OriginBound } from './origin-bound.ts';
 import { Outbox } from './outbox.ts';
+import { irreversible } from './retry.ts';
 import { Settler, type SettlerOptions } from './settle.ts';
 import { CronSource } from './sources/cron.ts';
 
@@ -20,6 +23,7 @@ export type EventLimits = { inFlightMax: number; dedupeMs: number; deadLetters: 
 
 export type EventsOptions = Pick<SettlerOptions, 'clock' | 'random' | 'run' | 'judge' | 'logOf' | 'endWrites' | 'onEnd' | 'warn'> & {
   table: Table;
+  blobs: Blobs;
   batch: CommitBatch;
   limits: EventLimits;
   /** Ids that sort by time, as executions have. */
@@ -74,10 +78,10 @@ export class Events {
   #sweeping: (() => void) | undefined;
 
   constructor(options: EventsOptions) {
-    const { table, batch, clock, limits, warn, onError } = options;
+    const { table, blobs, batch, clock, limits, warn, onError } = options;
     this.#options = options;
     this.#clock = clock;
-    this.deadLetters = new DeadLetters({ table, batch, limits: limits.deadLetters, now: () => clock.now(), warn });
+    this.deadLetters = new DeadLetters({ table, blobs, batch, limits: limits.deadLetters, now: () => clock.now(), warn });
     const settler = new Settler({ ...options, deadLetters: this.deadLetters });
     const openQueue = (prefix: string): Queue<EventItem> =>
       new TableQueue<EventItem>({ table, batch, prefix, dedupeMs: limits.dedupeMs, now: () => clock.now() });
@@ -176,8 +180,12 @@ export class Events {
     }
   }
 
-  /** Takes a request or event for one function. Resolves when it is safe. */
+  /** Takes a request or event for one function. Resolves when it is safe. @throws Problem `guarantee-irreversible` */
   async send(event: NewEvent): Promise<Enqueued> {
+    if (this.find(event.tenant, event.function)?.irreversible) {
+      const { code, message } = irreversible(event.function);
+      throw new Problem(code, message);
+    }
     return this.#send(event, []);
   }
 
@@ -232,9 +240,7 @@ export class Events {
       code: 'event-loop' as const,
       message: `cannot deliver the event: ${hopsMax} events led to it, one after the other`,
     };
-    const { writes, kept } = this.deadLetters.keep(body, this.deadLetters.make(id, body, failed));
-    await this.#options.batch.submit([...writes, ...also]);
-    kept();
+    await this.deadLetters.add(body, this.deadLetters.make(id, body, failed), undefined, also);
   }
 
   /** Sends an event to a function by itself. */

@@ -76,6 +76,8 @@ export type EventFunction = {
   concurrency: number;
   limits: { memoryMib: number; cpuMs: number; timeMs: number };
   suspended: boolean;
+  /** It may send requests, which cannot be undone, and its manifest does not say that they may be sent again. */
+  irreversible: boolean;
   /** It need not be live: this version was asked for, and no other is run in its place. */
   lent?: true;
   /** Undefined where the manifest says nothing. */

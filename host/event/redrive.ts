@@ -16,11 +16,18 @@ export type RedriverOptions = {
   run: (id: string, item: EventItem, attempt: number, target: EventFunction) => Promise<Delivered>;
   logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
   endWrites: (end: EventEnd) => Write[];
+  /** Runs a request once under what was promised to its key; one that took effect, now or before, is removed with it. */
+  runGuarded: (run: GuardedRedrive) => Promise<{ problem: Failure | null; version: number; startedAt: number; endedAt: number }>;
 };
+
+export type GuardedRedrive = { letter: DeadLetter; item: EventItem; target: EventFunction; guarantee: NonNullable<DeadLetter['guarantee']> };
 
 /** `function`: another one than that which failed. `version`: default the one that is live. `body`: in place of the payload, in base64. */
 export type RedriveOptions = { function?: string | undefined; version?: number | undefined; body?: string | undefined };
 export type Redriven = { id: string; succeeded: boolean; function: string; version: number; attempts: number; code?: string; message?: string };
+
+/** What is known of an attempt that failed. */
+type Ran = Pick<Delivered, 'version' | 'isolate' | 'startedAt' | 'endedAt'>;
 
 const conflictsMax = 50;
 
@@ -65,11 +72,12 @@ export class Redriver {
     const request = body === undefined ? before.request : { ...before.request, body };
     const item: EventItem = { ...before, function: target.name, request };
     const attempts = letter.attempts + 1;
+    if (letter.guarantee && target.name === letter.function) return this.#guarded({ letter, item, target, guarantee: letter.guarantee }, revision);
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await run(id, item, attempts, target);
       const failure = await this.#settle(tenant, letter, revision, item, delivered).finally(() => delivered.settled());
       if (!failure) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
-      if (failure.conflict && conflicts < conflictsMax) continue;
+      if (failure.conflict && conflicts < conflictsMax && !target.irreversible) continue;
       await this.#failed(tenant, letter, revision, item, delivered, failure);
       return { id, succeeded: false, function: target.name, version: delivered.version, attempts, code: failure.code, message: failure.message };
     }
@@ -89,6 +97,17 @@ export class Redriver {
     return problem && { code: problem.code, message: problem.message, conflict: problem.code === 'conflict' };
   }
 
+  /** Whoever repeats the key meanwhile, it takes effect as often as was promised. @throws Problem `execution-conflict` if it is being executed */
+  async #guarded(run: GuardedRedrive, revision: number): Promise<Redriven> {
+    const { letter, item, target } = run;
+    const { problem, ...delivered } = await this.#options.runGuarded(run);
+    const redriven = { id: letter.id, function: target.name, version: delivered.version, attempts: letter.attempts + 1 };
+    if (!problem) return { ...redriven, succeeded: true };
+    if (problem.code === 'execution-conflict') throw new Problem(problem.code, problem.message);
+    await this.#failed(item.tenant, letter, revision, item, delivered, problem);
+    return { ...redriven, succeeded: false, code: problem.code, message: problem.message };
+  }
+
   async #succeed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Delivered): Promise<Problem | undefined> {
     const { writes, removed } = this.#options.deadLetters.removal(tenant, letter, revision);
     try {
@@ -103,7 +122,7 @@ export class Redriver {
     return undefined;
   }
 
-  async #failed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Delivered, failure: Failure): Promise<void> {
+  async #failed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Ran, failure: Failure): Promise<void> {
     const log = await this.#options.logOf(item, letter.id, delivered.startedAt);
     const attempt = failedAttempt(letter.attempts + 1, delivered, failure, log);
     await this.#options.deadLetters.failedAgain(tenant, letter, revision, attempt);

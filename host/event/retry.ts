@@ -46,6 +46,12 @@ export const tooOld = ({ maxAgeMs }: FailurePolicy): Failure => ({
   message: `cannot deliver the event any more: it is older than ${maxAgeMs} ms (onFailure.maxAgeMs)`,
 });
 
+/** Deliveries are undone when they fail: a function is not called for events whose deliveries could not be. */
+export const irreversible = (name: string): Failure => ({
+  code: 'guarantee-irreversible',
+  message: `cannot deliver events to "${name}": what a failed attempt did is undone, but not the requests that capabilities.http allows it to send`,
+});
+
 /** `failed`: attempts so far, all failed. An event that would be too old at its next attempt has none. */
 export const nextStep = (policy: FailurePolicy, since: number, failed: number, failure: Failure, now: number, random: number): NextStep => {
   const { code, message, retryAfterMs } = failure;

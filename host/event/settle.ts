@@ -10,7 +10,7 @@ import type { Change, Judge, Judged, Judgement } from '../verdict/model.ts';
 import { failedAttempt, failureIn, goodAttempt, judgementOf } from './attempt.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { type Delivered, type EventAttempt, type EventClock, type EventFunction, type EventItem, type FailurePolicy, failureDefaults } from './model.ts';
-import { backoffOf, type Failure, isTooOld, nextStep, tooOld } from './retry.ts';
+import { backoffOf, type Failure, irreversible, isTooOld, nextStep, tooOld } from './retry.ts';
 
 /** An event that has ended. `delivered` is its last attempt, if there was one; `last`: it, where it is not among the attempts of `item`. */
 export type EventEnd = {
@@ -60,6 +60,7 @@ export class Settler {
     const leased: Leased = { lease, queue, policy: target?.onFailure ?? failureDefaults };
     try {
       if (!target) await this.#bury(leased, item, { code: 'function-not-found', message: `the function "${item.function}" was removed` });
+      else if (target.irreversible) await this.#bury(leased, item, irreversible(item.function));
       else if (isTooOld(leased.policy, item.arrivedAt, this.#options.clock.now())) await this.#bury(leased, item, tooOld(leased.policy));
       else await this.#attempt(leased, item, target);
     } catch (error) {
@@ -158,7 +159,7 @@ export class Settler {
     const version = delivered?.version ?? item.attempts.at(-1)?.version ?? 0;
     const { id } = leased.lease;
     const letter = deadLetters.make(id, item, { queue: leased.policy.deadLetter, version, code, message });
-    const { writes, kept } = deadLetters.keep(item, letter);
+    const { writes, kept } = await deadLetters.keep(item, letter);
     await this.#end(leased, { id, item, ...(delivered ? { delivered } : {}), failure, state: 'dead-lettered' }, writes);
     kept();
     warn({ event: id, tenant: item.tenant, function: item.function, code, queue: letter.queue, attempts: letter.attempts }, 'an event became a dead letter');

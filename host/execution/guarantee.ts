@@ -66,6 +66,8 @@ export type GuardedRequest = {
   leaseMs: number;
   /** `DeployedVersion.key` of the version that the request was routed to. */
   version?: string | undefined;
+  /** The dead letter that is run once more: it goes in the commit in which this takes effect, and no other is made if it fails. */
+  letter?: string | undefined;
   /** How long to wait for an execution under way instead of being refused. */
   waitMs: number;
 };

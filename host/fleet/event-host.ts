@@ -4,15 +4,18 @@
  */
 import { Problem } from '../base/errors.ts';
 import type { EffectWriter } from '../capability/effect-writer.ts';
+import { isIrreversible } from '../deploy/overlay.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import { type EventLimits, Events, type EventView } from '../event/events.ts';
 import { type Delivered, type EventFunction, type EventItem, systemClock } from '../event/model.ts';
 import { Redriver } from '../event/redrive.ts';
 import type { EventEnd } from '../event/settle.ts';
+import type { GuardedAnswer, GuardedRequest } from '../execution/guarantee.ts';
 import { ExecutionIds, gatewayMax } from '../execution/id.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
 import { uploadOf } from '../object/object-events.ts';
+import type { Blobs } from '../store/blobs.ts';
 import { CommitBatch } from '../store/commit-batch.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { LastLines } from '../telemetry/last-lines.ts';
@@ -21,13 +24,17 @@ import type { NodeLog } from '../telemetry/node-log.ts';
 import type { ControlFunctions } from './control-functions.ts';
 import type { DeferredResult, LaterRequest } from './deferral-protocol.ts';
 import type { DeferredView } from './deferrals.ts';
+import { FailedRequests } from './failed-requests.ts';
 import { StoredLog } from './stored-log.ts';
 import { failedEnd } from './stored-runs.ts';
 
 export type EventHostOptions = {
   table: Table;
+  blobs: Blobs;
   writer: Pick<EffectWriter, 'commit'>;
   run: RunStored;
+  /** Sees to a request with a key. Never rejects. */
+  guard: (asked: GuardedRequest) => Promise<GuardedAnswer>;
   /** A version that need not be live, in reach of `run`. Rejects with a `Problem`. */
   lend: (tenant: string, name: string, version: number) => Promise<DeployedVersion>;
   limits: EventLimits;
@@ -55,6 +62,8 @@ const now = (): number => Date.now();
 export class EventHost {
   readonly events: Events;
   readonly redriver: Redriver;
+  /** Requests whose clients were told that they failed. */
+  readonly failed: FailedRequests;
   readonly #options: EventHostOptions;
   readonly #ids = new ExecutionIds(gatewayMax);
   readonly #results: StoredLog<Kept>;
@@ -73,6 +82,7 @@ export class EventHost {
     this.events = new Events({
       ...shared,
       table,
+      blobs: options.blobs,
       batch: new CommitBatch(table),
       limits,
       isEdge,
@@ -83,8 +93,10 @@ export class EventHost {
       warn: (details, message) => log.warn(details, message),
       onError,
     });
+    this.failed = new FailedRequests({ events: this.events, logOf: shared.logOf, guard: options.guard, nextId: () => this.#ids.next(now()), now, log });
     this.redriver = new Redriver({
       ...shared,
+      runGuarded: this.failed.runGuarded,
       deadLetters: this.events.deadLetters,
       find: (tenant, name) => this.events.find(tenant, name),
       findVersion: async (tenant, name, version) => ({ ...eventFunction(await options.lend(tenant, name, version), false), lent: true }),
@@ -102,7 +114,14 @@ export class EventHost {
 
   /** To be called when all gateways route by the table. */
   async update(table: RouteTable): Promise<void> {
-    this.events.update(eventFunctions(table), await this.#options.tenants());
+    const functions = eventFunctions(table);
+    this.events.update(functions, await this.#options.tenants());
+    for (const [tenant, named] of Map.groupBy(functions, (target) => target.tenant)) {
+      const queues = named.flatMap(({ onFailure }) => onFailure?.deadLetter ?? []);
+      await this.events.deadLetters
+        .declare(tenant, queues)
+        .catch((error: unknown) => this.#options.log.error({ tenant, error: String(error) }, 'cannot make queues of dead letters'));
+    }
   }
 
   /** Keeps a request that is to be answered later. */
@@ -213,15 +232,19 @@ const eventFunctions = ({ functions, routes }: RouteTable): EventFunction[] => {
   return [...found.values()];
 };
 
-const eventFunction = ({ tenant, function: name, version, key, limits, events, onFailure, onResult }: DeployedVersion, suspended: boolean): EventFunction => ({
-  tenant,
-  name,
-  version,
-  key,
-  concurrency: limits.concurrency,
-  limits,
-  suspended,
-  onFailure,
-  onResult: onResult ?? [],
-  subscriptions: events ?? [],
-});
+const eventFunction = (deployed: DeployedVersion, suspended: boolean): EventFunction => {
+  const { tenant, function: name, version, key, limits, events, onFailure, onResult } = deployed;
+  return {
+    tenant,
+    name,
+    version,
+    key,
+    concurrency: limits.concurrency,
+    limits,
+    suspended,
+    irreversible: isIrreversible(deployed),
+    onFailure,
+    onResult: onResult ?? [],
+    subscriptions: events ?? [],
+  };
+};

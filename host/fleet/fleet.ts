@@ -27,6 +27,7 @@ import { DecisionLog, type DecisionQuery } from './decision-log.ts';
 import type { DeferralFromGateway, DeferralToGateway, LaterRequest } from './deferral-protocol.ts';
 import { Deferrals, type DeferredEnd } from './deferrals.ts';
 import { FleetDriver } from './driver.ts';
+import type { FailureFromGateway } from './failure-protocol.ts';
 import type { GuaranteeFromGateway } from './guarantee-protocol.ts';
 import { Guarantees } from './guarantees.ts';
 import type { CompileModule, MakeSettings } from './isolate-threads.ts';
@@ -106,6 +107,8 @@ export class Fleet {
   readonly runs: StoredRuns;
   readonly approvals: Approvals;
   readonly control: ControlFunctions;
+  /** Told of requests that failed and are to be kept. */
+  onFailedRequest: ((message: FailureFromGateway) => void) | undefined = undefined;
   /** Keeps requests that are to be answered later, as soon as they can be. */
   answerLater: ((request: LaterRequest) => Promise<void>) | undefined = undefined;
   readonly #results: StoredLog<DeferredEnd>;
@@ -232,7 +235,7 @@ export class Fleet {
     this.runs.leave(gateway);
   }
 
-  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway): void {
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway | FailureFromGateway): void {
     switch (message.kind) {
       case 'defer':
         this.#putOff(message.request, (answer) => this.#gateways.get(gateway)?.(answer));
@@ -242,6 +245,10 @@ export class Fleet {
         break;
       case 'replayed':
         this.guarantees.replayed(message.executions);
+        break;
+      case 'request-failed':
+      case 'failure-lost':
+        this.onFailedRequest?.(message);
         break;
       case 'stored-ended':
       case 'stored-alive':
@@ -370,7 +377,8 @@ export class Fleet {
   #versionToRun(tenant: string, name: string, wanted: string | undefined): { version: DeployedVersion } | { refused: ErrorCode } {
     const found = this.#liveVersion(tenant, name);
     if ('refused' in found) return found;
-    return { version: (wanted !== undefined && this.#known.get(wanted)) || found.version };
+    const asked = wanted === undefined ? undefined : (this.#known.get(wanted) ?? this.#lent.get(wanted)?.version);
+    return { version: asked ?? found.version };
   }
 
   /** The threads take turns, unless one is wanted. */

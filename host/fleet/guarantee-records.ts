@@ -13,6 +13,7 @@ export type StartedRecord = {
   /** The life of the node in which it runs. */
   boot: string;
   attempts: readonly Attempt[];
+  letter?: string | undefined;
 };
 
 /**

@@ -8,14 +8,16 @@ import { type ErrorCode, Problem } from '../base/errors.ts';
 import { EffectWriter } from '../capability/effect-writer.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
 import { type Attempt, type AttemptsEnd, type AttemptsOptions, runUntilCommitted, type Succeeded, steadyNow } from '../execution/attempts.ts';
+import { isKept } from '../execution/failed-request.ts';
 import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type GuardedRequest, guaranteePrefix, wholeOf } from '../execution/guarantee.ts';
+import { KeptBodies } from '../execution/kept-bodies.ts';
 import { withInput } from '../execution/other-input.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import { ReceivedEnd, type RunStored, type StoredEnd } from '../execution/stored-run.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
-import { GuaranteeBodies } from './guarantee-bodies.ts';
+import type { Letters } from './failed-requests.ts';
 import { GuaranteeDuplicates } from './guarantee-duplicates.ts';
 import { GuaranteeKey, replayOf } from './guarantee-key.ts';
 import {
@@ -54,11 +56,15 @@ type Run = {
   readonly leaseMs: number;
   readonly version: string | undefined;
   readonly gateway: number | undefined;
+  /** The dead letter that it is. */
+  readonly letter: string | undefined;
   attempts: readonly Attempt[];
   /** Of its record while it is under way. */
   revision: number;
   duplicates: number;
 };
+
+type Failed = Extract<AttemptsEnd, { success: undefined }>;
 
 /** Executions by key under way, and bytes of their requests. */
 const runsMax = 4096;
@@ -85,8 +91,10 @@ const nothing: Effects = { reads: [], effects: [] };
 const refused = (code: ErrorCode, message: string, execution: string | null = null): GuardedAnswer => ({ kind: 'refused', code, message, execution });
 
 export class Guarantees {
+  /** Where requests go that had their last attempt. */
+  letters: Letters | undefined = undefined;
   readonly #options: GuaranteesOptions;
-  readonly #bodies: GuaranteeBodies;
+  readonly #bodies: KeptBodies;
   /** Commits what has no effects: beside the writer of effects, so that one is prepared while the other is made. */
   readonly #notes: EffectWriter;
   readonly #now: () => number;
@@ -101,7 +109,7 @@ export class Guarantees {
 
   constructor(options: GuaranteesOptions) {
     this.#options = options;
-    this.#bodies = new GuaranteeBodies(options.table, options.blobs);
+    this.#bodies = new KeptBodies(options.table, options.blobs, 'guarantee');
     this.#notes = new EffectWriter({ table: options.table, keyvalue: { findOwner: options.findOwner, bucketBytesMax: 0 } });
     this.#duplicates = new GuaranteeDuplicates({ table: options.table, notes: this.#notes, onError: options.onError });
     this.#now = options.now ?? steadyNow;
@@ -208,7 +216,7 @@ export class Guarantees {
 
   /** Writes an execution down before it is placed. */
   async #begin(asked: GuardedRequest, key: GuaranteeKey | undefined, gateway: number | undefined): Promise<Run> {
-    const { request, guarantee, retries, leaseMs, version } = asked;
+    const { request, guarantee, retries, leaseMs, version, letter } = asked;
     if (this.#closed) throw new Problem('unavailable', 'cannot execute: the node is stopping');
     const bytes = request.body?.length ?? 0;
     if (this.#runs.size >= runsMax || (this.#requestBytes > 0 && this.#requestBytes + bytes > requestBytesMax))
@@ -216,7 +224,7 @@ export class Guarantees {
     if (key && this.#keptBytes >= this.#options.config.bytesMax)
       throw new Problem('store-full', `cannot remember another key: at most ${this.#options.config.bytesMax} bytes (guarantees.bytesMax)`);
     this.#requestBytes += bytes;
-    const run: Run = { request, body: null, key, guarantee, retries, leaseMs, version, gateway, attempts: [], revision: 0, duplicates: 0 };
+    const run: Run = { request, body: null, key, guarantee, retries, leaseMs, version, gateway, letter, attempts: [], revision: 0, duplicates: 0 };
     try {
       const begun = key && guarantee ? await this.#reserve(run, key, guarantee) : run;
       this.#runs.set(request.id, begun);
@@ -240,8 +248,8 @@ export class Guarantees {
     return reserved;
   }
 
-  #startedRecord({ request, body, retries, leaseMs, attempts }: Run, guarantee: NonNullable<GuardedRequest['guarantee']>): StartedRecord {
-    return { request: { ...request, body }, guarantee, retries, leaseMs, boot: this.#boot, attempts };
+  #startedRecord({ request, body, retries, leaseMs, attempts, letter }: Run, guarantee: NonNullable<GuardedRequest['guarantee']>): StartedRecord {
+    return { request: { ...request, body }, guarantee, retries, leaseMs, boot: this.#boot, attempts, letter };
   }
 
   /** A commit that depends on the tenant being there. */
@@ -300,7 +308,9 @@ export class Guarantees {
     try {
       const ended = this.#endedRecord(run, success.end, attempts, { state: 'succeeded', committedAt });
       ended.body = 'digest' in body ? body : undefined;
-      await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }));
+      const removal = run.letter === undefined ? undefined : await this.letters?.removal(request.tenant, run.letter);
+      await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }), removal?.writes);
+      removal?.kept();
     } catch (error) {
       const drops = this.#bodies.drops(body, owner);
       if (drops.length > 0) await this.#options.table.commit(drops).catch(() => undefined);
@@ -309,7 +319,8 @@ export class Guarantees {
     return { kind: 'response', replayed: false, ...last };
   }
 
-  async #fail(run: Run, { problem, last, attempts }: Extract<AttemptsEnd, { success: undefined }>): Promise<GuardedAnswer> {
+  async #fail(run: Run, failed: Failed): Promise<GuardedAnswer> {
+    const { problem, last, attempts } = failed;
     const { request, key } = run;
     const final =
       !key || told.has(problem.code)
@@ -321,9 +332,26 @@ export class Guarantees {
     if (key?.forgotten) await this.#giveUp(run);
     else if (!(this.#closed && key)) {
       const ended = this.#endedRecord(run, last, attempts, { state: 'failed', code: final.code });
-      await this.#end(run, nothing, ended, (before) => before).catch(() => this.#giveUp(run));
+      const isBuried = await this.#bury(run, failed, ended);
+      if (!isBuried) await this.#end(run, nothing, ended, (before) => before).catch(() => this.#giveUp(run));
     }
     return refused(final.code, final.message, request.id);
+  }
+
+  /** Makes a dead letter of a request in the commit that says that it failed. False: then neither is there. */
+  async #bury(run: Run, { problem: { code, message }, last, attempts, dropped }: Failed, ended: EndedRecord): Promise<boolean> {
+    if (dropped || run.letter !== undefined || !this.letters || !isKept(code)) return false;
+    const { guarantee, request } = run;
+    const keeping = await this.letters.keep({ request: wholeOf(request), version: last?.record?.version ?? 0, code, message, attempts, guarantee });
+    if (!keeping) return false;
+    try {
+      await this.#end(run, nothing, ended, (before) => before, keeping.writes);
+    } catch {
+      await keeping.undo().catch(() => undefined);
+      return false;
+    }
+    keeping.kept();
+    return true;
   }
 
   /**
@@ -348,8 +376,14 @@ export class Guarantees {
   }
 
   /** The last commit of an execution. `lease-lost` if its record is no longer as this thread has written it. */
-  async #end({ request, body, key, revision }: Run, effects: Effects, ended: EndedRecord, change: (record: GuaranteeRecord) => GuaranteeRecord): Promise<void> {
-    const writes: Write[] = [putRecord(endedKey(request.id), ended, 0)];
+  async #end(
+    { request, body, key, revision }: Run,
+    effects: Effects,
+    ended: EndedRecord,
+    change: (record: GuaranteeRecord) => GuaranteeRecord,
+    also: readonly Write[] = [],
+  ): Promise<void> {
+    const writes: Write[] = [putRecord(endedKey(request.id), ended, 0), ...also];
     let next: GuaranteeRecord | undefined;
     if (key) {
       next = { ...change(key.record ?? { fingerprint: key.fingerprint ?? '', succeeded: 0, last: null, at: 0 }), at: this.#now() };
@@ -380,7 +414,7 @@ export class Guarantees {
 
   /** Takes up an execution that the node ended under. */
   async #resume({ value, revision }: Entry<StartedRecord>): Promise<void> {
-    const { request, guarantee, retries, leaseMs } = value;
+    const { request, guarantee, retries, leaseMs, letter } = value;
     const now = this.#now();
     const attempt = (value.attempts.at(-1)?.attempt ?? 0) + 1;
     const ended: Attempt = { attempt, startedAt: now, endedAt: now, code: 'isolate-lost', message: 'the node ended under it', nodeEnded: true };
@@ -396,6 +430,7 @@ export class Guarantees {
       leaseMs,
       version: undefined,
       gateway: undefined,
+      letter,
       attempts,
       revision,
       duplicates: 0,

@@ -11,6 +11,7 @@ import { serveObject } from './bucket-exchange.ts';
 import type { Debugging } from './debugging.ts';
 import { type Deferring, keptBodyBytesMax } from './deferring.ts';
 import { HttpExchange } from './exchange.ts';
+import type { Failing } from './failing.ts';
 import type { Guarding } from './guarding.ts';
 import { guestHeaders } from './headers.ts';
 import { hasKey } from './idempotency-key.ts';
@@ -23,7 +24,7 @@ const mib = 1024 * 1024;
 
 /** A route as a thread serves it. */
 type Served = { route: Route; pick: () => Candidate; deferMaxMs: number; guarded: 'no' | 'keyed' | 'all' };
-type Candidate = { executor: FunctionExecutor; version: DeployedVersion; name: string; bodyBytesMax: number; bodyMib: number };
+type Candidate = { executor: FunctionExecutor; version: DeployedVersion; failing: Failing | undefined; name: string; bodyBytesMax: number; bodyMib: number };
 
 /** A request as its guest sees it; headers are made when the guest asks. */
 class HttpGuestRequest implements GuestRequest {
@@ -89,20 +90,33 @@ const otherRequests = (): RequestListener => {
   return getRequestListener(app.fetch, { overrideGlobalObjects: false });
 };
 
-const bodyOf = (incoming: IncomingMessage, outgoing: ServerResponse, bytesMax: number, expectsContinue: boolean, tooLarge: () => void): RequestBody | null => {
+const bodyOf = (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  bytesMax: number,
+  expectsContinue: boolean,
+  tooLarge: () => void,
+  onWanted?: () => void,
+): RequestBody | null => {
   if (!hasBody(incoming)) return null;
-  return new RequestBody(incoming, { bytesMax, tooLarge, ...(expectsContinue ? { wanted: () => outgoing.writeContinue() } : {}) });
+  const wanted = (): void => {
+    onWanted?.();
+    if (expectsContinue) outgoing.writeContinue();
+  };
+  return new RequestBody(incoming, { bytesMax, tooLarge, ...(expectsContinue || onWanted ? { wanted } : {}) });
 };
+
+type Takers = { debugging?: Debugging; deferring?: Deferring; guarding?: Guarding; failing?: Failing; objects?: ObjectClient };
 
 /**
  * Builds the application of a route table.
  * @param executorOf the executor of a version, by `DeployedVersion.key`
- * @param takers `debugging` links those that ask for a sidecar; `deferring` takes requests that may wait, `guarding` those that have a key; without them none may, or has; `objects` are those of public buckets
+ * @param takers `debugging` links those that ask for a sidecar; `deferring` takes requests that may wait, `guarding` those that have a key, `failing` keeps those that fail; without them none may, or has; `objects` are those of public buckets
  */
 export const createGatewayApp = (
   table: RouteTable,
   executorOf: (key: string) => FunctionExecutor | undefined,
-  { debugging, deferring, guarding, objects }: { debugging?: Debugging; deferring?: Deferring; guarding?: Guarding; objects?: ObjectClient } = {},
+  { debugging, deferring, guarding, failing, objects }: Takers = {},
 ): GatewayApp => {
   const matcher = new RouteMatcher<Served>();
   const versions = new Map(table.functions.map((version) => [version.key, version]));
@@ -110,7 +124,19 @@ export const createGatewayApp = (
     const targets = route.targets.flatMap(({ key, weight }) => {
       const [version, executor] = [versions.get(key), executorOf(key)];
       return version && executor
-        ? [{ weight, candidate: { executor, version, name: version.function, bodyMib: version.limits.bodyMib, bodyBytesMax: version.limits.bodyMib * mib } }]
+        ? [
+            {
+              weight,
+              candidate: {
+                executor,
+                version,
+                failing: version.onFailure && failing,
+                name: version.function,
+                bodyMib: version.limits.bodyMib,
+                bodyBytesMax: version.limits.bodyMib * mib,
+              },
+            },
+          ]
         : [];
     });
     if (route.bucket !== undefined) matcher.add(route, { route, pick: noFunction, deferMaxMs: 0, guarded: 'no' as const });
@@ -154,7 +180,7 @@ const serveBucket = (route: Route, { target }: RequestTarget, incoming: Incoming
 };
 
 const serve = (
-  { executor, name, bodyBytesMax, bodyMib }: Candidate,
+  { executor, version, failing, name, bodyBytesMax, bodyMib }: Candidate,
   served: Served,
   target: RequestTarget,
   incoming: IncomingMessage,
@@ -162,9 +188,12 @@ const serve = (
   expectsContinue: boolean,
   arrivedMs: number,
 ): void => {
-  const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, () => execution.stop('body-too-large'));
+  const copy = failing && hasBody(incoming) ? failing.copy(incoming, bodyBytesMax) : undefined;
+  const body = bodyOf(incoming, outgoing, bodyBytesMax, expectsContinue, () => execution.stop('body-too-large'), copy?.start);
   const request = new HttpGuestRequest(incoming, target, served.route.stripPrefix, body);
-  const exchange = new HttpExchange(incoming, outgoing, request, body);
+  const exchange =
+    failing?.exchange(version, [incoming, outgoing, request, body], copy, body && !expectsContinue ? () => void body.readable() : undefined) ??
+    new HttpExchange(incoming, outgoing, request, body);
   const length = incoming.headers['content-length'];
   if (length !== undefined && Number(length) > bodyBytesMax) {
     const message = `cannot take the body for "${name}": at most ${bodyMib} MiB (limits.bodyMib), got ${length} bytes`;

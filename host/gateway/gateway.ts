@@ -5,6 +5,7 @@ import { moduleExtension } from '../base/module-extension.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
+import type { FailureFromGateway } from '../fleet/failure-protocol.ts';
 import type { GuaranteeFromGateway } from '../fleet/guarantee-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway } from '../fleet/stored-run-protocol.ts';
@@ -23,7 +24,7 @@ export type GatewayEvents = {
   debug: (key: string, use: string, token: string) => Promise<DeployedVersion>;
   onLogs: (records: LogRecord[], dropped: number) => void;
   /** What it says of isolates. */
-  onFleet: (message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway) => void;
+  onFleet: (message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway | FailureFromGateway) => void;
   /** The thread is gone without having been asked to. */
   onDeath: (reason: string) => void;
 };

@@ -7,6 +7,7 @@ import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import { gatewayMax, gatewayOf } from '../execution/id.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway } from '../fleet/deferral-protocol.ts';
+import type { FailureFromGateway } from '../fleet/failure-protocol.ts';
 import type { GuaranteeFromGateway } from '../fleet/guarantee-protocol.ts';
 import type { FleetFromGateway, PostToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway } from '../fleet/stored-run-protocol.ts';
@@ -40,7 +41,7 @@ export type GatewaysOptions = {
 export type FleetLink = {
   join(gateway: number, post: PostToGateway): void;
   leave(gateway: number): void;
-  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway): void;
+  take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway | FailureFromGateway): void;
 };
 
 /** Suspended stacks that one process bears, with room to spare: it aborts near 14,000. */

@@ -6,6 +6,7 @@ import type { SharedAccess } from '../capability/shared-protocol.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DeferralFromGateway, DeferralToGateway } from '../fleet/deferral-protocol.ts';
+import type { FailureFromGateway } from '../fleet/failure-protocol.ts';
 import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarantee-protocol.ts';
 import type { FleetFromGateway, FleetToGateway } from '../fleet/protocol.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from '../fleet/stored-run-protocol.ts';
@@ -86,6 +87,7 @@ export type FromGateway =
   | DeferralFromGateway
   | StoredRunFromGateway
   | GuaranteeFromGateway
+  | FailureFromGateway
   | { kind: 'routing'; version: number }
   /** The modules of the last table are in the thread, as far as they could be loaded. */
   | { kind: 'loaded' }

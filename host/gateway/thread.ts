@@ -21,6 +21,7 @@ import { Metrics, statusClass } from '../telemetry/metrics.ts';
 import { createGatewayApp, type GatewayApp } from './app.ts';
 import { Debugging } from './debugging.ts';
 import { Deferring } from './deferring.ts';
+import { Failing } from './failing.ts';
 import { Functions } from './functions.ts';
 import { Guarding } from './guarding.ts';
 import { LentExecutors } from './lent.ts';
@@ -104,6 +105,7 @@ const lent = new LentExecutors((version) => functions.lend(version));
 const debugging = new Debugging({ post, lent });
 const deferring = new Deferring({ post, ids });
 const guarding = keyvalue && new Guarding({ post: postSoon, ids, store: () => keyvalue.store() });
+const failing = new Failing(post);
 const stored = new StoredRunning({
   post: postSoon,
   executorOf: (key, version) => functions.serving(key) ?? (version && { version, executor: lent.executorOf(version) }),
@@ -123,7 +125,13 @@ const preload = async (executors: FunctionExecutor[]): Promise<void> => {
 
 const route = (table: RouteTable): void => {
   const fresh = functions.begin(table);
-  app = createGatewayApp(table, (key) => functions.executorOf(key), { debugging, deferring, ...(objects && { objects }), ...(guarding && { guarding }) });
+  app = createGatewayApp(table, (key) => functions.executorOf(key), {
+    debugging,
+    deferring,
+    failing,
+    ...(objects && { objects }),
+    ...(guarding && { guarding }),
+  });
   functions.end(table);
   post({ kind: 'routing', version: table.version });
   void preload(fresh).then(() => post({ kind: 'loaded' }));

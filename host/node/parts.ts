@@ -52,8 +52,10 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet => {
 export const makeEvents = ({ config, store, buckets, logs, metrics, log }: Ground, fleet: Fleet, lend: EventHostOptions['lend']): EventHost =>
   new EventHost({
     table: store.table,
+    blobs: store.blobs,
     writer: buckets,
     run: (run, options) => fleet.runs.run(run, options),
+    guard: (asked) => fleet.guarantees.guard(asked, undefined),
     lend,
     limits: config.events,
     isEdge: config.edge.origin !== '',

@@ -5,6 +5,7 @@ import type { DeadLetter } from '../../host/event/dead-letters.ts';
 import { Events } from '../../host/event/events.ts';
 import type { Delivered, EventClock, EventFunction, EventItem } from '../../host/event/model.ts';
 import { CommitBatch } from '../../host/store/commit-batch.ts';
+import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 import type { Write } from '../../host/store/table.ts';
 import { Agenda } from './agenda.ts';
@@ -46,6 +47,7 @@ class World {
     const batch = new CommitBatch(table);
     this.events = new Events({
       table,
+      blobs: new MemoryBlobs(),
       batch,
       clock,
       random: () => this.random.next(),
@@ -145,6 +147,7 @@ const target = (tenant: string, name: string, more: Partial<EventFunction> = {})
   concurrency: 4,
   limits: { memoryMib: 64, cpuMs: 500, timeMs: 10_000 },
   suspended: false,
+  irreversible: false,
   onFailure: { retries: 4, backoffMs: 60_000, maxAgeMs: 21_600_000, deadLetter: 'default' },
   onResult: [],
   subscriptions: [],

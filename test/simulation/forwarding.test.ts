@@ -7,6 +7,7 @@ import { makeEvent } from '../../host/event/cloud-event.ts';
 import { Events } from '../../host/event/events.ts';
 import type { Delivered, EventClock, EventFunction, EventItem, Subscription } from '../../host/event/model.ts';
 import { CommitBatch } from '../../host/store/commit-batch.ts';
+import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 import { Agenda } from './agenda.ts';
 import { clockOf, type Life, settled, tableOf } from './mortal.ts';
@@ -24,6 +25,7 @@ const target = (name: string, subscriptions: Subscription[]): EventFunction => (
   concurrency: 8,
   limits: { memoryMib: 64, cpuMs: 500, timeMs: 10_000 },
   suspended: false,
+  irreversible: false,
   onFailure: { retries: 2, backoffMs: 1000, maxAgeMs: 21_600_000, deadLetter: 'default' },
   onResult: [],
   subscriptions,
@@ -132,6 +134,7 @@ class Node {
     const batch = new CommitBatch(table);
     this.events = new Events({
       table,
+      blobs: new MemoryBlobs(),
       batch,
       clock,
       random: () => random.next(),

@@ -1,30 +1,30 @@
 /** Bodies of requests and responses that are kept: small ones in their record, larger ones in Blobs under a holder's name. */
 import { createHash } from 'node:crypto';
 import { Problem } from '../base/errors.ts';
-import type { KeptBody } from '../execution/guarantee.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Table, Write } from '../store/table.ts';
+import type { KeptBody } from './guarantee.ts';
 
 /** A record has room for a MiB. */
 const inlineBytesMax = 48 * 1024;
 const holders = '~node/holder/';
-/** What follows the digest in the key of a holder of ours; no tenant has such a name. */
-const own = '/~guarantee/';
-
-const holderKey = (digest: string, owner: string): string => `${holders}${digest}${own}${owner}`;
 
 const sliced = function* (body: Uint8Array): Iterable<Uint8Array> {
   const sliceBytes = 1024 * 1024;
   for (let at = 0; at < body.length; at += sliceBytes) yield body.subarray(at, at + sliceBytes);
 };
 
-export class GuaranteeBodies {
+export class KeptBodies {
   readonly #table: Table;
   readonly #blobs: Blobs;
+  /** What follows the digest in the key of a holder. */
+  readonly #own: string;
 
-  constructor(table: Table, blobs: Blobs) {
+  /** @param kind of the holders; no tenant has a name that begins with "~" */
+  constructor(table: Table, blobs: Blobs, kind: string) {
     this.#table = table;
     this.#blobs = blobs;
+    this.#own = `/~${kind}/`;
   }
 
   /** @throws Problem `store-full` */
@@ -32,7 +32,7 @@ export class GuaranteeBodies {
     if (body.length <= inlineBytesMax) return { base64: Buffer.from(body.buffer, body.byteOffset, body.length).toString('base64') };
     const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`;
     // The holder comes first: bytes without one may be swept at any time.
-    await this.#table.commit([{ key: holderKey(digest, owner), put: true }]);
+    await this.#table.commit([{ key: this.#holder(digest, owner), put: true }]);
     try {
       await this.#blobs.put(sliced(body), { bytesMax: body.length, digest });
     } catch (error) {
@@ -60,14 +60,18 @@ export class GuaranteeBodies {
     do {
       const page = await this.#table.scan({ prefix: holders, limit: 500, ...(cursor === undefined ? {} : { cursor }) });
       for (const { key } of page.entries) {
-        const at = key.indexOf(own);
-        if (at !== -1 && !(await isThere(key.slice(at + own.length)))) await this.#table.commit([{ key, delete: true }]);
+        const at = key.indexOf(this.#own);
+        if (at !== -1 && !(await isThere(key.slice(at + this.#own.length)))) await this.#table.commit([{ key, delete: true }]);
       }
       cursor = page.next;
     } while (cursor !== undefined);
   }
 
   #drop(digest: string, owner: string): Write {
-    return { key: holderKey(digest, owner), delete: true };
+    return { key: this.#holder(digest, owner), delete: true };
+  }
+
+  #holder(digest: string, owner: string): string {
+    return `${holders}${digest}${this.#own}${owner}`;
   }
 }

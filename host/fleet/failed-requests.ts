@@ -1,0 +1,124 @@
+/** Makes dead letters of requests that failed, and runs them once more under what was promised to their key. */
+import { Problem } from '../base/errors.ts';
+import type { Keeping } from '../event/dead-letters.ts';
+import type { Events } from '../event/events.ts';
+import { type EventAttempt, type EventItem, failureDefaults } from '../event/model.ts';
+import type { GuardedRedrive } from '../event/redrive.ts';
+import type { Failure } from '../event/retry.ts';
+import type { FailedRequest } from '../execution/failed-request.ts';
+import { type GuardedAnswer, type GuardedRequest, headOf } from '../execution/guarantee.ts';
+import type { NodeLog } from '../telemetry/node-log.ts';
+
+export type FailedRequestsOptions = {
+  events: Events;
+  logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
+  guard: (asked: GuardedRequest) => Promise<GuardedAnswer>;
+  nextId: () => string;
+  now: () => number;
+  log: Pick<NodeLog, 'warn'>;
+};
+
+/** Bodies of failed requests that are on their way into the store. */
+const pendingBytesMax = 128 * 1024 * 1024;
+const leaseMs = 30_000;
+
+/** What executions by key need of dead letters. */
+export type Letters = {
+  /** Undefined: it is not kept. */
+  keep(failed: FailedRequest): Promise<Keeping | undefined>;
+  /** The writes that remove a letter whose request took effect; undefined if it is not there any more. */
+  removal(tenant: string, id: string): Promise<Pick<Keeping, 'writes' | 'kept'> | undefined>;
+};
+
+export class FailedRequests implements Letters {
+  readonly #options: FailedRequestsOptions;
+  #pendingBytes = 0;
+
+  constructor(options: FailedRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** A guaranteed request that had its last attempt, one that was judged to be kept, or any of a function with `onFailure`. */
+  async keep(failed: FailedRequest): Promise<Keeping | undefined> {
+    const { events } = this.#options;
+    const { tenant, function: name } = failed.request;
+    const isJudged = failed.attempts.at(-1)?.judged?.verdict === 'dead-letter';
+    if (!failed.guarantee && !isJudged && !events.find(tenant, name)?.onFailure) return undefined;
+    try {
+      const { item, letter } = await this.#letterOf(failed);
+      return await events.deadLetters.keep(item, letter, failed.request.body);
+    } catch (error) {
+      this.lost(tenant, name, failed.request.id, String(error));
+      return undefined;
+    }
+  }
+
+  async removal(tenant: string, id: string): Promise<Pick<Keeping, 'writes' | 'kept'> | undefined> {
+    const { deadLetters } = this.#options.events;
+    const found = await deadLetters.get(tenant, id).catch(() => undefined);
+    const removal = found && deadLetters.removal(tenant, found.letter, found.revision);
+    return removal && { writes: removal.writes, kept: removal.removed };
+  }
+
+  /** Keeps a request whose client has been answered. Never rejects. */
+  async add(failed: FailedRequest): Promise<void> {
+    const { tenant, function: name, id, body } = failed.request;
+    const bytes = body?.length ?? 0;
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > pendingBytesMax) {
+      this.lost(tenant, name, id, 'too many failed requests are being kept');
+      return;
+    }
+    this.#pendingBytes += bytes;
+    try {
+      const { item, letter } = await this.#letterOf(failed);
+      await this.#options.events.deadLetters.add(item, letter, body);
+    } catch (error) {
+      this.lost(tenant, name, id, String(error));
+    } finally {
+      this.#pendingBytes -= bytes;
+    }
+  }
+
+  lost(tenant: string, name: string, execution: string, reason: string): void {
+    this.#options.log.warn({ tenant, function: name, execution, reason }, 'a failed request cannot be kept as a dead letter');
+  }
+
+  async #letterOf({ request: stored, version, code, message, attempts, guarantee }: FailedRequest) {
+    const { events } = this.#options;
+    const { id, tenant, function: name, arrivedAt, method, authority, pathWithQuery, headers, body } = stored;
+    const request = { method, authority, pathWithQuery, headers, body: null };
+    const bare: EventItem = { tenant, function: name, trigger: 'http', arrivedAt: Math.round(arrivedAt), hops: 0, request, attempts: [] };
+    const last = attempts.at(-1);
+    const log = last && (await this.#options.logOf(bare, id, last.startedAt));
+    const tries = attempts.map(
+      ({ nodeEnded: _, ...attempt }): EventAttempt => ({ ...attempt, version, ...(log && attempt.attempt === last?.attempt ? { log } : {}) }),
+    );
+    const item = { ...bare, attempts: tries };
+    const queue = (events.find(tenant, name)?.onFailure ?? failureDefaults).deadLetter;
+    return { item, letter: events.deadLetters.make(id, item, { queue, version, code, message, synchronous: true, guarantee, payload: body }) };
+  }
+
+  readonly runGuarded = async ({ letter, item, target, guarantee }: GuardedRedrive) => {
+    const { events, guard, nextId, now } = this.#options;
+    const startedAt = now();
+    const { body, ...rest } = item.request;
+    const request = {
+      ...rest,
+      id: nextId(),
+      tenant: item.tenant,
+      function: target.name,
+      arrivedAt: startedAt,
+      body: body === null ? null : Buffer.from(body, 'base64'),
+    };
+    const answer = await guard({ request: headOf(request), guarantee, retries: 0, leaseMs, version: target.key, waitMs: 0, letter: letter.id });
+    const ran = { version: target.version, startedAt, endedAt: now() };
+    if (answer.kind === 'response') {
+      // It took effect before: its client has repeated it.
+      if (answer.replayed) await events.deadLetters.drop(item.tenant, letter.id).catch(() => undefined);
+      return { ...ran, problem: null };
+    }
+    if (answer.kind === 'again') throw new Problem('execution-conflict', 'cannot redrive: a request with its key is being executed');
+    const problem: Failure = { code: answer.code, message: answer.message };
+    return { ...ran, problem };
+  };
+}
