@@ -132,8 +132,10 @@ export class Fleet {
     this.approvals = new Approvals(table);
     const { ttlMs, bytesMax } = config.decisions;
     const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot keep decisions');
-    this.#decisions = new DecisionLog(new StoredLog({ table, prefix: '~node/decision/', ttlMs, bytesMax: bytesMax / 2, onError }));
-    this.#executions = new StoredLog({ table, prefix: '~node/execution/', ttlMs, bytesMax: bytesMax / 2, onError });
+    const kept = { table, ttlMs, bytesMax: bytesMax / 2, onError };
+    this.#decisions = new DecisionLog(new StoredLog({ ...kept, prefix: '~node/decision/' }));
+    this.#executions = new StoredLog({ ...kept, prefix: '~node/execution/' });
+    this.#results = new StoredLog({ ...kept, prefix: '~node/result/' });
     this.#driver = new FleetDriver({
       placement: createPlacement(forgettingIn(config)),
       compile,
@@ -143,19 +145,11 @@ export class Fleet {
       onUse: (versions) => this.#count(versions),
       onExecutions: (records) => this.#keep(records),
     });
-    this.#results = new StoredLog({ table, prefix: '~node/result/', ttlMs, bytesMax: bytesMax / 2, onError });
-    this.runs = new StoredRuns({
-      gateway: (wanted) => this.#nextGateway(wanted),
-      lent: (key) => this.#lent.get(key)?.version,
-      holds: options.holds,
-    });
+    this.runs = this.#makeRuns(options);
     this.control = this.#makeControl();
     const versionOf = (tenant: string, name: string, wanted?: string) => this.#versionToRun(tenant, name, wanted);
     this.guarantees = new Guarantees({
-      table,
-      blobs,
-      writer,
-      findOwner,
+      ...{ table, blobs, writer, findOwner },
       run: (run, options) => this.runs.run(run, options),
       attempts: (request, wanted) => judgedAttempts({ versionOf, control: this.control, lastLines: options.lastLines }, request, wanted),
       config: config.guarantees,
@@ -170,6 +164,10 @@ export class Fleet {
       run: (run, options) => this.runs.run(run, options),
     });
     this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
+  }
+
+  #makeRuns({ holds }: FleetOptions): StoredRuns {
+    return new StoredRuns({ gateway: (wanted) => this.#nextGateway(wanted), lent: (key) => this.#lent.get(key)?.version, holds });
   }
 
   #makeControl(): ControlFunctions {

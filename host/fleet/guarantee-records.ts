@@ -2,6 +2,7 @@
 import type { Attempt } from '../execution/attempts.ts';
 import type { GuaranteeRecord, GuardedHead, GuardedRequest, KeptBody } from '../execution/guarantee.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
+import { ReceivedEnd, type StoredEnd } from '../execution/stored-run.ts';
 import type { Json, Write } from '../store/table.ts';
 
 /** An execution under way: what is needed to run it again without its client. */
@@ -59,4 +60,10 @@ const withCommit = (record: ExecutionRecord, committedAt: number): ExecutionReco
   const at = Math.round((committedAt - Date.parse(record.arrivedAt)) * 1000);
   const last = record.timeline.at(-1)?.at ?? 0;
   return { ...record, timeline: [...record.timeline, { at: Math.max(at, last), step: 'committed' }] };
+};
+
+/** The record of a run as JSON, if it came to one. */
+export const recordTextOf = (end: StoredEnd | undefined): string | null => {
+  if (end instanceof ReceivedEnd) return end.recordText;
+  return end?.record ? JSON.stringify(end.record) : null;
 };

@@ -13,11 +13,12 @@ import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type Guarde
 import { KeptBodies } from '../execution/kept-bodies.ts';
 import { withInput } from '../execution/other-input.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
-import { ReceivedEnd, type RunStored, type StoredEnd } from '../execution/stored-run.ts';
+import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { Letters } from './failed-requests.ts';
+import { finalProblem, inProgress, refused } from './guarantee-answers.ts';
 import { GuaranteeDuplicates } from './guarantee-duplicates.ts';
 import { GuaranteeKey, replayOf } from './guarantee-key.ts';
 import {
@@ -27,6 +28,7 @@ import {
   endedPrefix,
   keptBytes,
   putRecord,
+  recordTextOf,
   type StartedRecord,
   startedKey,
   startedPrefix,
@@ -71,24 +73,10 @@ const runsMax = 4096;
 const requestBytesMax = 256 * 1024 * 1024;
 /** Executions of before that are taken up at once. */
 const resumedAtOnce = 16;
-const retryAfterMs = 1000;
 const sweepMsMax = 60_000;
 const pageMax = 200;
 
-/** Problems of a last attempt that say more than that no attempt succeeded. */
-const told: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'capacity-exhausted',
-  'unavailable',
-  'store-full',
-  'function-not-found',
-  'tenant-suspended',
-  'not-found',
-  'body-too-large',
-]);
-
 const nothing: Effects = { reads: [], effects: [] };
-
-const refused = (code: ErrorCode, message: string, execution: string | null = null): GuardedAnswer => ({ kind: 'refused', code, message, execution });
 
 export class Guarantees {
   /** Where requests go that had their last attempt. */
@@ -322,13 +310,7 @@ export class Guarantees {
   async #fail(run: Run, failed: Failed): Promise<GuardedAnswer> {
     const { problem, last, attempts } = failed;
     const { request, key } = run;
-    const final =
-      !key || told.has(problem.code)
-        ? problem
-        : new Problem(
-            'execution-failed',
-            `"${request.function}" failed ${attempts.length} times, and nothing of it was kept; at last ${problem.code}: ${problem.message}`,
-          );
+    const final = finalProblem(request.function, problem, attempts.length, key !== undefined);
     if (key?.forgotten) await this.#giveUp(run);
     else if (!(this.#closed && key)) {
       const ended = this.#endedRecord(run, last, attempts, { state: 'failed', code: final.code });
@@ -507,20 +489,7 @@ export class Guarantees {
   }
 }
 
-const inProgress = (execution: string | null): GuardedAnswer => ({
-  kind: 'refused',
-  code: 'execution-conflict',
-  message: 'cannot execute: a request with this key is being executed',
-  execution,
-  retryAfterMs,
-});
-
 const described = ({ guarantee }: Run, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({
   ...(guarantee && { key: guarantee.key, runs: guarantee.runs }),
   attempts: [...attempts],
 });
-
-const recordTextOf = (end: StoredEnd | undefined): string | null => {
-  if (end instanceof ReceivedEnd) return end.recordText;
-  return end?.record ? JSON.stringify(end.record) : null;
-};
