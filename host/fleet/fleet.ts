@@ -130,9 +130,8 @@ export class Fleet {
     this.#log = log;
     this.#fleets = new Fleets(config.fleets);
     this.approvals = new Approvals(table);
-    const { ttlMs, bytesMax } = config.decisions;
     const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot keep decisions');
-    const kept = { table, ttlMs, bytesMax: bytesMax / 2, onError };
+    const kept = { table, ttlMs: config.decisions.ttlMs, bytesMax: config.decisions.bytesMax / 2, onError };
     this.#decisions = new DecisionLog(new StoredLog({ ...kept, prefix: '~node/decision/' }));
     this.#executions = new StoredLog({ ...kept, prefix: '~node/execution/' });
     this.#results = new StoredLog({ ...kept, prefix: '~node/result/' });
