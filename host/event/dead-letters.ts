@@ -83,8 +83,8 @@ export type Failed = {
   payload?: Uint8Array | null;
 };
 
-/** The writes that keep a letter; `kept` is to be called when they are made, `undo` if they cannot be. */
-export type Keeping = { writes: Write[]; kept: () => void; undo: () => Promise<void> };
+/** The writes that keep a letter, which has its room from now on; `undo` is to be called if they cannot be made. */
+export type Keeping = { writes: Write[]; undo: () => Promise<void> };
 
 export class DeadLetters {
   readonly #options: DeadLettersOptions;
@@ -178,28 +178,34 @@ export class DeadLetters {
     this.#admit(tenant, letter.queue, bytes);
     const inline = request.body === null ? null : Buffer.from(request.body, 'base64');
     const body = payload === undefined ? inline : payload;
-    const kept = (): void => this.#count(tenant, letter.queue, 1, bytes);
-    const { id } = letter;
+    const { id, queue } = letter;
+    this.#count(tenant, queue, 1, bytes);
+    const giveBack = async (): Promise<void> => this.#count(tenant, queue, -1, -bytes);
     if (!body || body.length <= recordedBytesMax) {
       const beside = body ? [{ key: payloadKey(tenant, id), put: new Uint8Array(body) }] : [];
-      return { writes: [{ key: recordKey(tenant, id), put: letter as unknown as Json }, ...beside], kept, undo: async () => undefined };
+      return { writes: [{ key: recordKey(tenant, id), put: letter as unknown as Json }, ...beside], undo: giveBack };
     }
     const owner = ownerOf(tenant, id);
-    const held = await this.#bodies.keep(body, owner);
-    const undo = async (): Promise<void> => this.#options.batch.submit(this.#bodies.drops(held, owner));
-    return { writes: [{ key: recordKey(tenant, id), put: { ...letter, body: held } as unknown as Json }], kept, undo };
+    const held = await this.#bodies.keep(body, owner).catch(async (error: unknown) => {
+      await giveBack();
+      throw error;
+    });
+    const undo = async (): Promise<void> => {
+      await giveBack();
+      await this.#options.batch.submit(this.#bodies.drops(held, owner));
+    };
+    return { writes: [{ key: recordKey(tenant, id), put: { ...letter, body: held } as unknown as Json }], undo };
   }
 
   /** Keeps an item by itself, with whatever else is to be written. @throws Problem `dead-letters-full`, `store-full` */
   async add(item: EventItem, letter: DeadLetter, payload?: Uint8Array | null, also: readonly Write[] = []): Promise<void> {
-    const { writes, kept, undo } = await this.keep(item, letter, payload);
+    const { writes, undo } = await this.keep(item, letter, payload);
     try {
       await this.#options.batch.submit([...writes, ...also]);
     } catch (error) {
       await undo().catch(() => undefined);
       throw error;
     }
-    kept();
   }
 
   #admit(tenant: string, queue: string, bytes: number): void {

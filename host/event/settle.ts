@@ -159,9 +159,13 @@ export class Settler {
     const version = delivered?.version ?? item.attempts.at(-1)?.version ?? 0;
     const { id } = leased.lease;
     const letter = deadLetters.make(id, item, { queue: leased.policy.deadLetter, version, code, message });
-    const { writes, kept } = await deadLetters.keep(item, letter);
-    await this.#end(leased, { id, item, ...(delivered ? { delivered } : {}), failure, state: 'dead-lettered' }, writes);
-    kept();
+    const { writes, undo } = await deadLetters.keep(item, letter);
+    try {
+      await this.#end(leased, { id, item, ...(delivered ? { delivered } : {}), failure, state: 'dead-lettered' }, writes);
+    } catch (error) {
+      await undo();
+      throw error;
+    }
     warn({ event: id, tenant: item.tenant, function: item.function, code, queue: letter.queue, attempts: letter.attempts }, 'an event became a dead letter');
   }
 

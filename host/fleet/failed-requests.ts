@@ -1,6 +1,6 @@
 /** Makes dead letters of requests that failed, and runs them once more under what was promised to their key. */
 import { Problem } from '../base/errors.ts';
-import type { Keeping } from '../event/dead-letters.ts';
+import type { DeadLetters, Keeping } from '../event/dead-letters.ts';
 import type { Events } from '../event/events.ts';
 import { type EventAttempt, type EventItem, failureDefaults } from '../event/model.ts';
 import type { GuardedRedrive } from '../event/redrive.ts';
@@ -22,12 +22,14 @@ export type FailedRequestsOptions = {
 const pendingBytesMax = 128 * 1024 * 1024;
 const leaseMs = 30_000;
 
+type Removal = ReturnType<DeadLetters['removal']>;
+
 /** What executions by key need of dead letters. */
 export type Letters = {
   /** Undefined: it is not kept. */
   keep(failed: FailedRequest): Promise<Keeping | undefined>;
   /** The writes that remove a letter whose request took effect; undefined if it is not there any more. */
-  removal(tenant: string, id: string): Promise<Pick<Keeping, 'writes' | 'kept'> | undefined>;
+  removal(tenant: string, id: string): Promise<Removal | undefined>;
 };
 
 export class FailedRequests implements Letters {
@@ -53,11 +55,10 @@ export class FailedRequests implements Letters {
     }
   }
 
-  async removal(tenant: string, id: string): Promise<Pick<Keeping, 'writes' | 'kept'> | undefined> {
+  async removal(tenant: string, id: string): Promise<Removal | undefined> {
     const { deadLetters } = this.#options.events;
     const found = await deadLetters.get(tenant, id).catch(() => undefined);
-    const removal = found && deadLetters.removal(tenant, found.letter, found.revision);
-    return removal && { writes: removal.writes, kept: removal.removed };
+    return found && deadLetters.removal(tenant, found.letter, found.revision);
   }
 
   /** Keeps a request whose client has been answered. Never rejects. */

@@ -298,7 +298,7 @@ export class Guarantees {
       ended.body = 'digest' in body ? body : undefined;
       const removal = run.letter === undefined ? undefined : await this.letters?.removal(request.tenant, run.letter);
       await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }), removal?.writes);
-      removal?.kept();
+      removal?.removed();
     } catch (error) {
       const drops = this.#bodies.drops(body, owner);
       if (drops.length > 0) await this.#options.table.commit(drops).catch(() => undefined);
@@ -332,7 +332,6 @@ export class Guarantees {
       await keeping.undo().catch(() => undefined);
       return false;
     }
-    keeping.kept();
     return true;
   }
 

@@ -85,6 +85,7 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['GET', '/v1/feed', 'edge'],
   ['GET', `/v1/feed/modules/${digest}`, 'edge'],
   ['POST', '/v1/feed/secrets', 'edge-secrets', { key: 'AA', secrets: [] }],
+  ['POST', '/v1/feed/events', 'edge', { from: 1, events: [] }],
 ];
 
 const includes: Readonly<Record<string, readonly string[]>> = { deploy: ['deploy', 'read'], invoke: ['invoke'], debug: ['debug', 'read'], read: ['read'] };
