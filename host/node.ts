@@ -4,6 +4,7 @@
  */
 import type { NodeConfig } from './config/schema.ts';
 import { createControlApp } from './control/app.ts';
+import type { Deployments } from './deploy/deployments.ts';
 import { withoutSchedules } from './edge/schedules.ts';
 import { urlOf } from './node/addresses.ts';
 import { controlDeps } from './node/control.ts';
@@ -11,6 +12,7 @@ import { deployExamplesOnce, judgedVersions, lendVersion, linkForDebugging, make
 import { closeGround, type Ground, openGround, pinLive } from './node/ground.ts';
 import { openControl, type Undo, undoAll } from './node/lifetime.ts';
 import { makeComputing, makeEvents, makeFleet, makeGateways } from './node/parts.ts';
+import { openRollouts, openStanding } from './node/rollouts.ts';
 import { tellSubscribers } from './object/object-events.ts';
 
 export type NodeOptions = {
@@ -35,10 +37,24 @@ const tellEdges = ({ origin, log }: Ground): void => {
   origin.feed.refresh().catch((error: unknown) => log.error({ error: String(error) }, 'cannot tell edges of a change'));
 };
 
+/** @returns what ends it */
+const sweepModules = ({ log }: Ground, deployments: Deployments): (() => Promise<void>) => {
+  const sweep = (): Promise<void> => deployments.sweep().catch((error: unknown) => log.error({ error: String(error) }, 'cannot sweep modules'));
+  let sweeping = sweep();
+  const sweeper = setInterval(() => {
+    sweeping = sweep();
+  }, sweepEveryMs);
+  return () => {
+    clearInterval(sweeper);
+    return sweeping;
+  };
+};
+
 const openNode = async (config: NodeConfig, { examples = false, graceMs = graceMsDefault }: NodeOptions, undo: Undo): Promise<Omit<RunningNode, 'close'>> => {
   const ground = await openGround(config);
   undo.push(() => closeGround(ground));
   const control = await openControl(ground, undo);
+  ground.standing = await openStanding(ground, { fleet: () => fleet, publish: () => deployments.publish() });
   const fleet = makeFleet(ground, control.address.port);
   undo.push(() => fleet.close());
   await fleet.start();
@@ -68,10 +84,11 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   ground.artifacts.prefetch([...new Set(deployments.routeTable?.functions.flatMap(({ fleet: placed, digest }) => (placed === 'on-demand' ? digest : [])))]);
   ground.edge = await openAsEdge(ground, deployments, events);
   fleet.review(() => deployments.publish());
+  const rollouts = await openRollouts(ground, deployments, fleet, undo);
   const { files, log } = ground;
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
   if (examples) await deployExamplesOnce(ground, deployments);
-  const app = createControlApp(controlDeps(ground, gateways, fleet, events, deployments, computed, http));
+  const app = createControlApp(controlDeps(ground, gateways, fleet, events, deployments, rollouts, computed, http));
   await gateways.loaded(loadedBeforeMs);
   await fleet.guarantees.open();
   await fleet.deferrals.open();
@@ -87,15 +104,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const [httpUrl, controlUrl] = [urlOf(http), urlOf(control.address)];
   files.write('node.json', `${JSON.stringify({ http: httpUrl, control: controlUrl, pid: process.pid })}\n`);
   undo.push(() => files.remove('node.json'));
-  const sweep = (): Promise<void> => deployments.sweep().catch((error: unknown) => log.error({ error: String(error) }, 'cannot sweep modules'));
-  let sweeping = sweep();
-  const sweeper = setInterval(() => {
-    sweeping = sweep();
-  }, sweepEveryMs);
-  undo.push(() => {
-    clearInterval(sweeper);
-    return sweeping;
-  });
+  undo.push(sweepModules(ground, deployments));
   ground.sweeper.start();
   undo.push(ground.held.start((error) => log.error({ error: String(error) }, 'cannot remove bytes')));
   ground.edge?.start();

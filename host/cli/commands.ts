@@ -15,6 +15,7 @@ import { resources, stateRevoke } from './commands/resources.ts';
 import { result } from './commands/result.ts';
 import { rm } from './commands/rm.ts';
 import { rollback } from './commands/rollback.ts';
+import { rolloutAbort, rolloutAdvance, rolloutShow } from './commands/rollout.ts';
 import { secretsLs, secretsPut, secretsRm } from './commands/secrets.ts';
 import { serve } from './commands/serve.ts';
 import { sessions } from './commands/sessions.ts';
@@ -35,6 +36,9 @@ export const commands: readonly Command[] = [
   versions,
   promote,
   rollback,
+  rolloutShow,
+  rolloutAdvance,
+  rolloutAbort,
   rm,
   secretsPut,
   secretsLs,

@@ -124,6 +124,9 @@ function crossProblems({ http, control, isolates, fleets, deferral, edge }: Node
   const { residentAbove, onDemandBelow } = fleets;
   const { periodMs, bucketMs } = deferral;
   return [
+    ...(edge.takeBack.failures > edge.takeBack.of
+      ? [`cannot set edge.takeBack.failures: at most edge.takeBack.of ${edge.takeBack.of}, got ${edge.takeBack.failures}`]
+      : []),
     ...(edge.origin !== '' && edge.token === '' ? ['cannot set edge.origin: an edge needs a token of its origin (--token)'] : []),
     ...(same ? [`cannot set control: must be another address than http, got ${formatAddress(control)} for both`] : []),
     ...isolateProblems(isolates),

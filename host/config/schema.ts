@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { labelError, labelsMax, parseLabels } from '../base/labels.ts';
 import { parseAddress } from './address.ts';
 
 const MIB = 1024 * 1024;
@@ -144,6 +145,18 @@ export const configSchema = section({
       .describe(
         'What is done with components before they are asked for, where a manifest says nothing: nothing; fetch them, so that the edge can do without its origin; or prepare them too.',
       ),
+    labels: z
+      .array(z.string({ error: labelError }), { error: labelError })
+      .max(labelsMax, { error: `must have at most ${labelsMax} entries` })
+      .refine((texts) => parseLabels(texts) !== undefined, { error: labelError })
+      .prefault([])
+      .describe('What this edge is, for manifests that name such labels: ["region=eu", "tier=canary"].'),
+    reportMs: whole(50, DAY_MS, 5000, 'How often the edge reports how versions fare that are being rolled out, in milliseconds.'),
+    takeBack: section({
+      failures: whole(0, 1_000_000, 5, 'After how many failed requests a new version is taken back: the edge serves the one before. 0: never.'),
+      of: whole(1, 1_000_000, 10, 'Among how many requests, the latest, these failures are counted.'),
+      trialMs: whole(0, 30 * DAY_MS, 600_000, 'How long a version counts as new at least, in milliseconds; and until so many requests were made.'),
+    }).prefault({}),
     pullBytesPerSecond: whole(0, 1024 * 1024 * MIB, 0, 'Bytes a second that components are fetched with at most, all together. 0: no limit.'),
     eventsPerSecond: whole(1, 1_000_000, 500, 'Events a second that the origin is sent at most, on average, when it is back.'),
   }).prefault({}),

@@ -6,7 +6,7 @@ import { bucketReportRoutes, bucketSettingsRoutes } from './bucket-routes.ts';
 import { deadLetterListRoutes, deadLetterRoutes, redriveRoutes } from './dead-letters.ts';
 import { decisionRoutes } from './decisions.ts';
 import type { ControlDeps } from './deps.ts';
-import { edgeChangeRoutes, edgeRoutes } from './edges.ts';
+import { edgeChangeRoutes, edgeReportRoutes, edgeRoutes } from './edges.ts';
 import { newGroup } from './endpoint.ts';
 import { eventListRoutes, eventRemovalRoutes, eventRoutes, sendRoutes } from './events.ts';
 import { feedContentRoutes, feedEventRoutes, feedRoutes } from './feed.ts';
@@ -19,6 +19,7 @@ import { objectRoutes } from './objects.ts';
 import { errorHandler, notFoundHandler } from './problem.ts';
 import { reservationRoutes } from './reservations.ts';
 import { resultRoutes } from './results.ts';
+import { rolloutRoutes } from './rollouts.ts';
 import { secretRoutes } from './secrets.ts';
 import { sharedRoutes } from './shared.ts';
 import { oneSidecarRoutes, sidecarRoutes, tenantSidecarRoutes } from './sidecars.ts';
@@ -68,6 +69,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', moduleRoutes(deps))
     .route('/', functionRoutes(deps))
     .route('/', versionRoutes(deps))
+    .route('/', rolloutRoutes(deps))
     .route('/', sidecarRoutes(deps))
     .route('/', oneSidecarRoutes(deps))
     .route('/', tenantSidecarRoutes(deps))
@@ -96,6 +98,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', tokenRoutes(deps))
     .route('/', edgeRoutes(deps))
     .route('/', edgeChangeRoutes(deps))
+    .route('/', edgeReportRoutes(deps))
     .route('/', feedRoutes(deps))
     .route('/', feedContentRoutes(deps))
     .route('/', feedEventRoutes(deps))

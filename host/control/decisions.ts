@@ -14,7 +14,9 @@ export const decisionRoutes = ({ deployments: { tenants }, decisions }: ControlD
       middleware: requireScope({ tenants }, 'read'),
       request: {
         query: tenantQuery({
-          kind: z.enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'attach', 'deadlock', 'control', 'object']).optional(),
+          kind: z
+            .enum(['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'attach', 'deadlock', 'control', 'object', 'rollout', 'take-back'])
+            .optional(),
           subject: z
             .string()
             .max(1200)

@@ -3,6 +3,7 @@ import type { Deployments } from '../deploy/deployments.ts';
 import type { EdgeView } from '../edge/edge.ts';
 import type { Intake } from '../edge/intake.ts';
 import type { Origin } from '../edge/origin.ts';
+import type { Rollouts } from '../edge/rollout/rollouts.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { DecisionQuery } from '../fleet/decision-log.ts';
 import type { DeferredView } from '../fleet/deferrals.ts';
@@ -52,6 +53,8 @@ export type SharedState = Pick<StateHub, 'resources' | 'revoke'> & { sessions: P
 /** What the control API works on; node.ts puts it together. */
 export type ControlDeps = {
   deployments: Deployments;
+  /** Versions on their way to the edges. */
+  rollouts: Pick<Rollouts, 'view' | 'advance' | 'abort' | 'report'>;
   logs: FunctionLogs;
   buckets: TenantBuckets;
   shared: SharedState;

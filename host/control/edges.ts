@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { rolloutReportFields, type TakenBack } from '../edge/rollout/report.ts';
 import type { EdgeInfo } from '../edge/roster.ts';
 import { requireAdmin, requireEdge } from './auth.ts';
 import type { ControlDeps } from './deps.ts';
@@ -7,6 +8,17 @@ import { listOf, page, time } from './schema.ts';
 import { isoTime } from './view.ts';
 
 const params = z.object({ id: z.string().regex(/^[0-9a-f]{16}$/, { error: 'must be 16 hexadecimal digits' }) });
+
+export const takenBackView = z.object({ tenant: z.string(), function: z.string(), version: z.number(), requests: z.number(), failures: z.number(), at: time });
+
+export const viewTakenBack = ({ tenant, function: name, version, requests, failures, at }: TakenBack): z.input<typeof takenBackView> => ({
+  tenant,
+  function: name,
+  version,
+  requests,
+  failures,
+  at: isoTime(at),
+});
 
 const edgeView = z
   .object({
@@ -19,6 +31,8 @@ const edgeView = z
     seenAt: time.nullable(),
     revision: z.number().openapi({ description: 'The revision of the deployments that it serves by; 0: it has not said.' }),
     behind: z.number().openapi({ description: 'Revisions that it lacks.' }),
+    labels: z.record(z.string(), z.string()),
+    takenBack: z.array(takenBackView).openapi({ description: 'Versions that failed there: it serves those before them.' }),
   })
   .openapi('Edge');
 
@@ -27,10 +41,13 @@ const report = z.strictObject({
   product: z.string().max(64),
   revision: z.int().min(0),
   draining: z.boolean(),
+  ...rolloutReportFields,
 });
 
 const viewIn = (feed: ControlDeps['origin']['feed']) => (info: EdgeInfo) => ({
   ...info,
+  labels: { ...info.labels },
+  takenBack: info.takenBack.map(viewTakenBack),
   joinedAt: isoTime(info.joinedAt),
   seenAt: info.seenAt === 0 ? null : isoTime(info.seenAt),
   behind: info.revision === 0 ? feed.at : Math.max(0, feed.at - info.revision),
@@ -60,7 +77,7 @@ export const edgeRoutes = ({ origin: { feed, roster } }: ControlDeps) => {
     );
 };
 
-/** What is done to edges, and what they report. */
+/** What is done to edges. */
 export const edgeChangeRoutes = ({ origin: { feed, roster } }: ControlDeps) => {
   const view = viewIn(feed);
   return newGroup()
@@ -86,18 +103,23 @@ export const edgeChangeRoutes = ({ origin: { feed, roster } }: ControlDeps) => {
         await roster.remove(context.req.valid('param').id);
         return context.body(null, 204);
       },
-    )
-    .openapi(
-      endpoint({
-        method: 'put',
-        path: '/v1/edges/{id}/report',
-        middleware: requireEdge('edge'),
-        request: { params, body: jsonBody(report) },
-        responses: { 204: nothing('Noted') },
-      }),
-      async (context) => {
-        await roster.report(context.req.valid('param').id, context.req.valid('json'));
-        return context.body(null, 204);
-      },
     );
 };
+
+/** What edges say of themselves. */
+export const edgeReportRoutes = ({ origin: { roster }, rollouts }: ControlDeps) =>
+  newGroup().openapi(
+    endpoint({
+      method: 'put',
+      path: '/v1/edges/{id}/report',
+      middleware: requireEdge('edge'),
+      request: { params, body: jsonBody(report) },
+      responses: { 204: nothing('Noted') },
+    }),
+    async (context) => {
+      const { id } = context.req.valid('param');
+      const said = context.req.valid('json');
+      if (await roster.report(id, said)) rollouts.report(id, said.boot, said.functions);
+      return context.body(null, 204);
+    },
+  );

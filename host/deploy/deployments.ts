@@ -19,7 +19,7 @@ import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
 import { createSerial } from './serial.ts';
 import { SidecarLibrary } from './sidecar-library.ts';
-import { type ExtraRoutes, type FleetOf, RouteTableBuilder } from './snapshot.ts';
+import { type ExtraRoutes, type FleetOf, RouteTableBuilder, type Serving, servesLive } from './snapshot.ts';
 import { createTenants, type Tenants } from './tenant.ts';
 import { createTokens, type Tokens } from './token.ts';
 
@@ -45,6 +45,10 @@ export type DeploymentOptions = {
   changeObjects?: ChangeObjects;
   /** A function (or with null a tenant) is gone: drop what memory holds of it. */
   forget?: (tenant: string, name: string | null) => void;
+  /** A rollout has begun. */
+  rolling?: (tenant: string, name: string) => Promise<void>;
+  /** Which version a node serves, and whether. Default: what is live, and all of it. */
+  serving?: Serving;
   /** Milliseconds since 1970. */
   now?: () => number;
   /** How long a module that no version refers to is kept after its last upload; default an hour. */
@@ -90,7 +94,14 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
   const { table, blobs, ceilings, domain, prepare } = options;
   const sealer = createSealer(options.secretKey);
   const fleetOf: FleetOf = options.fleetOf ?? (() => 'resident');
-  const builder = new RouteTableBuilder({ table, sealer, ceilings, fleetOf, extra: options.extra ?? (() => ({ versions: [], routes: [] })) });
+  const builder = new RouteTableBuilder({
+    table,
+    sealer,
+    ceilings,
+    fleetOf,
+    extra: options.extra ?? (() => ({ versions: [], routes: [] })),
+    serving: options.serving ?? servesLive,
+  });
   const publisher = createPublisher((version) => builder.build(version), options.onRouteTable);
   const ground: Ground = {
     table,
@@ -103,6 +114,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     serial: createSerial(),
     now: options.now ?? Date.now,
     publish: () => publisher.publish(),
+    rolling: options.rolling ?? (async () => undefined),
     forget: options.forget ?? (() => undefined),
     moduleKeepMs: options.moduleKeepMs ?? hourMs,
   };

@@ -1,7 +1,8 @@
 import { Problem } from '../base/errors.ts';
 import type { Entry, Table } from '../store/table.ts';
-import { functionKey, functionPrefix, moduleKey, secretPrefix, versionKey, versionPrefix } from './keys.ts';
+import { functionKey, functionPrefix, moduleKey, rolloutKey, rolloutPrefix, secretPrefix, versionKey, versionPrefix } from './keys.ts';
 import type { FunctionRecord, ModuleRecord, SecretRecord, VersionRecord } from './model.ts';
+import type { RolloutRecord } from './rollout.ts';
 import { type Listed, type ListPage, listPage, scanValues } from './scan.ts';
 
 export type SecretInfo = { name: string; updatedAt: number };
@@ -56,6 +57,17 @@ export class FunctionReader {
   async versions(tenant: string, name: string, page: ListPage): Promise<{ record: FunctionRecord; versions: Listed<VersionRecord> }> {
     const { value: record } = await this.require(tenant, name);
     return { record, versions: await listPage<VersionRecord>(this.table, versionPrefix(tenant, name), page) };
+  }
+
+  /** How the last rollout stands; undefined if there was none. @throws Problem `not-found` if there is no function */
+  async rollout(tenant: string, name: string): Promise<RolloutRecord | undefined> {
+    await this.require(tenant, name);
+    return (await this.table.get<RolloutRecord>(rolloutKey(tenant, name)))?.value;
+  }
+
+  /** Rollouts of the tenant, those that have ended too. */
+  rollouts(tenant: string): Promise<RolloutRecord[]> {
+    return scanValues<RolloutRecord>(this.table, rolloutPrefix(tenant));
   }
 
   async secrets(tenant: string, name: string): Promise<SecretInfo[]> {

@@ -27,6 +27,8 @@ export type Ground = {
   /** What of a component others are linked with. */
   inspect: (digest: string) => Promise<InspectedComponent>;
   publish: () => Promise<void>;
+  /** A rollout has begun; resolves when its first stage has, or when all edges have it because there are none. */
+  rolling: (tenant: string, name: string) => Promise<void>;
   /** What was kept in memory of a function (or of all of a tenant's) is to be dropped: logs, executions. */
   forget: (tenant: string, name: string | null) => void;
   /** How long a module that no version refers to is kept after its last upload. */

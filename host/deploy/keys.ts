@@ -34,6 +34,10 @@ export const allVersionsPrefix = (tenant: string): string => `${tenant}/version/
 export const secretKey = (tenant: string, name: string, secret: string): string => `${secretPrefix(tenant, name)}${secret}`;
 export const secretPrefix = (tenant: string, name: string): string => `${tenant}/secret/${name}/`;
 
+/** How the last rollout of a function stands. */
+export const rolloutKey = (tenant: string, name: string): string => `${rolloutPrefix(tenant)}${name}`;
+export const rolloutPrefix = (tenant: string): string => `${tenant}/rollout/`;
+
 /** Sidecars of a tenant; those that all tenants see stand under the node. */
 export const sidecarKey = (owner: string | null, name: string, version: string): string => `${sidecarPrefix(owner)}${name}@${version}`;
 export const sidecarPrefix = (owner: string | null): string => (owner === null ? `${node}/sidecar/` : `${owner}/sidecar/`);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { events, onFailure, onResult, topic } from './manifest-events.ts';
+import { edgesSchema, rolloutSchema } from './manifest-rollout.ts';
 import { digestPattern, nameConstraint, namePattern } from './names.ts';
 import { formatRoute, parseRoute } from './route.ts';
 import { sessionSchema, sharedSchema } from './shared-schema.ts';
@@ -266,6 +267,8 @@ export const manifestSchema = z.strictObject(
     onFailure,
     onResult,
     capacity,
+    edges: edgesSchema,
+    rollout: rolloutSchema,
   },
   { error: 'must be an object' },
 );

@@ -1,6 +1,7 @@
 import type { Composition, SidecarKind } from '../sidecar/composition.ts';
 import type { Settings } from '../verdict/model.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
+import type { Staged } from './rollout.ts';
 import type { FunctionRoute } from './route.ts';
 
 /** Times are milliseconds since 1970. */
@@ -65,6 +66,10 @@ export type FunctionRecord = {
   versionNext: number;
   /** Versions that answer, by weight; one entry for now. */
   live: WeightedVersion[];
+  /** Grows when somebody sets a version live; one that went live by a rollout has that of the rollout. */
+  adoption?: number;
+  /** A version on its way to the edges. */
+  staged?: Staged;
   /** Versions that were live before, the latest last: where a rollback goes. */
   history: number[];
   /** Changes whenever a secret does, and differs for a function removed and made again. */

@@ -3,6 +3,7 @@
  * function, route, secret or tenant changes. Structured-cloneable, so that it can be posted to threads.
  */
 
+import type { WantedLabels } from '../base/labels.ts';
 import type { SessionDeclaration, SharedDeclaration } from '../capability/shared-resources.ts';
 import type { FailurePolicy, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
@@ -71,6 +72,8 @@ export type DeployedVersion = {
   affinity?: string;
   /** Every request runs in an overlay, those without a key too: what it does is committed when it has ended well. */
   overlay?: boolean;
+  /** Labels of the edges that serve it; absent: all. */
+  edges?: WantedLabels;
   /** What is promised to requests with a key; absent: nothing. */
   guarantee?: Guarantee | undefined;
 };

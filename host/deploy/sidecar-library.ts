@@ -126,7 +126,7 @@ export class SidecarLibrary {
     const { table } = this.ground;
     const users: SidecarUser[] = [];
     for await (const { value: record } of scanAll<FunctionRecord>(table, functionPrefix(tenant))) {
-      const reachable = new Set([...record.live.map((target) => target.version), ...record.history]);
+      const reachable = new Set([...record.live.map((target) => target.version), ...record.history, record.staged?.version ?? 0]);
       for await (const { value } of scanAll<VersionRecord>(table, versionPrefix(tenant, record.name))) {
         const links = value.composition?.sidecars.some((sidecar) => sidecar.name === name && sidecar.version === version && sidecar.digest === digest);
         if (links && reachable.has(value.version)) users.push({ tenant, function: record.name, version: value.version });

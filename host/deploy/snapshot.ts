@@ -16,7 +16,18 @@ import type { DeployedVersion, Fleet, FunctionLimits, Route, RouteTable } from '
 import { scanAll } from './scan.ts';
 import { openSecrets, secretsWanted, withSecrets } from './sidecar-secrets.ts';
 
-type Source = Pick<Ground, 'table' | 'sealer' | 'ceilings'> & { fleetOf: FleetOf; extra: ExtraRoutes };
+type Source = Pick<Ground, 'table' | 'sealer' | 'ceilings'> & { fleetOf: FleetOf; extra: ExtraRoutes; serving: Serving };
+
+/** What of the functions that it knows a node serves. */
+export type Serving = {
+  /** The versions that answer here. */
+  targets(tenant: string, record: FunctionRecord): FunctionRecord['live'];
+  /** Whether the version is for this node. */
+  accepts(version: DeployedVersion): boolean;
+};
+
+/** A node that is no edge. */
+export const servesLive: Serving = { targets: (_tenant, record) => record.live, accepts: () => true };
 
 /** Says where a version runs, each time a table is made. */
 export type FleetOf = (version: DeployedVersion) => Fleet;
@@ -56,6 +67,13 @@ const affinityOf = (tenant: string, name: string, { sidecars }: Composition): Pi
 
 const describe = async (source: Source, tenant: string, record: FunctionRecord, found: VersionRecord): Promise<DeployedVersion> =>
   versionOf(source, tenant, record, found, await openSecrets(source, tenant, record.name, secretsWanted(found)));
+
+/** What goes to threads as it stands. */
+const carried = ({ session, guarantee, edges }: Manifest): Pick<DeployedVersion, 'session' | 'guarantee' | 'edges'> => ({
+  session,
+  guarantee,
+  ...(edges ? { edges } : {}),
+});
 
 const versionOf = (
   source: Source,
@@ -97,7 +115,6 @@ const deployed = (
   ...(isJudged(manifest) ? { overlay: true } : {}),
   // Nor did those of before there were shared resources.
   shared: (manifest.shared ?? []).map((entry) => ({ ...entry, bytes: entry.kind === 'region' ? (entry.bytes ?? regionBytesDefault) : 0 })),
-  session: manifest.session,
   idleMs: manifest.capacity.idleMs,
   trust: manifest.trust,
   fleet: 'on-demand',
@@ -106,7 +123,7 @@ const deployed = (
   whenExhausted: manifest.capacity.whenExhausted,
   deferMaxMs: manifest.capacity.deferMaxMs,
   ...(composition ? { composition: ofVersion(withSecrets(composition, secrets), version), ...affinityOf(tenant, record.name, composition) } : {}),
-  guarantee: manifest.guarantee,
+  ...carried(manifest),
 });
 
 /**
@@ -149,10 +166,10 @@ export class RouteTableBuilder {
   /** What the function's routes lead to; adds it to the functions of the table. */
   private async targets(functions: Map<string, DeployedVersion>, tenant: string, record: FunctionRecord): Promise<Route['targets']> {
     const targets: Route['targets'] = [];
-    for (const { version, weight } of record.live) {
+    for (const { version, weight } of this.source.serving.targets(tenant, record)) {
       const key = versionId(tenant, record, version);
       const found = this.known.get(key) ?? (await this.read(tenant, record, version));
-      if (!found) continue;
+      if (!found || !this.source.serving.accepts(found)) continue;
       functions.set(key, found);
       targets.push({ key, weight });
     }

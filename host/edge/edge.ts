@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import type { Labels } from '../base/labels.ts';
 import { systemClock } from '../event/model.ts';
 import type { OriginBound } from '../event/origin-bound.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
@@ -12,6 +13,8 @@ import { aheadOf, type Prefetch, readyFirst } from './prefetch.ts';
 import { type PullCounters, Puller } from './pull.ts';
 import { digestOfHolder, type RecordChanges } from './records.ts';
 import { functionsOf, Replica, type SecretValues } from './replica.ts';
+import type { TakenBack } from './rollout/report.ts';
+import type { Standing } from './rollout/standing.ts';
 import { fetchSecrets } from './secret-values.ts';
 
 export type EdgeSettings = {
@@ -23,12 +26,15 @@ export type EdgeSettings = {
   /** What people call this edge. */
   name: string;
   prefetch: Prefetch;
+  reportMs: number;
   pullBytesPerSecond: number;
   eventsPerSecond: number;
 };
 
 export type EdgeOptions = {
   settings: EdgeSettings;
+  /** What of the origin's functions it serves. */
+  standing: Standing;
   table: Table;
   /** Keeps bytes that nobody holds yet, and is told of those that somebody let go. */
   held: Pick<HeldBlobs, 'claim' | 'claimPresent' | 'doubt' | 'put'>;
@@ -69,6 +75,9 @@ export type EdgeView = {
   draining: boolean;
   failure: string | null;
   alarm: { at: string; why: Alarm['why']; detail: string } | null;
+  labels: Labels;
+  /** Versions that failed here: those before them are served. */
+  takenBack: (Omit<TakenBack, 'at' | 'adoption'> & { at: string })[];
   pulls: PullCounters;
   /** Events for the origin: how many it has taken, and why it did not take the last ones. */
   events: ForwardCounters & { failure: string | null };
@@ -77,7 +86,8 @@ export type EdgeView = {
 /** Modules that are pulled and prepared before a change is served by; more are made ready afterwards. */
 const readyFirstMax = 16;
 const readyWithinMs = 10_000;
-const reportEveryMs = 10_000;
+/** While nothing is rolled out. */
+const reportAtLeastMs = 10_000;
 const prefetchAtOnce = 2;
 
 const makeForwarder = (options: EdgeOptions, client: OriginClient, edge: string, signal: AbortSignal): Forwarder => {
@@ -108,6 +118,9 @@ export class Edge {
   private reporter: NodeJS.Timeout | undefined;
   private fetching: Promise<void> = Promise.resolve();
   private draining = false;
+  private readonly boot = Date.now();
+  private sequence = 0;
+  private reportedMs = 0;
 
   constructor(options: EdgeOptions, replica: Replica, origin: { edge: string } & Position) {
     const { settings, held, moduleBytesMax } = options;
@@ -147,7 +160,7 @@ export class Edge {
   start(): void {
     this.forwarder.start();
     this.link.start();
-    this.reporter = setInterval(() => this.report(), reportEveryMs);
+    this.reporter = setInterval(() => this.reportSoon(), this.options.settings.reportMs);
     this.prefetch();
   }
 
@@ -187,6 +200,8 @@ export class Edge {
       draining: this.draining,
       failure: failure ?? null,
       alarm: alarm ? { ...alarm, at: new Date(alarm.at).toISOString() } : null,
+      labels: this.options.standing.labels,
+      takenBack: this.options.standing.takenBack().map(({ adoption: _, at, ...taken }) => ({ ...taken, at: new Date(at).toISOString() })),
       pulls: { ...this.puller.counters },
       events: { ...this.forwarder.counters, failure: this.forwarder.failure ?? null },
     };
@@ -203,7 +218,7 @@ export class Edge {
     });
     for (const key of changes.remove) this.letGo(key);
     await this.options.publish();
-    for (const { tenant, name } of functionsOf(changes)) this.options.forget(tenant, name);
+    this.forget(changes);
     if (gone.length > 0) await this.options.finishRemovals();
     this.options.log.info({ revision: at.revision, put: changes.put.length, removed: changes.remove.length }, 'edge: took over a revision of the origin');
     this.report(at.revision);
@@ -261,11 +276,25 @@ export class Edge {
     });
   }
 
+  private forget(changes: RecordChanges): void {
+    const gone = functionsOf(changes);
+    for (const { tenant, name } of gone) {
+      this.options.forget(tenant, name);
+      this.options.standing.forget(tenant, name);
+    }
+  }
+
+  private reportSoon(): void {
+    if (this.options.standing.served().length > 0 || performance.now() - this.reportedMs >= reportAtLeastMs) this.report();
+  }
+
   /** Tells the origin how far this edge is. Not to be told is no failure: the next report says it. */
-  private report(revision = this.link.status().revision): void {
+  report(revision = this.link.status().revision): void {
     if (!this.link.isConnected) return;
-    const { name } = this.options.settings;
-    const body = JSON.stringify({ name, product: this.options.product, revision, draining: this.draining });
+    this.reportedMs = performance.now();
+    const { standing, settings, product } = this.options;
+    const said = { labels: standing.labels, functions: standing.served(), takenBack: standing.takenBack() };
+    const body = JSON.stringify({ name: settings.name, product, revision, draining: this.draining, boot: this.boot, sequence: ++this.sequence, ...said });
     this.client
       .request(`/v1/edges/${this.id}/report`, { method: 'PUT', body, headers: { 'content-type': 'application/json' }, signal: this.ending.signal })
       .then((response) => response.body?.cancel())
@@ -284,5 +313,6 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const known = await replica.origin();
   const origin = known ?? { key: '', revision: 0, edge: options.newId() };
   if (!known) await replica.setOrigin(origin);
+  options.standing.id = origin.edge;
   return new Edge(options, replica, origin);
 }

@@ -45,9 +45,9 @@ async function addVersion(records: Records, table: Table, tenant: string, name: 
 }
 
 async function addFunction(records: Records, table: Table, tenant: string, record: FunctionRecord): Promise<void> {
-  const { name, live, history } = record;
+  const { name, live, history, staged } = record;
   records.set(`${functionPrefix(tenant)}${name}`, plain(record));
-  const versions = new Set([...live.map(({ version }) => version), ...history.slice(-1)]);
+  const versions = new Set([...live.map(({ version }) => version), ...history.slice(-1), ...(staged ? [staged.version] : [])]);
   for (const version of versions) await addVersion(records, table, tenant, name, version);
   for (const secret of await scanValues<KeptSecret>(table, secretPrefix(tenant, name)))
     records.set(secretKey(tenant, name, secret.name), plain(noteOf(secret)));

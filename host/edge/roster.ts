@@ -1,28 +1,52 @@
 import { Problem } from '../base/errors.ts';
+import type { Labels } from '../base/labels.ts';
 import { type Listed, type ListPage, listPage } from '../deploy/scan.ts';
 import { createSerial } from '../deploy/serial.ts';
 import type { Table } from '../store/table.ts';
 import { lastBatchKey } from './intake.ts';
+import type { TakenBack } from './rollout/report.ts';
 
 const edgePrefix = '~node/edge/';
 const edgeKey = (id: string): string => `${edgePrefix}${id}`;
 const edgesMax = 1000;
 
 /** An edge as its origin remembers it. `removed` ones are refused until somebody forgets them. Times are milliseconds since 1970. */
-export type EdgeRecord = { id: string; name: string; product: string; joinedAt: number; state: 'active' | 'draining' | 'removed' };
+export type EdgeRecord = { id: string; name: string; product: string; joinedAt: number; state: 'active' | 'draining' | 'removed'; labels?: Labels };
 
-/** What an edge said last. */
-export type EdgeReport = { name: string; product: string; revision: number; draining: boolean };
+/** What an edge said last. Of two reports of one process (`boot`) that with the greater `sequence` is the later one. */
+export type EdgeReport = {
+  name: string;
+  product: string;
+  revision: number;
+  draining: boolean;
+  labels: Labels;
+  boot: number;
+  sequence: number;
+  takenBack: readonly TakenBack[];
+};
 
-export type EdgeInfo = EdgeRecord & {
+export type EdgeInfo = Omit<EdgeRecord, 'labels'> & {
+  labels: Labels;
   connected: boolean;
   /** When it was heard of last by this process, 0 if it was not. */
   seenAt: number;
   /** The revision that it serves by, 0 if it has not said. */
   revision: number;
+  /** Versions that failed there, and that it does not serve any more. */
+  takenBack: readonly TakenBack[];
 };
 
-type Seen = { connections: Set<() => void>; drains: Set<(draining: boolean) => void>; seenAt: number; revision: number };
+type Seen = {
+  connections: Set<() => void>;
+  drains: Set<(draining: boolean) => void>;
+  seenAt: number;
+  revision: number;
+  boot: number;
+  sequence: number;
+  takenBack: readonly TakenBack[];
+};
+
+const sameLabels = (a: Labels, b: Labels): boolean => JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort());
 
 /** The edges that an origin has. Who they are is in the Table, how they are is in memory: they say it again. */
 export class Roster {
@@ -66,11 +90,23 @@ export class Roster {
     };
   }
 
-  async report(id: string, { name, product, revision }: EdgeReport): Promise<void> {
+  /** @returns whether it is news: a report that was overtaken by a later one is not. @throws Problem `not-found` */
+  async report(id: string, { name, product, revision, labels, boot, sequence, takenBack }: EdgeReport): Promise<boolean> {
+    await this.find(id);
     const seen = this.of(id);
     seen.seenAt = this.now();
-    seen.revision = revision;
-    await this.change(id, (record) => (record.name === name && record.product === product ? record : { ...record, name, product }));
+    if (boot < seen.boot || (boot === seen.boot && boot > 0 && sequence <= seen.sequence)) return false;
+    Object.assign(seen, { revision, boot, sequence, takenBack });
+    await this.change(id, (record) =>
+      record.name === name && record.product === product && sameLabels(record.labels ?? {}, labels) ? record : { ...record, name, product, labels },
+    );
+    return true;
+  }
+
+  /** Edges that were not removed. */
+  async all(): Promise<EdgeInfo[]> {
+    const { entries } = await this.table.scan<EdgeRecord>({ prefix: edgePrefix, limit: edgesMax });
+    return entries.flatMap(({ value }) => (value.state === 'removed' ? [] : [this.info(value)]));
   }
 
   /** @throws Problem `not-found` */
@@ -104,14 +140,21 @@ export class Roster {
   private of(id: string): Seen {
     const known = this.seen.get(id);
     if (known) return known;
-    const made: Seen = { connections: new Set(), drains: new Set(), seenAt: this.now(), revision: 0 };
+    const made: Seen = { connections: new Set(), drains: new Set(), seenAt: this.now(), revision: 0, boot: 0, sequence: 0, takenBack: [] };
     this.seen.set(id, made);
     return made;
   }
 
   private info(record: EdgeRecord): EdgeInfo {
     const seen = this.seen.get(record.id);
-    return { ...record, connected: (seen?.connections.size ?? 0) > 0, seenAt: seen?.seenAt ?? 0, revision: seen?.revision ?? 0 };
+    return {
+      ...record,
+      labels: record.labels ?? {},
+      connected: (seen?.connections.size ?? 0) > 0,
+      seenAt: seen?.seenAt ?? 0,
+      revision: seen?.revision ?? 0,
+      takenBack: seen?.takenBack ?? [],
+    };
   }
 
   private change(id: string, next: (record: EdgeRecord) => EdgeRecord): Promise<EdgeRecord> {

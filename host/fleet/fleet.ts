@@ -12,6 +12,7 @@ import type { SharedAccess } from '../capability/shared-protocol.ts';
 import { codeDirectory } from '../config/code-cache.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
+import type { VersionHealth } from '../execution/health.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import { writeProgram } from '../isolate/program.ts';
 import { createPlacement } from '../placement/core.ts';
@@ -60,6 +61,8 @@ export type FleetOptions = {
   holds?: StoredRunsOptions['holds'];
   /** For those who judge a failure. */
   lastLines: LastLines;
+  /** How executions of a version went, where gateway threads tell. */
+  onHealth?: (version: DeployedVersion, health: VersionHealth) => void;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -141,7 +144,7 @@ export class Fleet {
       makeSettings: (isolate) => ({ ...settingsOf(options, isolate), program: this.#program }),
       log,
       onDecision: (decision) => this.#decisions.add(decision),
-      onUse: (versions) => this.#count(versions),
+      onUse: (versions) => this.#count(versions, options.onHealth),
       onExecutions: (records) => this.#keep(records),
     });
     this.runs = this.#makeRuns(options);
@@ -394,10 +397,11 @@ export class Fleet {
     for (const record of records) this.#executions.add(record.id, { ...record, at: Date.now() });
   }
 
-  #count(versions: VersionUse[]): void {
+  #count(versions: VersionUse[], onHealth: FleetOptions['onHealth']): void {
     this.deferrals.observe(versions.reduce((sum, { requests }) => sum + requests, 0));
-    for (const { key, requests, cpuUs } of versions) {
+    for (const { key, requests, cpuUs, health } of versions) {
       const version = this.#known.get(key);
+      if (version && health) onHealth?.(version, health);
       if (version) this.#fleets.count(nameOf(version), { requests, cpuMs: cpuUs / 1000 }, Date.now());
     }
   }

@@ -1,6 +1,7 @@
 /** What gateway threads and the supervisor tell each other about isolates; part of gateway/protocol.ts. */
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorCode } from '../base/errors.ts';
+import type { VersionHealth } from '../execution/health.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunDecision, RunPlace } from '../instance/runner.ts';
 import type { ChannelEnds } from '../isolate/channel.ts';
@@ -27,8 +28,8 @@ export type FleetToGateway =
   | { kind: 'placed'; execution: string; isolate: number; cell: number; rung: RunPlace['rung']; load: RunPlace['load']; decisions: RunDecision[] }
   | { kind: 'not-placed'; execution: string; code: ErrorCode; message: string; retryAfterMs: number | null; decisions: RunDecision[] };
 
-/** Requests of one version since the last time, and the CPU time that ended ones took. */
-export type VersionUse = { key: string; requests: number; cpuUs: number };
+/** Requests of one version since the last time, and the CPU time that ended ones took; how they went, where that is asked for. */
+export type VersionUse = { key: string; requests: number; cpuUs: number; health?: VersionHealth };
 
 /** From a gateway thread to the supervisor. */
 export type FleetFromGateway =

@@ -7,6 +7,7 @@ import { grantOf, loadComposition, sharingOf } from '../deploy/grant.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import { FunctionExecutor, type ThreadLoad } from '../execution/executor.ts';
+import { emptyHealth, isFailure, latencyBucket, type VersionHealth } from '../execution/health.ts';
 import type { ExecutionIds } from '../execution/id.ts';
 import { describeExecution, type ExecutionRecord } from '../execution/record.ts';
 import { ExecutionRing } from '../execution/ring.ts';
@@ -34,6 +35,8 @@ export type FunctionsOptions = {
   isolates: IsolateDirectory;
   /** Of executions that found an idle instance at once and went well, every how manyth is kept. */
   sampleEvery: number;
+  /** Whether it is told how executions of each version go. */
+  measured: boolean;
   outbound: OutboundClient;
   keyvalue?: KeyValue | undefined;
   /** What sidecars recorded; opened when a function has some. */
@@ -56,7 +59,14 @@ const shareOf = (shared: SharedClient | undefined, version: DeployedVersion) => 
 };
 
 type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing; use: Use };
-type Use = { requests: number; cpuUs: number };
+type Use = { requests: number; cpuUs: number; health: VersionHealth | undefined };
+
+const countHealth = (health: VersionHealth, { code, status, arrivedMs, endedMs }: Execution): void => {
+  const bucket = latencyBucket(endedMs - arrivedMs);
+  health.requests++;
+  if (isFailure(code, status)) health.failures++;
+  health.latency[bucket] = (health.latency[bucket] as number) + 1;
+};
 
 /**
  * The versions that one thread runs. A version begins with the first route table that has it and ends, after its last
@@ -158,7 +168,7 @@ export class Functions {
     const { tenant, function: name } = version;
     const ring = this.#rings.get(`${tenant}/${name}`) ?? new ExecutionRing();
     this.#rings.set(`${tenant}/${name}`, ring);
-    const use: Use = { requests: 0, cpuUs: 0 };
+    const use: Use = { requests: 0, cpuUs: 0, health: this.#options.measured ? emptyHealth() : undefined };
     return { version, ring, use, executor: this.#makeExecutor(version, ring, use) };
   }
 
@@ -167,9 +177,11 @@ export class Functions {
     const used: VersionUse[] = [];
     for (const { version, use } of this.#all()) {
       if (use.requests === 0) continue;
-      used.push({ key: version.key, ...use });
+      const { requests, cpuUs, health } = use;
+      used.push({ key: version.key, requests, cpuUs, ...(health ? { health } : {}) });
       use.requests = 0;
       use.cpuUs = 0;
+      if (health) use.health = emptyHealth();
     }
     return used;
   }
@@ -185,6 +197,7 @@ export class Functions {
     this.#options.onEnd(execution);
     use.requests++;
     use.cpuUs += execution.meter.cpuUs;
+    if (use.health) countHealth(use.health, execution);
     const plain = !execution.code && execution.endedMs - execution.arrivedMs < slowMs && (execution.place?.rung ?? 1) === 1;
     if (plain && ++this.#sampled % this.#options.sampleEvery !== 0) return;
     if (this.#kept.length < keptMax) this.#kept.push(describeExecution(version.tenant, version.function, execution));

@@ -37,6 +37,8 @@ export type GatewaySettings = {
   cells: SharedArrayBuffer;
   /** How often usage is told. */
   useMs: number;
+  /** Whether usage tells how executions went. */
+  measured: boolean;
   /** Of executions that found an idle instance at once and went well, every how manyth is kept. */
   sampleEvery: number;
   /** The channel of what sidecars record. */

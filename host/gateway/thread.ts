@@ -83,6 +83,7 @@ let recorded: RecordedCopy | undefined;
 const functions = new Functions({
   isolates,
   sampleEvery: settings.sampleEvery,
+  measured: settings.measured,
   ids,
   loader,
   outbound,

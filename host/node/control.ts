@@ -9,6 +9,7 @@ import { findTenant } from '../deploy/ground.ts';
 import { defaultRoutes } from '../deploy/route.ts';
 import type { Edge } from '../edge/edge.ts';
 import { Intake } from '../edge/intake.ts';
+import type { Rollouts } from '../edge/rollout/rollouts.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { EventHost } from '../fleet/event-host.ts';
 import type { Fleet } from '../fleet/fleet.ts';
@@ -81,10 +82,12 @@ export const controlDeps = (
   fleet: Fleet,
   events: EventHost,
   deployments: Deployments,
+  rollouts: Rollouts,
   computed: ComputedObjects,
   http: Address,
 ): ControlDeps => ({
   deployments,
+  rollouts,
   logs: ground.logs,
   objects: ground.objects.store,
   computed,

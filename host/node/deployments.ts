@@ -24,7 +24,7 @@ const summaryOf = async (artifacts: Artifacts, digest: string): Promise<ModuleSu
 };
 
 export const openDeployments = async (
-  { config, secretKey, logs, store, held, objects, artifacts, recorded, state, late, log }: Ground,
+  { config, secretKey, logs, store, held, objects, artifacts, recorded, state, standing, late, log }: Ground,
   fleet: Fleet,
   extra: ExtraRoutes,
   onRouteTable: (table: RouteTable) => Promise<void>,
@@ -40,6 +40,8 @@ export const openDeployments = async (
     extra,
     changeObjects: (id, change) => objects.store.change(id, change),
     onRouteTable,
+    rolling: async (tenant, name) => late.rollouts?.begin(tenant, name),
+    ...(standing ? { serving: standing } : {}),
     fleetOf: (version) => fleet.fleetOf(version),
     forget: (tenant, name) => {
       void fleet.guarantees.forget(tenant, name);
@@ -56,14 +58,15 @@ export const openDeployments = async (
 
 /** Makes the node an edge, where it is configured to be one. */
 export const openAsEdge = async (
-  { config, files, store, held, secretKey, artifacts, cache, logs, log }: Ground,
+  { config, files, store, held, secretKey, artifacts, cache, logs, log, standing }: Ground,
   deployments: Deployments,
   { events: { bound } }: EventHost,
 ): Promise<Edge | undefined> => {
-  if (!bound) return undefined;
+  if (!bound || !standing) return undefined;
   cache.keepExpired(true);
   return openEdge({
     settings: { ...config.edge, name: config.edge.name || hostname() },
+    standing,
     table: store.table,
     held,
     secretKey,

@@ -11,6 +11,8 @@ import { RecordedStore } from '../deploy/recorded-store.ts';
 import type { RouteTable } from '../deploy/route-table.ts';
 import type { Edge } from '../edge/edge.ts';
 import { createOrigin, type Origin } from '../edge/origin.ts';
+import type { Rollouts } from '../edge/rollout/rollouts.ts';
+import type { Standing } from '../edge/rollout/standing.ts';
 import { newSigningKey } from '../edge/signing.ts';
 import { createHappenings } from '../event/happenings.ts';
 import type { EventHost } from '../fleet/event-host.ts';
@@ -48,7 +50,7 @@ export type Ground = {
   artifacts: Artifacts;
   buckets: EffectWriter;
   /** What is put together later. */
-  late: { events: EventHost | undefined; fleet: Fleet | undefined };
+  late: { events: EventHost | undefined; fleet: Fleet | undefined; rollouts: Rollouts | undefined };
   sweeper: KeyValueSweeper;
   state: StateHub;
   recorded: RecordedStore;
@@ -56,6 +58,8 @@ export type Ground = {
   origin: Origin;
   /** Set where another node's deployments are followed. */
   edge: Edge | undefined;
+  /** What an edge serves; set before anything is deployed. */
+  standing: Standing | undefined;
 };
 
 const openValues = (
@@ -64,7 +68,7 @@ const openValues = (
   log: NodeLog,
   objectEffects: Objects['effects'],
 ): Pick<Ground, 'buckets' | 'sweeper' | 'state' | 'late'> => {
-  const late: Ground['late'] = { events: undefined, fleet: undefined };
+  const late: Ground['late'] = { events: undefined, fleet: undefined, rollouts: undefined };
   const happenings = createHappenings(() => late.events?.events);
   const findOwner = (tenant: string) => findTenant(table, tenant);
   const others: EffectWriterOptions['others'] = (draft, buckets) => {
@@ -122,6 +126,7 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
     secretKey,
     origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version }),
     edge: undefined,
+    standing: undefined,
   };
   return ground;
 };

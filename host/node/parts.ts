@@ -43,6 +43,7 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet => {
     shared: (isolate) => ground.state.connect(isolate),
     holds: ground.state,
     lastLines: lastLinesOf(ground.logs),
+    onHealth: (version, health) => ground.standing?.observe(version, health),
     log: ground.log,
   });
   ground.late.fleet = fleet;
@@ -81,6 +82,7 @@ export const makeGateways = (ground: Ground, fleet: Fleet, controlPort: number, 
       recorded: ground.recorded.channel,
       useMs: Math.min(Math.max(config.fleets.windowMs / usesAWindow, 20), 1000),
       sampleEvery: config.decisions.sampleEvery,
+      measured: ground.standing !== undefined,
     },
     fleet,
     artifacts,

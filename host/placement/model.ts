@@ -94,7 +94,20 @@ export type PlacementEvent =
 /** Where on the ladder a place was found. 1: idle instance; 2: room in an isolate of the tenant; 3: an isolate that stood by; 4: after waiting for one. */
 export type Rung = 1 | 2 | 3 | 4;
 
-export type DecisionKind = 'place' | 'load' | 'refill' | 'idle' | 'scale-in' | 'fleet' | 'defer' | 'attach' | 'deadlock' | 'control' | 'object';
+export type DecisionKind =
+  | 'place'
+  | 'load'
+  | 'refill'
+  | 'idle'
+  | 'scale-in'
+  | 'fleet'
+  | 'defer'
+  | 'attach'
+  | 'deadlock'
+  | 'control'
+  | 'object'
+  | 'rollout'
+  | 'take-back';
 
 export type PassedOver = { candidate: string; reason: string };
 

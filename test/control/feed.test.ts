@@ -93,7 +93,17 @@ test('PUT /v1/edges/:id/report: is taken of edges that joined, and listed', asyn
   assert.is((await put()).status, 204);
   const { items } = (await (await control.request('GET', '/v1/edges')).json()) as { items: object[] };
   const [{ joinedAt: _joined, seenAt: _seen, ...shown } = {} as Record<string, unknown>] = items as Record<string, unknown>[];
-  assert.equal(shown, { id: '0123456789abcdef', name: 'rack-1', product: '0.1.0', state: 'active', connected: true, revision: 1, behind: 0 });
+  assert.equal(shown, {
+    id: '0123456789abcdef',
+    name: 'rack-1',
+    product: '0.1.0',
+    state: 'active',
+    connected: true,
+    revision: 1,
+    behind: 0,
+    labels: {},
+    takenBack: [],
+  });
   await feed.cancel();
 });
 
@@ -104,6 +114,8 @@ test('an edge: refuses what changes deployments, and nothing else', async () => 
     ['DELETE', '/v1/functions/f'],
     ['POST', '/v1/functions/f/live'],
     ['POST', '/v1/functions/f/rollback'],
+    ['POST', '/v1/functions/f/rollout/advance'],
+    ['POST', '/v1/functions/f/rollout/abort'],
     ['PUT', '/v1/functions/f/secrets/K'],
     ['DELETE', '/v1/functions/f/secrets/K'],
     ['POST', '/v1/sidecars'],

@@ -7,7 +7,8 @@ import { findTenant, isTenant } from '../../host/deploy/ground.ts';
 import { tenantKey } from '../../host/deploy/keys.ts';
 import { parseScope, type Scope } from '../../host/deploy/scope.ts';
 import type { EdgeView } from '../../host/edge/edge.ts';
-import { createOrigin } from '../../host/edge/origin.ts';
+import { createOrigin, type Origin } from '../../host/edge/origin.ts';
+import { Rollouts } from '../../host/edge/rollout/rollouts.ts';
 import { newSigningKey } from '../../host/edge/signing.ts';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
 import { EventHost } from '../../host/fleet/event-host.ts';
@@ -122,17 +123,50 @@ const originOf = ({ table, blobs }: Fixture): ControlDeps['origin'] => ({
 const openObjects = (fixture: Fixture): ObjectStore =>
   createObjects({ ...fixture, ownerKey: tenantKey, isOwner: isTenant, objectBytesMax: 1_000_000, quotaBytes: 5_000_000 }).store;
 
+const makeRollouts = ({ deployments, clock }: Fixture, { roster }: Pick<Origin, 'roster'>, onError: (error: unknown) => void): Rollouts =>
+  new Rollouts({
+    ...deployments.functions,
+    tenants: async () => [],
+    edges: () => roster.all(),
+    onMove: () => undefined,
+    onError,
+    now: () => clock.now,
+    everyMs: 20,
+  });
+
+const requester =
+  (fetch: (request: Request) => Response | Promise<Response>, admin: string) =>
+  async (method: string, path: string, { token: bearer = admin, json, body, headers, signal }: RequestOptions = {}): Promise<Response> =>
+    fetch(
+      new Request(`http://127.0.0.1:8081${path}`, {
+        method,
+        headers: {
+          ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
+          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+        ...(body === undefined ? {} : { body, duplex: 'half' as const }),
+        ...(signal ? { signal } : {}),
+      }),
+    );
+
 /** The control API over deployments in memory; executions are known by id: `exec-<tenant>`. */
 export const openControl = async (options: FixtureOptions = {}, settings: Partial<ControlDeps['settings']> = {}, follows?: string): Promise<ControlFixture> => {
   const hub = new LogHub({ linesMax: 5000, bytesMax: 4_000_000 }, 64_000_000);
-  const fixture = await openFixture({ changeObjects: (id, change) => objects.change(id, change), ...options });
+  let rollouts: Rollouts | undefined;
+  const rolling = async (tenant: string, name: string): Promise<void> => rollouts?.begin(tenant, name);
+  const fixture = await openFixture({ rolling, changeObjects: (id, change) => objects.change(id, change), ...options });
   const objects: ObjectStore = openObjects(fixture);
   const [logged, invoked]: [unknown[], Invoked[]] = [[], []];
   const reasons: string[] = [];
   let hanging = 0;
   const buckets = new EffectWriter({ table: fixture.table, keyvalue: { findOwner: (tenant) => findTenant(fixture.table, tenant), bucketBytesMax: 2_000_000 } });
+  const origin = originOf(fixture);
+  rollouts = makeRollouts(fixture, origin, (error) => void logged.push(error));
   const app = createControlApp({
     deployments: fixture.deployments,
+    rollouts,
     logs: hub,
     buckets: createTenantBuckets(fixture.table, (bucket, change) => buckets.change(bucket, change)),
     shared: nothingShared,
@@ -143,7 +177,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     sidecarInstances: () => [],
     events: idleEvents(fixture.table, buckets, hub),
     follows: followed(follows),
-    origin: originOf(fixture),
+    origin,
     decisions: async (query) => [decisionFor(query)],
     reservations: { find: () => undefined, put: async (record) => record, remove: async () => false },
     node: () => nodeInfo,
@@ -164,20 +198,7 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
   const token = async (...scopes: string[]): Promise<string> =>
     (await fixture.deployments.tokens.create({ scopes: scopes.map((text) => parseScope(text) as Scope), note: null, expiresAt: null })).token;
   const admin = await token('admin');
-  const request = async (method: string, path: string, { token: bearer = admin, json, body, headers, signal }: RequestOptions = {}): Promise<Response> =>
-    app.fetch(
-      new Request(`http://127.0.0.1:8081${path}`, {
-        method,
-        headers: {
-          ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
-          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-        ...(body === undefined ? {} : { body, duplex: 'half' as const }),
-        ...(signal ? { signal } : {}),
-      }),
-    );
+  const request = requester((asked) => app.fetch(asked), admin);
   return {
     ...fixture,
     hub,

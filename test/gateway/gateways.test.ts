@@ -77,6 +77,7 @@ const open = async (threads: number): Promise<{ gateways: Gateways; port: number
       reservedPorts: [],
       cells: allocateHoldings(),
       useMs: 1000,
+      measured: false,
       sampleEvery: 100,
     },
     fleet: { join: () => undefined, leave: () => undefined, take: () => undefined },

@@ -11,7 +11,7 @@ type Decision = {
   passedOver: { candidate: string; reason: string }[];
 };
 
-const kinds = ['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'attach', 'deadlock', 'control', 'object'] as const;
+const kinds = ['place', 'load', 'refill', 'idle', 'scale-in', 'fleet', 'defer', 'attach', 'deadlock', 'control', 'object', 'rollout', 'take-back'] as const;
 
 const isKind = (text: string): text is (typeof kinds)[number] => (kinds as readonly string[]).includes(text);
 

@@ -30,8 +30,14 @@ function refuseLater({ options }: Context): void {
 function edgeFlags({ options, env }: Context): Record<string, string> {
   const origin = options.text('origin') ?? options.text('edge-origin');
   const token = options.text('token') ?? options.text('edge-token') ?? (options.has('origin') ? env.NACELLE_TOKEN : undefined);
+  const labels = options.list('label');
   const key = options.text('origin-key') ?? options.text('edge-origin-key');
-  return { ...(origin ? { 'edge-origin': origin } : {}), ...(token ? { 'edge-token': token } : {}), ...(key ? { 'edge-origin-key': key } : {}) };
+  return {
+    ...(origin ? { 'edge-origin': origin } : {}),
+    ...(token ? { 'edge-token': token } : {}),
+    ...(key ? { 'edge-origin-key': key } : {}),
+    ...(labels.length > 0 ? { 'edge-labels': JSON.stringify(labels) } : {}),
+  };
 }
 
 const ended = (signal: AbortSignal): Promise<void> =>
@@ -51,6 +57,7 @@ export const serve: Command = {
     origin: { type: 'string', value: 'URL', description: 'The same as --edge-origin.' },
     token: { type: 'string', value: 'TOKEN', description: 'The same as --edge-token. Default beside --origin: NACELLE_TOKEN.' },
     'origin-key': { type: 'string', value: 'KEY', description: 'The same as --edge-origin-key.' },
+    label: { type: 'string', multiple: true, value: 'KEY=VALUE', description: 'A label of this edge, in place of those of --edge-labels.' },
     examples: { type: 'boolean', description: 'Deploy the example functions at the first start.' },
     ...settingOptions,
     ...later,
