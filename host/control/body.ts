@@ -13,10 +13,46 @@ export const checkLength = (declared: string | undefined, bytesMax: number, acti
   if (Number(declared ?? 0) > bytesMax) throw tooLarge(action, bytesMax, String(declared));
 };
 
-/** Bytes of a body as they come. @throws Problem `body-too-large` when there are more than allowed */
-export async function* bounded(body: ReadableStream<Uint8Array>, bytesMax: number, action: string): AsyncGenerator<Uint8Array, void, void> {
+/** Of a body that is refused in its middle, what is still taken so that its client reads the answer. */
+const discardedMax = 16 * 1024 * 1024;
+
+const discard = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> => {
+  try {
+    for (let bytes = 0; bytes < discardedMax; ) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      bytes += value.length;
+    }
+    await reader.cancel();
+  } catch {
+    // Its connection is gone, and the rest with it.
+  }
+};
+
+/**
+ * Bytes of a body as they come. What is not read to its end is read and thrown away in the background: cancelled, it would
+ * take its connection with it, while the client has been told that it may go on.
+ */
+export async function* bytesOf({ body }: Pick<Request, 'body'>): AsyncGenerator<Uint8Array, void, void> {
+  if (!body) return;
+  const reader = body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  let isWhole = false;
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      isWhole = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!isWhole) void discard(reader);
+  }
+}
+
+/** The same, held to a size. @throws Problem `body-too-large` when there are more than allowed */
+export async function* bounded(request: Pick<Request, 'body'>, bytesMax: number, action: string): AsyncGenerator<Uint8Array, void, void> {
   let bytes = 0;
-  for await (const chunk of body) {
+  for await (const chunk of bytesOf(request)) {
     bytes += chunk.length;
     if (bytes > bytesMax) throw tooLarge(action, bytesMax, `${bytes} or more`);
     yield chunk;
@@ -42,7 +78,7 @@ export const limitBody: MiddlewareHandler<ControlEnv> = async (context, next) =>
     const bytesMax = bytesMaxOf(path);
     checkLength(declared, bytesMax, 'read the body');
     if (declared === undefined && raw.body) {
-      const chunks = await Array.fromAsync(bounded(raw.body, bytesMax, 'read the body'));
+      const chunks = await Array.fromAsync(bounded(raw, bytesMax, 'read the body'));
       Object.assign(context.req.bodyCache, { text: Promise.resolve(Buffer.concat(chunks).toString()) });
     }
   }

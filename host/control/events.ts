@@ -37,7 +37,7 @@ const sendQuery = tenantQuery({
 const readBody = async (request: Request): Promise<Uint8Array | null> => {
   checkLength(request.headers.get('content-length') ?? undefined, bodyBytesMax, 'take the events');
   if (!request.body) return null;
-  return Buffer.concat(await Array.fromAsync(bounded(request.body as ReadableStream<Uint8Array>, bodyBytesMax, 'take the events')));
+  return Buffer.concat(await Array.fromAsync(bounded(request, bodyBytesMax, 'take the events')));
 };
 
 const requireSmall = ({ data, attributes }: CloudEvent): void => {

@@ -31,9 +31,9 @@ export const moduleRoutes = ({ deployments: { modules, tenants }, settings }: Co
         if (known) return context.json(viewModule(known), 200);
         const { moduleBytesMax } = settings;
         checkLength(context.req.header('content-length'), moduleBytesMax, 'upload the module');
-        const { body } = context.req.raw;
-        if (!body) throw new Problem('request-invalid', 'cannot upload the module: the body must have its bytes, it is empty');
-        const { module, created } = await modules.upload(tenant, bounded(body, moduleBytesMax, 'upload the module'), {
+        const { raw } = context.req;
+        if (!raw.body) throw new Problem('request-invalid', 'cannot upload the module: the body must have its bytes, it is empty');
+        const { module, created } = await modules.upload(tenant, bounded(raw, moduleBytesMax, 'upload the module'), {
           bytesMax: moduleBytesMax,
           ...(expected === undefined ? {} : { digest: expected }),
         });

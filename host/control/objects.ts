@@ -11,7 +11,7 @@ import { readContentType, readDigest, readObjectHeaders } from '../object/put-he
 import { readBody } from '../object/read-body.ts';
 import { planRead } from '../object/read-plan.ts';
 import { type ControlEnv, requireScope } from './auth.ts';
-import { checkLength } from './body.ts';
+import { bytesOf, checkLength } from './body.ts';
 import { readComputed } from './computed-header.ts';
 import { decodeCursor, pageOf } from './cursor.ts';
 import type { ControlDeps } from './deps.ts';
@@ -119,7 +119,7 @@ class ObjectHandlers {
     const { req } = context;
     checkLength(req.header('content-length'), this.#objects.objectBytesMax, 'put the object');
     const request = {
-      source: req.raw.body ?? [],
+      source: bytesOf(req.raw),
       contentType: readContentType(req.header('content-type')),
       headers: readObjectHeaders(Object.entries(req.header())),
       digest: readDigest((header) => req.header(header)),

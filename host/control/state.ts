@@ -88,8 +88,7 @@ export const valueRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) 
         const { ttlMs } = context.req.valid('query');
         const until = ttlMs === undefined ? undefined : untilOf(ttlMs);
         checkLength(context.req.header('content-length'), valueBytesMax, 'put the value');
-        const { body } = context.req.raw;
-        const bytes = Buffer.concat(body ? await Array.fromAsync(bounded(body, valueBytesMax, 'put the value')) : []);
+        const bytes = Buffer.concat(await Array.fromAsync(bounded(context.req.raw, valueBytesMax, 'put the value')));
         await buckets.open(context.get('tenant'), bucket).change({ kind: 'put', entries: [[key, bytes]], until });
         return context.body(null, 204);
       },

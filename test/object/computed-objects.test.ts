@@ -13,25 +13,25 @@ const id = 'acme/made';
 const free = { storageGibMonth: 1, cpuHour: 0, memoryGibHour: 0, readGib: 0, write: 1 };
 const limits = { memoryMib: 64, cpuMs: 100, timeMs: 1000, concurrency: 1, trust: 'shared' as const };
 
+type Make = (input: GeneratorInput, run: number) => string | Promise<string>;
+
 type Fake = ObjectFixture & {
   computed: ComputedObjects;
   runs: () => number;
   alarms: string[];
-  answer: (make: (input: GeneratorInput, run: number) => string) => void;
+  answer: (make: Make) => void;
 };
 
 /** Computed objects whose generator is a function of the test. */
 const openComputed = async (options: Partial<ComputedOptions> = {}): Promise<Fake> => {
   const fixture = await openObjects();
   const { store, table, held, blobs } = fixture;
-  let [make, runs] = [(input: GeneratorInput): string => `made of ${input.manifest.sources.map(({ digest }) => digest.slice(-6)).join()}`, 0] as [
-    (input: GeneratorInput, run: number) => string,
-    number,
-  ];
+  let make: Make = (input) => `made of ${input.manifest.sources.map(({ digest }) => digest.slice(-6)).join()}`;
+  let runs = 0;
   const generators: Generators = {
     resolve: async (_, name) => ({ function: name, version: 1, component: `sha256:${'c'.repeat(64)}`, limits }),
     run: async (input) => {
-      const text = make(input, ++runs);
+      const text = await make(input, ++runs);
       return {
         body: (async function* () {
           yield bytes(text);
@@ -163,6 +163,83 @@ test('ComputedObjects: a source that cannot be made real is not changed', async 
   await rejects(fake.store.put('acme/photos', 'a', { source: [bytes('another')] }), 'generator-failed');
   await rejects(fake.store.remove('acme/photos', 'a'), 'generator-failed');
   assert.is(await textOf(fake, 'acme/photos', 'a'), 'photo');
+});
+
+test('ComputedObjects: however many ask while it is found out whether the bytes can be let go, that takes two runs', async () => {
+  const fake = await openComputed();
+  await fake.computed.put(id, 'k', spec, { source: [] }, false);
+  const before = fake.runs();
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  fake.answer(async ({ manifest }) => {
+    await gate;
+    return `made of ${manifest.sources[0]?.digest.slice(-6)}`;
+  });
+  for (let i = 0; i < 50; i++) {
+    fake.clock.now += 3_600_000;
+    fake.computed.requested(id, 'k');
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.equal([fake.store.find(id, 'k')?.stored, fake.runs() - before], [true, 1]);
+  open();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal([fake.store.find(id, 'k')?.stored, fake.runs() - before], [false, 2]);
+});
+
+test('ComputedObjects: a source that is changed while the function runs for a put: the object is made from the new one', async () => {
+  const fake = await openComputed();
+  let changing: Promise<unknown> | undefined;
+  fake.answer(({ manifest }) => {
+    changing ??= fake.store.put('acme/photos', 'a', { source: [bytes('another photo')] });
+    return `made of ${manifest.sources[0]?.bytes} bytes`;
+  });
+  await fake.computed.put(id, 'k', spec, { source: [] }, false);
+  await changing;
+  assert.is(await read(fake), 'made of 13 bytes');
+  assert.is(fake.store.find(id, 'k')?.manifest?.sources[0]?.digest, fake.store.find('acme/photos', 'a')?.digest);
+});
+
+test('ComputedObjects: a source that changes whenever the function runs is a conflict, and nothing is put', async () => {
+  const fake = await openComputed();
+  let count = 0;
+  const put = fake.store.put.bind(fake.store);
+  fake.answer(() => {
+    void put('acme/photos', 'a', { source: [bytes(`photo ${++count}`)] });
+    return `made ${count}`;
+  });
+  await rejects(fake.computed.put(id, 'k', spec, { source: [] }, false), 'conflict');
+  assert.is(fake.store.find(id, 'k'), undefined);
+});
+
+test('ComputedObjects: a source that is changed while somebody waits for the bytes: they are those of before, and kept', async () => {
+  const fake = await openComputed();
+  await fake.computed.put(id, 'k', spec, { source: [] }, false);
+  const text = await read(fake);
+  await letGo(fake);
+  const runs = fake.runs();
+  let changing: Promise<unknown> | undefined;
+  fake.answer(({ manifest }) => {
+    changing ??= fake.store.put('acme/photos', 'a', { source: [bytes('another photo')] });
+    return `made of ${manifest.sources[0]?.digest.slice(-6)}`;
+  });
+  assert.is(await read(fake), text);
+  await changing;
+  const object = fake.store.find(id, 'k');
+  assert.equal([object?.stored, object?.manifest?.distrusted, fake.runs()], [true, 'its source was changed', runs + 1]);
+  await fake.held.collect();
+  assert.is(await read(fake), text);
+});
+
+test('ComputedObjects: two that are to be made of each other at once: one is refused', async () => {
+  const fake = await openComputed();
+  for (const key of ['x', 'y']) await fake.store.put(id, key, { source: [bytes(key)] });
+  const put = (key: string, source: string) => fake.computed.put(id, key, { ...spec, source: [source] }, { source: [] }, false);
+  const outcomes = await Promise.allSettled([put('x', 'made/y'), put('y', 'made/x')]);
+  const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+  assert.is(refused.length, 1);
+  assert.equal(
+    refused.map(({ reason }) => reason.code),
+    ['generator-refused'],
+  );
 });
 
 test('specOfRules: "*" stands for the same text in both, and the first rule that matches counts', () => {

@@ -145,6 +145,16 @@ test('objects: an upload that is cut leaves nothing, however it is cut', async (
   assert.is((await send('PUT', pathOf('cut', 'k'), 'whole')).status, 201);
 });
 
+test('objects: a connection goes on after an upload that was refused in its middle, or before', async () => {
+  await configure('tight', { quotaBytes: 10_000 });
+  for (const headers of [{}, {}, { 'if-match': '*' }, { 'if-match': '*' }] as Record<string, string>[]) {
+    const refused = await send('PUT', pathOf('tight', 'k'), new Uint8Array(mib), headers);
+    assert.is(await codeOf(refused), headers['if-match'] ? 'precondition-failed' : 'quota-exceeded');
+    await sleep(550);
+    assert.is((await send('PUT', pathOf('tight', 'small'), 'x')).status < 300, true);
+  }
+});
+
 test('objects: former versions are kept if the bucket says so, and can be read and removed', async () => {
   await configure('kept', { versions: true });
   for (const text of ['one', 'two', 'three']) await put('kept', 'k', text);

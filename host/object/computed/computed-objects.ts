@@ -48,6 +48,8 @@ const outputKey = (tenant: string, inputs: string): string => `${tenant}/generat
 export class ComputedObjects implements Computer {
   readonly #options: ComputedOptions;
   #reviewing = false;
+  /** Objects that are looked at now. */
+  readonly #reviewed = new Set<string>();
 
   constructor(options: ComputedOptions) {
     this.#options = options;
@@ -218,8 +220,15 @@ export class ComputedObjects implements Computer {
     return { ...manifest, proven };
   }
 
-  /** Whether to keep what is there, or to let it go. */
+  /** Whether to keep what is there, or to let it go. Once at a time for each object, since that may run its generator. */
   async #review(id: string, key: string): Promise<void> {
+    const name = `${id}/${key}`;
+    if (this.#reviewed.has(name)) return;
+    this.#reviewed.add(name);
+    await this.#settleOn(id, key).finally(() => this.#reviewed.delete(name));
+  }
+
+  async #settleOn(id: string, key: string): Promise<void> {
     const { knowledge, rates, maker, runtime } = this.#options;
     const object = this.#find(id, key);
     if (!object || object.manifest.distrusted) return;
