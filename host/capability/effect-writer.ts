@@ -24,6 +24,8 @@ export type EffectWriterOptions = {
 /** What an execution read and did, and what the node writes with it. */
 export type Commit = Effects & {
   writes: readonly Write[];
+  /** About how many bytes `writes` take, if the caller knows; default: they are measured. */
+  writesBytes?: number | undefined;
   /** Executions that led to this one, one after the other; default 0. */
   hops?: number;
 };
@@ -85,8 +87,8 @@ const bytesOfWrite = (write: Write): number => write.key.length + ('put' in writ
 
 const costOfWork = (work: Work): { writes: number; bytes: number } => {
   if ('change' in work) return { writes: writesOfChange(work.change), bytes: bytesOfChange(work.change) };
-  const { reads, effects, writes } = work.commit;
-  const cost = { writes: reads.length + writes.length, bytes: writes.reduce((sum, write) => sum + bytesOfWrite(write), 0) };
+  const { reads, effects, writes, writesBytes } = work.commit;
+  const cost = { writes: reads.length + writes.length, bytes: writesBytes ?? writes.reduce((sum, write) => sum + bytesOfWrite(write), 0) };
   for (const effect of effects) {
     const { writes: more, bytes } = costOf(effect);
     cost.writes += more;

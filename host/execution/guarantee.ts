@@ -64,6 +64,8 @@ export type GuardedRequest = {
   guarantee: { at: string; key: string; runs: number; fingerprint: string } | null;
   retries: number;
   leaseMs: number;
+  /** It may do what cannot be undone, so it is written down before it is begun. */
+  outbound: boolean;
   /** `DeployedVersion.key` of the version that the request was routed to. */
   version?: string | undefined;
   /** The dead letter that is run once more: it goes in the commit in which this takes effect, and no other is made if it fails. */

@@ -111,7 +111,7 @@ export class FailedRequests implements Letters {
       arrivedAt: startedAt,
       body: body === null ? null : Buffer.from(body, 'base64'),
     };
-    const answer = await guard({ request: headOf(request), guarantee, retries: 0, leaseMs, version: target.key, waitMs: 0, letter: letter.id });
+    const answer = await guard({ request: headOf(request), guarantee, retries: 0, leaseMs, outbound: true, version: target.key, waitMs: 0, letter: letter.id });
     const ran = { version: target.version, startedAt, endedAt: now() };
     if (answer.kind === 'response') {
       // It took effect before: its client has repeated it.

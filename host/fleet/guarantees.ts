@@ -3,7 +3,6 @@
  * answers whoever asks with the same key. Begins with `open`, which takes up what an earlier life of the node left; ends
  * with `close`. All keys of the node are looked after here, in one thread.
  */
-import { randomUUID } from 'node:crypto';
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import { EffectWriter } from '../capability/effect-writer.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
@@ -33,6 +32,8 @@ import {
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';
+import { described, type GuaranteeRun } from './guarantee-run.ts';
+import { GuaranteeStarts } from './guarantee-starts.ts';
 
 export type GuaranteesOptions = {
   table: Table;
@@ -46,24 +47,6 @@ export type GuaranteesOptions = {
   onError: (error: unknown) => void;
   /** Milliseconds since 1970, by a clock that nobody sets. */
   now?: () => number;
-};
-
-type Run = {
-  readonly request: GuardedHead;
-  readonly body: StartedRecord['request']['body'];
-  /** Undefined if no key was given. */
-  readonly key: GuaranteeKey | undefined;
-  readonly guarantee: GuardedRequest['guarantee'];
-  readonly retries: number;
-  readonly leaseMs: number;
-  readonly version: string | undefined;
-  readonly gateway: number | undefined;
-  /** The dead letter that it is. */
-  readonly letter: string | undefined;
-  attempts: readonly Attempt[];
-  /** Of its record while it is under way. */
-  revision: number;
-  duplicates: number;
 };
 
 type Failed = Extract<AttemptsEnd, { success: undefined }>;
@@ -86,9 +69,9 @@ export class Guarantees {
   /** Commits what has no effects: beside the writer of effects, so that one is prepared while the other is made. */
   readonly #notes: EffectWriter;
   readonly #now: () => number;
-  readonly #boot = randomUUID();
+  readonly #starts: GuaranteeStarts;
   readonly #keys = new Map<string, GuaranteeKey>();
-  readonly #runs = new Map<string, Run>();
+  readonly #runs = new Map<string, GuaranteeRun>();
   readonly #duplicates: GuaranteeDuplicates;
   #requestBytes = 0;
   #keptBytes = 0;
@@ -99,6 +82,12 @@ export class Guarantees {
     this.#options = options;
     this.#bodies = new KeptBodies(options.table, options.blobs, 'guarantee');
     this.#notes = new EffectWriter({ table: options.table, keyvalue: { findOwner: options.findOwner, bucketBytesMax: 0 } });
+    this.#starts = new GuaranteeStarts({
+      table: options.table,
+      bodies: this.#bodies,
+      commit: (tenant, writes) => this.#commit(this.#notes, tenant, nothing, writes),
+      onError: options.onError,
+    });
     this.#duplicates = new GuaranteeDuplicates({ table: options.table, notes: this.#notes, onError: options.onError });
     this.#now = options.now ?? steadyNow;
   }
@@ -127,6 +116,7 @@ export class Guarantees {
   /** From now on nothing is begun, and no failure is written down: what is under way is taken up by the next life of the node. */
   stop(): void {
     this.#closed = true;
+    for (const run of this.#runs.values()) void this.#starts.write(run);
   }
 
   async close(): Promise<void> {
@@ -172,7 +162,7 @@ export class Guarantees {
   async #guardKey(asked: GuardedRequest, guarantee: NonNullable<GuardedRequest['guarantee']>, gateway: number | undefined): Promise<GuardedAnswer> {
     const key = this.#key(guarantee.at);
     try {
-      const next = await key.serial(async (): Promise<Run | GuardedAnswer | 'wait'> => {
+      const next = await key.serial(async (): Promise<GuaranteeRun | GuardedAnswer | 'wait'> => {
         const { record, fingerprint } = key;
         if (fingerprint !== undefined && fingerprint !== guarantee.fingerprint)
           return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
@@ -203,7 +193,7 @@ export class Guarantees {
   }
 
   /** Writes an execution down before it is placed. */
-  async #begin(asked: GuardedRequest, key: GuaranteeKey | undefined, gateway: number | undefined): Promise<Run> {
+  async #begin(asked: GuardedRequest, key: GuaranteeKey | undefined, gateway: number | undefined): Promise<GuaranteeRun> {
     const { request, guarantee, retries, leaseMs, version, letter } = asked;
     if (this.#closed) throw new Problem('unavailable', 'cannot execute: the node is stopping');
     const bytes = request.body?.length ?? 0;
@@ -212,43 +202,55 @@ export class Guarantees {
     if (key && this.#keptBytes >= this.#options.config.bytesMax)
       throw new Problem('store-full', `cannot remember another key: at most ${this.#options.config.bytesMax} bytes (guarantees.bytesMax)`);
     this.#requestBytes += bytes;
-    const run: Run = { request, body: null, key, guarantee, retries, leaseMs, version, gateway, letter, attempts: [], revision: 0, duplicates: 0 };
+    const run: GuaranteeRun = {
+      request,
+      body: null,
+      key,
+      guarantee,
+      retries,
+      leaseMs,
+      version,
+      gateway,
+      letter,
+      attempts: [],
+      revision: 0,
+      reserved: undefined,
+      reserving: undefined,
+      duplicates: 0,
+    };
     try {
-      const begun = key && guarantee ? await this.#reserve(run, key, guarantee) : run;
-      this.#runs.set(request.id, begun);
-      return begun;
+      if (key && guarantee) await this.#enter(run, key, guarantee, asked.outbound);
+      this.#runs.set(request.id, run);
+      return run;
     } catch (error) {
       this.#requestBytes -= bytes;
       throw error;
     }
   }
 
-  async #reserve(run: Run, key: GuaranteeKey, guarantee: NonNullable<GuardedRequest['guarantee']>): Promise<Run> {
-    const { request } = run;
-    const body = request.body && (await this.#bodies.keep(request.body, `${request.id}.request`));
-    const reserved: Run = { ...run, body };
-    const { revision } = await this.#commit(this.#notes, request.tenant, nothing, [
-      putRecord(startedKey(request.id), this.#startedRecord(reserved, guarantee), 0),
-    ]);
-    key.active.add(request.id);
+  /** From now on the key is taken. What cannot be undone is not begun before it is written down. */
+  async #enter(run: GuaranteeRun, key: GuaranteeKey, guarantee: NonNullable<GuardedRequest['guarantee']>, outbound: boolean): Promise<void> {
+    if (outbound) await this.#starts.writeFirst(run, guarantee);
+    else this.#starts.writeSoon(run);
+    key.active.add(run.request.id);
     key.fingerprint = guarantee.fingerprint;
-    reserved.revision = revision;
-    return reserved;
-  }
-
-  #startedRecord({ request, body, retries, leaseMs, attempts, letter }: Run, guarantee: NonNullable<GuardedRequest['guarantee']>): StartedRecord {
-    return { request: { ...request, body }, guarantee, retries, leaseMs, boot: this.#boot, attempts, letter };
   }
 
   /** A commit that depends on the tenant being there. */
-  async #commit(writer: Pick<EffectWriter, 'commit'>, tenant: string, effects: Effects, writes: readonly Write[]): Promise<{ revision: number }> {
+  async #commit(
+    writer: Pick<EffectWriter, 'commit'>,
+    tenant: string,
+    effects: Effects,
+    writes: readonly Write[],
+    writesBytes?: number,
+  ): Promise<{ revision: number }> {
     const owner = await this.#options.findOwner(tenant);
     if (!owner) throw new Problem('not-found', `there is no tenant "${tenant}"`);
-    return writer.commit({ ...effects, writes: [{ key: owner.key, check: true, expectRevision: owner.revision }, ...writes] });
+    return writer.commit({ ...effects, writesBytes, writes: [{ key: owner.key, check: true, expectRevision: owner.revision }, ...writes] });
   }
 
   /** Runs until an attempt is committed, or none is left. */
-  async #execute(run: Run): Promise<GuardedAnswer> {
+  async #execute(run: GuaranteeRun): Promise<GuardedAnswer> {
     const { request, key, retries, leaseMs, gateway } = run;
     const options = { gateway, held: gateway === undefined ? undefined : request.id, leaseMs };
     let answer: GuardedAnswer | undefined;
@@ -272,10 +274,11 @@ export class Guarantees {
         commit: async (effects, success) => {
           answer = await (key ? key.serial(() => this.#succeed(run, effects, success)) : this.#succeed(run, effects, success));
         },
-        onFailed: (attempts) => this.#note(run, attempts),
+        onFailed: (attempts) => this.#starts.note(run, attempts),
       });
       if (!end.success) answer = await (key ? key.serial(() => this.#fail(run, end)) : this.#fail(run, end));
     } finally {
+      clearTimeout(run.reserving);
       this.#runs.delete(request.id);
       this.#requestBytes -= request.body?.length ?? 0;
       key?.tellWaiters();
@@ -284,7 +287,7 @@ export class Guarantees {
   }
 
   /** Commits all that an attempt did, with the record that says so. */
-  async #succeed(run: Run, effects: Effects, success: Succeeded): Promise<GuardedAnswer> {
+  async #succeed(run: GuaranteeRun, effects: Effects, success: Succeeded): Promise<GuardedAnswer> {
     const { request, key } = run;
     const { response, attempts, committedAt } = success;
     if (key?.forgotten) throw new Problem('function-not-found', `the function "${request.function}" was removed`);
@@ -307,7 +310,7 @@ export class Guarantees {
     return { kind: 'response', replayed: false, ...last };
   }
 
-  async #fail(run: Run, failed: Failed): Promise<GuardedAnswer> {
+  async #fail(run: GuaranteeRun, failed: Failed): Promise<GuardedAnswer> {
     const { problem, last, attempts } = failed;
     const { request, key } = run;
     const final = finalProblem(request.function, problem, attempts.length, key !== undefined);
@@ -321,7 +324,7 @@ export class Guarantees {
   }
 
   /** Makes a dead letter of a request in the commit that says that it failed. False: then neither is there. */
-  async #bury(run: Run, { problem: { code, message }, last, attempts, dropped }: Failed, ended: EndedRecord): Promise<boolean> {
+  async #bury(run: GuaranteeRun, { problem: { code, message }, last, attempts, dropped }: Failed, ended: EndedRecord): Promise<boolean> {
     if (dropped || run.letter !== undefined || !this.letters || !isKept(code)) return false;
     const { guarantee, request } = run;
     const keeping = await this.letters.keep({ request: wholeOf(request), version: last?.record?.version ?? 0, code, message, attempts, guarantee });
@@ -339,14 +342,21 @@ export class Guarantees {
    * There is no room for the record of a failure. That the execution is no longer under way must be written all the same,
    * before its client is told that it failed: the next life of the node would run it. What only deletes always fits.
    */
-  async #giveUp({ request, key, revision }: Run): Promise<void> {
+  async #giveUp(run: GuaranteeRun): Promise<void> {
+    const { request, key } = run;
     if (!key) return;
-    await this.#notes.commit({ ...nothing, writes: [{ key: startedKey(request.id), delete: true, expectRevision: revision }] });
-    key.active.delete(request.id);
+    const writes = await this.#starts.end(run);
+    try {
+      if (writes.length > 0) await this.#notes.commit({ ...nothing, writes });
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'conflict')) throw error;
+    } finally {
+      key.active.delete(request.id);
+    }
   }
 
   #endedRecord(
-    run: Run,
+    run: GuaranteeRun,
     end: StoredEnd | undefined,
     attempts: readonly Attempt[],
     how: { state: 'succeeded' | 'failed'; code?: ErrorCode; committedAt?: number },
@@ -358,39 +368,27 @@ export class Guarantees {
 
   /** The last commit of an execution. `lease-lost` if its record is no longer as this thread has written it. */
   async #end(
-    { request, body, key, revision }: Run,
+    run: GuaranteeRun,
     effects: Effects,
     ended: EndedRecord,
     change: (record: GuaranteeRecord) => GuaranteeRecord,
     also: readonly Write[] = [],
   ): Promise<void> {
+    const { request, key } = run;
+    const unreserved = await this.#starts.end(run);
     const writes: Write[] = [putRecord(endedKey(request.id), ended, 0), ...also];
     let next: GuaranteeRecord | undefined;
     if (key) {
       next = { ...change(key.record ?? { fingerprint: key.fingerprint ?? '', succeeded: 0, last: null, at: 0 }), at: this.#now() };
-      writes.push(putRecord(key.at, next, key.revision), { key: startedKey(request.id), delete: true, expectRevision: revision });
-      writes.push(...this.#bodies.drops(body, `${request.id}.request`));
+      writes.push(putRecord(key.at, next, key.revision), ...unreserved, ...this.#bodies.drops(run.body, `${request.id}.request`));
     }
-    const committed = await this.#commit(this.#options.writer, request.tenant, effects, writes);
+    const writesBytes = also.length > 0 ? undefined : 2 * ended.bytes + (ended.record?.length ?? 0);
+    const committed = await this.#commit(this.#options.writer, request.tenant, effects, writes, writesBytes).catch((error: unknown) =>
+      this.#starts.tellCommit(run, error),
+    );
     if (next) key?.set(next, committed.revision);
     key?.active.delete(request.id);
     this.#keptBytes += ended.bytes;
-  }
-
-  /** Writes down that an attempt failed, so that a later life of the node goes on counting. */
-  async #note(run: Run, attempts: readonly Attempt[]): Promise<void> {
-    run.attempts = attempts;
-    if (!run.guarantee || run.key?.forgotten) return;
-    try {
-      const record = this.#startedRecord(run, run.guarantee);
-      const { revision } = await this.#notes.commit({
-        ...nothing,
-        writes: [putRecord(startedKey(run.request.id), record, run.revision)],
-      });
-      run.revision = revision;
-    } catch (error) {
-      this.#options.onError(error);
-    }
   }
 
   /** Takes up an execution that the node ended under. */
@@ -402,7 +400,7 @@ export class Guarantees {
     const key = this.#key(guarantee.at);
     const body = request.body && (await this.#bodies.read(request.body));
     const attempts = [...value.attempts, ended];
-    const run: Run = {
+    const run: GuaranteeRun = {
       request: { ...request, body },
       body: request.body,
       key,
@@ -414,11 +412,13 @@ export class Guarantees {
       letter,
       attempts,
       revision,
+      reserved: Promise.resolve(),
+      reserving: undefined,
       duplicates: 0,
     };
     this.#runs.set(request.id, run);
     this.#requestBytes += body?.length ?? 0;
-    await key.serial(() => this.#note(run, attempts));
+    await key.serial(() => this.#starts.note(run, attempts));
     await this.#execute(run);
     this.#drop(key);
   }
@@ -487,8 +487,3 @@ export class Guarantees {
     } while (cursor !== undefined);
   }
 }
-
-const described = ({ guarantee }: Run, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({
-  ...(guarantee && { key: guarantee.key, runs: guarantee.runs }),
-  attempts: [...attempts],
-});

@@ -95,6 +95,7 @@ export class Guarding {
       guarantee: key === undefined ? null : guaranteeOf(key),
       retries,
       leaseMs,
+      outbound: version.outboundHosts.length > 0 || version.composition !== undefined,
       version: version.key,
       waitMs: waitMsOf(headers),
     };

@@ -65,11 +65,11 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const guarantees = new Guarantees({ table, blobs, writer, findOwner, run, attempts, config: whole, onError, ...(now && { now }) });
   await guarantees.open();
   let ids = 0;
-  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1 }: { body?: Uint8Array | null; runs?: number; retries?: number } = {}) => {
+  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1, outbound = false }: Asked = {}) => {
     const id = `id-${String(++ids).padStart(6, '0')}-${Math.random()}`;
     const request: StoredRequest = { ...plain, id, arrivedAt: now?.() ?? Date.now(), body };
     const guarantee = { at: guaranteeKey('acme', 'f', '', key), key, runs: wanted, fingerprint: fingerprintOf(request) };
-    return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, waitMs: 0 }, undefined);
+    return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, outbound, waitMs: 0 }, undefined);
   };
   const next = (): Promise<Running> => until(() => started.shift());
   const end = (run: Running, problem?: ErrorCode): void => runs.take({ kind: 'stored-ended', run: run.run, end: answerOf(run, problem) });
@@ -79,6 +79,8 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   };
   return { table, blobs, guarantees, runs, ask, next, end, pass, stopped, started, errors, ...seenIn(table) };
 };
+
+type Asked = { body?: Uint8Array | null; runs?: number; retries?: number; outbound?: boolean };
 
 const codeOf = (answer: GuardedAnswer): string => (answer.kind === 'refused' ? answer.code : answer.kind);
 
@@ -129,6 +131,7 @@ test('Guarantees: what was under way when the node ended is run again by the nex
   const body = Buffer.alloc(200_000, 'x');
   void first.ask('k', { body, retries: 0 });
   await first.next();
+  await until(async () => (await first.left('~node/started/')) === 1);
   const second = await openNode(first);
   const resumed = await second.next();
   assert.equal([resumed.attempt, (resumed.request as StoredRequest).body?.length], [2, body.length]);
@@ -156,11 +159,52 @@ test('Guarantees: an execution that ends nodes is given up in the end', async ()
   for (; lives < 30; lives++) {
     const run = await Promise.race([node.next(), until(async () => (await node.left('~node/guaranteed/')) > 0 || undefined)]);
     if (run === true) break;
+    await until(async () => (await node.left('~node/started/')) === 1);
     node = await openNode(node);
   }
   assert.ok(lives > 3 && lives < 30, `${lives} lives`);
   assert.is(await node.left('~node/started/'), 0);
   await node.guarantees.close();
+});
+
+test('Guarantees: what is soon done leaves one commit, what takes longer or cannot be undone is written down first', async () => {
+  const node = await openNode();
+  const quick = node.ask('quick');
+  const run = await node.next();
+  assert.is(await node.left('~node/started/'), 0);
+  node.end(run);
+  assert.is(codeOf(await quick), 'response');
+  assert.is(await node.left('~node/started/'), 0, 'and nothing comes after its end');
+  const slow = node.ask('slow', { retries: 0 });
+  const long = await node.next();
+  await until(async () => (await node.left('~node/started/')) === 1);
+  node.end(long, 'guest-trap');
+  assert.is(codeOf(await slow), 'execution-failed');
+  const irreversible = node.ask('irreversible', { outbound: true });
+  const sending = await node.next();
+  assert.is(await node.left('~node/started/'), 1);
+  node.end(sending);
+  assert.is(codeOf(await irreversible), 'response');
+  assert.is(await node.left('~node/started/'), 0);
+  await node.guarantees.close();
+});
+
+test('Guarantees: an execution whose record somebody else has changed meanwhile is not committed', async () => {
+  const { ask, next, end, table, hits, left, guarantees } = await openNode();
+  const answer = ask('k', { outbound: true });
+  const run = await next();
+  const { entries } = await table.scan({ prefix: '~node/started/', limit: 1 });
+  await table.commit([{ key: entries[0]?.key as string, put: entries[0]?.value as never }]);
+  end(run);
+  for (let again = 0; again < 200; again++) {
+    const other = await Promise.race([next(), answer]);
+    if ('kind' in other && other.kind !== 'run-stored') break;
+    end(other as never);
+  }
+  assert.is(codeOf(await answer), 'execution-failed');
+  assert.is(await hits(), undefined);
+  assert.is(await left('acme/guarantee/'), 0);
+  await guarantees.close();
 });
 
 test('Guarantees: of two that ask at once one is begun, and with runs of 2 both', async () => {

@@ -1,0 +1,34 @@
+import type { Attempt } from '../execution/attempts.ts';
+import type { GuardedHead, GuardedRequest } from '../execution/guarantee.ts';
+import type { ExecutionRecord } from '../execution/record.ts';
+import type { GuaranteeKey } from './guarantee-key.ts';
+import type { StartedRecord } from './guarantee-records.ts';
+
+/** An execution by key under way. */
+export type GuaranteeRun = {
+  readonly request: GuardedHead;
+  /** Of its record. */
+  body: StartedRecord['request']['body'];
+  /** Undefined if no key was given. */
+  readonly key: GuaranteeKey | undefined;
+  readonly guarantee: GuardedRequest['guarantee'];
+  readonly retries: number;
+  readonly leaseMs: number;
+  readonly version: string | undefined;
+  readonly gateway: number | undefined;
+  /** The dead letter that it is. */
+  readonly letter: string | undefined;
+  attempts: readonly Attempt[];
+  /** Of its record while it is under way; 0: it is not written down. */
+  revision: number;
+  /** It is being written down, or has been. */
+  reserved: Promise<void> | undefined;
+  reserving: NodeJS.Timeout | undefined;
+  duplicates: number;
+};
+
+/** What its record says of its key and attempts. */
+export const described = ({ guarantee }: GuaranteeRun, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({
+  ...(guarantee && { key: guarantee.key, runs: guarantee.runs }),
+  attempts: [...attempts],
+});

@@ -1,0 +1,98 @@
+/**
+ * Writes down which executions by key are under way, with their requests: what the next life of the node runs again. A record
+ * begins with `writeFirst`, or when an execution lasts; it ends in the last commit of its execution.
+ */
+import { randomUUID } from 'node:crypto';
+import { Problem } from '../base/errors.ts';
+import type { Attempt } from '../execution/attempts.ts';
+import type { GuardedRequest } from '../execution/guarantee.ts';
+import type { KeptBodies } from '../execution/kept-bodies.ts';
+import type { Table, Write } from '../store/table.ts';
+import { putRecord, type StartedRecord, startedKey } from './guarantee-records.ts';
+import type { GuaranteeRun } from './guarantee-run.ts';
+
+/**
+ * An execution that takes longer is written down, so that the next life of the node takes it up. For a shorter one that would
+ * be a commit that says less than its last one, a moment earlier: when the node ends before either, its client has no answer
+ * and nothing has happened.
+ */
+const writtenAfterMs = 20;
+
+export type GuaranteeStartsOptions = {
+  table: Pick<Table, 'get' | 'refresh'>;
+  bodies: Pick<KeptBodies, 'keep'>;
+  /** A commit that depends on the tenant being there. */
+  commit: (tenant: string, writes: readonly Write[]) => Promise<{ revision: number }>;
+  onError: (error: unknown) => void;
+};
+
+type Guarantee = NonNullable<GuardedRequest['guarantee']>;
+
+export class GuaranteeStarts {
+  readonly #options: GuaranteeStartsOptions;
+  readonly #boot = randomUUID();
+
+  constructor(options: GuaranteeStartsOptions) {
+    this.#options = options;
+  }
+
+  /** Before the execution is begun. @throws Problem `store-full`, `not-found` (the tenant) */
+  writeFirst(run: GuaranteeRun, guarantee: Guarantee): Promise<void> {
+    run.reserved = this.#write(run, guarantee);
+    return run.reserved;
+  }
+
+  /** If it lasts. */
+  writeSoon(run: GuaranteeRun): void {
+    run.reserving = setTimeout(() => void this.write(run), writtenAfterMs);
+  }
+
+  /** Once. Never rejects: what cannot be written down now is told by the last commit. */
+  write(run: GuaranteeRun): Promise<void> {
+    clearTimeout(run.reserving);
+    if (run.guarantee) run.reserved ??= this.#write(run, run.guarantee).catch(this.#options.onError);
+    return run.reserved ?? Promise.resolve();
+  }
+
+  async #write(run: GuaranteeRun, guarantee: Guarantee): Promise<void> {
+    const { request } = run;
+    run.body = request.body && (await this.#options.bodies.keep(request.body, `${request.id}.request`));
+    const { revision } = await this.#options.commit(request.tenant, [putRecord(startedKey(request.id), this.#record(run, guarantee), 0)]);
+    run.revision = revision;
+  }
+
+  /** Writes down that an attempt failed, so that a later life of the node goes on counting. */
+  async note(run: GuaranteeRun, attempts: readonly Attempt[]): Promise<void> {
+    run.attempts = attempts;
+    if (!run.guarantee || run.key?.forgotten) return;
+    const isNew = !run.reserved;
+    await this.write(run);
+    if (isNew && run.revision > 0) return;
+    try {
+      const writes = [putRecord(startedKey(run.request.id), this.#record(run, run.guarantee), run.revision)];
+      run.revision = (await this.#options.commit(run.request.tenant, writes)).revision;
+    } catch (error) {
+      this.#options.onError(error);
+    }
+  }
+
+  /** What says that an execution is under way no more, if it was ever written down that it is. */
+  async end(run: GuaranteeRun): Promise<Write[]> {
+    clearTimeout(run.reserving);
+    await run.reserved;
+    const { request, revision } = run;
+    return revision === 0 ? [] : [{ key: startedKey(request.id), delete: true, expectRevision: revision }];
+  }
+
+  /** A conflict about the record of the execution itself is no other execution's: whoever changed it has taken it over. */
+  async tellCommit({ request, revision }: GuaranteeRun, error: unknown): Promise<never> {
+    if (revision === 0 || !(error instanceof Problem) || error.code !== 'conflict') throw error;
+    this.#options.table.refresh();
+    const entry = await this.#options.table.get(startedKey(request.id));
+    throw entry?.revision === revision ? error : new Problem('lease-lost', `cannot commit "${request.id}": its record was taken over by somebody else`);
+  }
+
+  #record({ request, body, retries, leaseMs, attempts, letter }: GuaranteeRun, guarantee: Guarantee): StartedRecord {
+    return { request: { ...request, body }, guarantee, retries, leaseMs, boot: this.#boot, attempts, letter };
+  }
+}
