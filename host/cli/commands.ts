@@ -3,7 +3,7 @@ import { deadLettersDrop, deadLettersLs, deadLettersRedrive, deadLettersShow } f
 import { decisions } from './commands/decisions.ts';
 import { deploy } from './commands/deploy.ts';
 import { edgesDrain, edgesLs, edgesRm, edgesShow } from './commands/edges.ts';
-import { eventsLs, eventsSend } from './commands/events.ts';
+import { eventsLs, eventsSend, eventsShow } from './commands/events.ts';
 import { explain } from './commands/explain.ts';
 import { invoke } from './commands/invoke.ts';
 import { logs } from './commands/logs.ts';
@@ -63,6 +63,7 @@ export const commands: readonly Command[] = [
   result,
   eventsSend,
   eventsLs,
+  eventsShow,
   deadLettersLs,
   deadLettersShow,
   deadLettersRedrive,

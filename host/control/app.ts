@@ -11,6 +11,7 @@ import { newGroup } from './endpoint.ts';
 import { eventListRoutes, eventRemovalRoutes, eventRoutes, sendRoutes } from './events.ts';
 import { feedContentRoutes, feedEventRoutes, feedRoutes } from './feed.ts';
 import { functionRoutes } from './functions.ts';
+import { inputRoutes } from './inputs.ts';
 import { invokeRoutes } from './invoke.ts';
 import { logRoutes } from './logs.ts';
 import { moduleRoutes } from './modules.ts';
@@ -88,6 +89,7 @@ export const createControlApp = (deps: ControlDeps) => {
     .route('/', approvalRoutes(deps))
     .route('/', decisionRoutes(deps))
     .route('/', resultRoutes(deps))
+    .route('/', inputRoutes(deps))
     .route('/', sendRoutes(deps))
     .route('/', eventListRoutes(deps))
     .route('/', eventRoutes(deps))

@@ -64,6 +64,8 @@ export type ControlDeps = {
     find(id: string): Promise<ExecutionRecord | undefined>;
     /** One that was put off; its result once it has ended. */
     deferred(id: string): Promise<DeferredView | undefined>;
+    /** The body that came, of one under way in an overlay or of a dead letter. */
+    input(tenant: string, id: string): Promise<Uint8Array | undefined>;
   };
   /** Instances of sidecars that executions share now. */
   sidecarInstances: () => readonly SidecarInstance[];

@@ -1,6 +1,18 @@
 import { z } from '@hono/zod-openapi';
 import { name, time } from './schema.ts';
 
+const otherLimits = z.object({ memoryMib: z.number().optional(), cpuMs: z.number().optional(), timeMs: z.number().optional() });
+
+const judgedView = z
+  .object({
+    verdict: z.enum(['retry', 'rollback', 'dead-letter', 'drop', 'complete', 'default']),
+    by: z.string().openapi({ description: 'A function, or the name of a built-in verdict.' }),
+    reason: z.string(),
+    execution: z.string().optional().openapi({ description: 'That of the control function.' }),
+    notes: z.array(z.string()).optional().openapi({ description: 'What of the verdict was lowered or refused, or changed besides.' }),
+  })
+  .openapi('Judged');
+
 export const attemptView = z
   .object({
     attempt: z.number(),
@@ -11,6 +23,11 @@ export const attemptView = z
     message: z.string().optional(),
     isolate: z.number().optional(),
     log: z.array(z.string()).optional().openapi({ description: 'The last lines that the execution logged.' }),
+    change: z
+      .object({ version: z.number().optional(), limits: otherLimits.optional() })
+      .optional()
+      .openapi({ description: 'By what it was run in place of the live version and its limits.' }),
+    judged: judgedView.optional(),
   })
   .openapi('Attempt');
 

@@ -123,6 +123,20 @@ export const secretView = z
   .object({ name: z.string(), updatedAt: time, used: z.boolean().openapi({ description: 'The live version names it.' }) })
   .openapi('Secret');
 
+const settable = z.union([z.string(), z.number()]);
+const functionChange = z
+  .object({
+    at: time,
+    version: z.number(),
+    what: z.string().openapi({ description: 'A key of the manifest, or "live".' }),
+    from: settable.nullable(),
+    to: settable,
+    by: z.string().openapi({ description: 'A function, or the name of a built-in verdict.' }),
+    reason: z.string(),
+    execution: z.string().openapi({ description: 'The one that was judged.' }),
+  })
+  .openapi('FunctionChange');
+
 export const functionDetail = functionView
   .extend({
     previous: z.number().nullable().openapi({ description: 'Where a rollback goes.' }),
@@ -133,6 +147,7 @@ export const functionDetail = functionView
     missingSecrets: z.array(z.string()).openapi({ description: 'Named by the live version, and without a value.' }),
     composition: compositionView.nullable().openapi({ description: 'Its sidecars; null if it has none.' }),
     denied: z.array(z.string()).openapi({ description: 'Imported, and not granted by the manifest: calls of them fail.' }),
+    changes: z.array(functionChange).openapi({ description: 'What verdicts have changed of it, the oldest first, at most 20.' }),
   })
   .openapi('FunctionDetail');
 

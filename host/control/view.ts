@@ -1,3 +1,4 @@
+import { adjustedManifest } from '../deploy/adjusting.ts';
 import type { FunctionView, SecretInfo } from '../deploy/function-reader.ts';
 import type { Manifest } from '../deploy/manifest-schema.ts';
 import type { FunctionRecord, ModuleRecord, VersionRecord } from '../deploy/model.ts';
@@ -84,7 +85,8 @@ export const viewDetail = (tenant: string, view: FunctionView, origin: string) =
   previous: view.record.history.at(-1) ?? null,
   version: viewVersion(view.record, view.version),
   module: viewModule(view.module),
-  manifest: view.version.manifest as Record<string, unknown>,
+  manifest: { ...view.version.manifest, ...adjustedManifest(view.version.manifest, view.version.adjusted) } as Record<string, unknown>,
+  changes: (view.record.changes ?? []).map((change) => ({ ...change, at: isoTime(change.at) })),
   secrets: view.secrets.map((secret) => viewSecret(view.version, secret)),
   composition: view.version.composition ? viewComposition(view.record.name, view.version.composition) : null,
   ...lacking(view),

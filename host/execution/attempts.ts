@@ -59,6 +59,7 @@ const conflictsMax = 100;
 const toldMax = 50;
 const backoffMs = { first: 10, most: 1000 };
 const conflictWaitMsMax = 20;
+const judgedWaitMsMax = 100;
 
 /** After these another attempt cannot end otherwise. */
 const hopeless: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['store-full', 'function-not-found', 'tenant-suspended', 'not-found', 'body-too-large']);
@@ -72,7 +73,8 @@ const waitMs = ({ failures, conflicts }: Tally, code: ErrorCode, retries: number
   return conflicts > conflictsMax ? undefined : Math.random() * Math.min(conflicts, conflictWaitMsMax);
 };
 
-const judgedWaitMs = (attempt: number): number => Math.min(backoffMs.first * 2 ** (attempt - 1), backoffMs.most);
+/** Somebody has looked at the failure, and a client may be waiting. */
+const judgedWaitMs = (attempt: number): number => Math.min(backoffMs.first * (attempt - 1), judgedWaitMsMax);
 
 /** Milliseconds since 1970 by a clock that nobody sets: what is timed by it bears jumps of the system's. */
 export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now());

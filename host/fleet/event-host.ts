@@ -131,10 +131,23 @@ export class EventHost {
 
   /** An event under way, or one whose end is kept. */
   async find(id: string): Promise<DeferredView | undefined> {
-    const ended = await this.#results.get(id);
-    if (ended) return { record: ended.record, result: ended.result ?? { code: ended.record.code ?? 'internal', message: 'there is no result' } };
+    const known = await this.#ended(id);
+    if (known) return known;
     const queued = await this.events.findById(id);
-    return queued && { record: queuedRecord(queued), result: undefined };
+    // It may have ended between the two.
+    return queued ? { record: queuedRecord(queued), result: undefined } : this.#ended(id);
+  }
+
+  async #ended(id: string): Promise<DeferredView | undefined> {
+    const ended = await this.#results.get(id);
+    return ended && { record: ended.record, result: ended.result ?? { code: ended.record.code ?? 'internal', message: 'there is no result' } };
+  }
+
+  /** The payload of an event under way, or of a dead letter. */
+  async input(tenant: string, id: string): Promise<Uint8Array | undefined> {
+    const queued = await this.events.findById(id);
+    if (queued) return queued.body.tenant === tenant ? Buffer.from(queued.body.request.body ?? '', 'base64') : undefined;
+    return this.events.deadLetters.payload(tenant, id).catch(() => undefined);
   }
 
   async #run(id: string, item: EventItem, attempt: number, target: EventFunction): Promise<Delivered> {

@@ -150,6 +150,12 @@ export class Guarantees {
     return describeEnded(ended.value, this.#duplicates.of(id));
   }
 
+  /** The body of a request under way. */
+  input(tenant: string, id: string): Uint8Array | undefined {
+    const request = this.#runs.get(id)?.request;
+    return request?.tenant === tenant ? (wholeOf(request).body ?? new Uint8Array(0)) : undefined;
+  }
+
   /** Forgets the keys of a function that was removed, or of all functions of a tenant. */
   async forget(tenant: string, name: string | null): Promise<void> {
     const prefix = name === null ? `${tenant}/guarantee/` : guaranteePrefix(tenant, name);

@@ -103,6 +103,7 @@ export const controlDeps = (
         (await fleet.execution(id));
       return record && withDeadlocks(record, fleet);
     },
+    input: async (tenant, id) => fleet.guarantees.input(tenant, id) ?? events.input(tenant, id),
     deferred: async (id) => (await events.find(id)) ?? fleet.deferrals.find(id),
   },
   sidecarInstances: () => fleet.sidecars().map(({ tenant, isolate, instance }) => ({ tenant, isolate, ...instance })),

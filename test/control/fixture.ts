@@ -172,7 +172,11 @@ export const openControl = async (options: FixtureOptions = {}, settings: Partia
     shared: nothingShared,
     objects,
     computed: noComputed,
-    executions: { deferred: async () => undefined, find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined) },
+    executions: {
+      deferred: async () => undefined,
+      input: async () => undefined,
+      find: async (id) => (id.startsWith('exec-') ? execution(id, id.slice(5)) : undefined),
+    },
     approveResident: async () => undefined,
     sidecarInstances: () => [],
     events: idleEvents(fixture.table, buckets, hub),

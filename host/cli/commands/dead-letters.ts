@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { attemptText } from '../attempts.ts';
 import { allItems, type ControlClient, checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
@@ -82,12 +83,7 @@ export const deadLettersShow: Command = {
         `\n${item.method} ${item.path}`,
         ...item.headers.map(([name, value]) => `${name}: ${value}`),
         `\n${readable(bytes)}`,
-        ...item.tries.map((attempt) =>
-          [
-            `\nattempt ${attempt.attempt}, version ${attempt.version}, ${attempt.startedAt}: ${attempt.code ?? 'ok'} ${attempt.message ?? ''}`,
-            ...(attempt.log ?? []),
-          ].join('\n  '),
-        ),
+        ...item.tries.map((attempt) => `\n${attemptText(attempt)}`),
       ].join('\n'),
     );
   },

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { attemptText } from '../attempts.ts';
 import { allItems, checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
-import { print, table } from '../terminal.ts';
+import { fields, print, table } from '../terminal.ts';
 
 const headersOf = ({ options }: Context, topic: string | undefined): Record<string, string> => {
   const type = options.text('type') ?? topic ?? 'nacelle.sent';
@@ -85,5 +86,32 @@ export const eventsLs: Command = {
     const items = await allItems(async (query) => (await api.v1.events.$get({ query: { ...tenant, ...query, function: name, ...at } })).json());
     const rows = items.map(({ id, trigger, state, attempts, dueAt, bytes }) => [id, trigger, state, String(attempts), dueAt, String(bytes)]);
     print(terminal, { items }, () => table(['id', 'trigger', 'state', 'attempts', 'due', 'bytes'], rows, 'no events wait'));
+  },
+};
+
+export const eventsShow: Command = {
+  name: 'events show',
+  summary: 'Show an event that has not ended, with its attempts and the verdicts on them.',
+  parameters: ['ID'],
+  options: {},
+  run: async ({ parameters: [id = ''], terminal, connect }) => {
+    const { api, tenant } = connect();
+    const event = await (await api.v1.events[':id'].$get({ param: { id }, query: tenant })).json();
+    print(terminal, event, () =>
+      [
+        fields([
+          ['id', event.id],
+          ['function', event.function],
+          ['trigger', event.trigger],
+          ['state', event.state],
+          ['arrived', event.arrivedAt],
+          ['due', event.dueAt],
+          ['bytes', String(event.bytes)],
+        ]),
+        `\n${event.method} ${event.path}`,
+        ...event.headers.map(([name, value]) => `${name}: ${value}`),
+        ...event.tries.map((attempt) => `\n${attemptText(attempt)}`),
+      ].join('\n'),
+    );
   },
 };

@@ -1,4 +1,5 @@
 import type { ExecutionRecord } from '../../execution/record.ts';
+import { attemptText } from '../attempts.ts';
 import type { Command } from '../command.ts';
 import { fields, print, table } from '../terminal.ts';
 
@@ -72,6 +73,7 @@ function explained(record: ExecutionRecord): string {
     '',
     table(['host interface', 'calls'], calls, 'no host calls'),
     ...sidecarTable(record),
+    ...(record.attempts ?? []).map((attempt) => `\n${attemptText(attempt)}`),
   ].join('\n');
 }
 

@@ -24,6 +24,12 @@ const guaranteed = (guarantee: unknown): string => {
   return `an execution takes effect ${runs} × for each key, ${retries} retries${outbound === 'allow' ? '; outgoing requests are excluded from it' : ''}`;
 };
 
+type Change = { at: string; version: number; what: string; from: string | number | null; to: string | number; by: string; reason: string };
+
+/** Who changed what, and why. */
+const changed = ({ at, version, what, from, to, by, reason }: Change): string =>
+  `${at}  ${what}${what === 'live' ? '' : ` of version ${version}`} from ${from ?? '-'} to ${to}, by ${by}: ${reason}`;
+
 export const show: Command = {
   name: 'show',
   summary: 'Show a function: its live version, routes, limits, secrets, and why it may need a new instance for each execution.',
@@ -32,7 +38,7 @@ export const show: Command = {
   run: async ({ parameters: [name = ''], terminal, connect }) => {
     const { api, tenant } = connect();
     const detail = await (await api.v1.functions[':name'].$get({ param: { name }, query: tenant })).json();
-    print(terminal, detail, ({ version, module, manifest, secrets, urls, previous, missingSecrets, denied, composition }) => {
+    print(terminal, detail, ({ version, module, manifest, secrets, urls, previous, missingSecrets, denied, composition, changes }) => {
       const limits = Object.entries((manifest.limits ?? {}) as Record<string, unknown>).map(([key, value]) => `${key} ${value}`);
       return fields([
         ['name', detail.name],
@@ -49,6 +55,7 @@ export const show: Command = {
         ['imports', listed(module.imports)],
         ['not granted', listed(denied)],
         ...(composition ? [['sidecars', ''] as const, ...drawn(composition)] : []),
+        ...changes.map((change) => ['changed', changed(change)] as const),
       ]);
     });
   },
