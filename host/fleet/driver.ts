@@ -60,6 +60,8 @@ export class FleetDriver {
   /** Executions that wait for a place. */
   readonly #asking = new Map<string, Asking>();
   readonly #placed = new Map<string, PlacedRequest>();
+  /** Versions that executions are to run next, whose last run has ended for its gateway and not yet been told of by its isolate. */
+  readonly #next = new Map<string, string>();
   readonly #waitingTenants = new Set<string>();
   readonly #events: PlacementEvent[] = [];
   #feeding = false;
@@ -117,7 +119,8 @@ export class FleetDriver {
     switch (message.kind) {
       case 'place':
         this.#asking.set(message.execution, { gateway, decided: [] });
-        this.feed({ type: 'request', execution: message.execution, version: message.key });
+        if (this.#placed.has(message.execution)) this.#next.set(message.execution, message.key);
+        else this.feed({ type: 'request', execution: message.execution, version: message.key });
         break;
       case 'place-cancelled':
         this.#cancel(message.execution);
@@ -363,6 +366,7 @@ export class FleetDriver {
 
   #cancel(execution: string): void {
     this.#asking.delete(execution);
+    if (this.#next.delete(execution)) return;
     const placed = this.#placed.get(execution);
     if (placed) this.#giveBack(execution, placed);
     else this.feed({ type: 'cancelled', execution });
@@ -374,6 +378,14 @@ export class FleetDriver {
     const held = this.#threads.find(isolate)?.holds.get(key);
     if (idle && held) this.#threads.cells.give(held.cell);
     this.feed({ type: 'released', isolate, version: key, execution, kept: idle });
+    this.#requestNext(execution);
+  }
+
+  #requestNext(execution: string): void {
+    const version = this.#next.get(execution);
+    if (version === undefined) return;
+    this.#next.delete(execution);
+    this.feed({ type: 'request', execution, version });
   }
 
   #drop(name: number, key: string): void {
@@ -432,9 +444,11 @@ export class FleetDriver {
     for (const { cell, execution, kept, withheld } of placed) {
       const version = this.#threads.keyOf(cell);
       this.#placed.delete(execution);
-      if (version === undefined) continue;
-      if (withheld && !closing) this.#threads.cells.give(cell);
-      this.feed({ type: 'released', isolate, version, execution, kept });
+      if (version !== undefined) {
+        if (withheld && !closing) this.#threads.cells.give(cell);
+        this.feed({ type: 'released', isolate, version, execution, kept });
+      }
+      this.#requestNext(execution);
     }
   }
 
@@ -446,9 +460,11 @@ export class FleetDriver {
     if (reason === undefined) this.feed({ type: 'isolate-destroyed', isolate });
     else {
       if (!this.#closed) this.#options.log.warn({ isolate, reason }, 'an isolate was lost');
-      if (warm) this.feed({ type: 'isolate-lost', isolate, reason, replayable: here.filter((execution) => this.#asking.has(execution)) });
+      if (warm)
+        this.feed({ type: 'isolate-lost', isolate, reason, replayable: here.filter((execution) => this.#asking.has(execution) && !this.#next.has(execution)) });
       else this.feed({ type: 'isolate-start-failed', isolate, message: reason });
     }
+    for (const execution of here) this.#requestNext(execution);
   }
 }
 

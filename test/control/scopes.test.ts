@@ -59,6 +59,7 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['DELETE', '/v1/objects/photos/cat.jpg', 'deploy'],
   ['GET', '/v1/executions/exec-acme', 'read'],
   ['GET', '/v1/executions/exec-acme/result', 'read'],
+  ['GET', '/v1/executions/exec-acme/input', 'read'],
   ['POST', '/v1/events', 'invoke'],
   ['GET', '/v1/events?function=hello', 'read'],
   ['GET', '/v1/event-queues', 'read'],

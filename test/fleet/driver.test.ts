@@ -55,6 +55,21 @@ test('driver: the first request finds a standby isolate, the next an idle instan
   await kit.close();
 });
 
+test('driver: the next attempt at an execution finds a place, also when the isolate has not yet told of the end of the last one', async () => {
+  const kit = openFleet();
+  const versions = ['hello', 'echo', 'trap'];
+  for (const name of versions) kit.driver.addVersion(version(name));
+  for (let round = 0; round < 10; round++) {
+    for (const name of versions) {
+      const { end, run } = kit.begin(`t/${name}@1`, { id: `again-${round}`, path: '/' });
+      const late = setTimeout(() => run.stop('time-limit', 'it found no place'), 8000);
+      assert.is((await end).failure, undefined, `${name} in round ${round}`);
+      clearTimeout(late);
+    }
+  }
+  await kit.close();
+});
+
 test('kill: an isolate that stands by is replaced', async () => {
   const kit = openFleet();
   await until(() => kit.driver.snapshot().pools[0]?.warm === 1, 'a warm isolate');

@@ -56,7 +56,7 @@ export type FleetKit = {
   directory: IsolateDirectory;
   decisions: PlacementDecision[];
   /** Begins a run of a version that was added. */
-  begin(key: string, request?: { path?: string; body?: ByteSource }): Begun;
+  begin(key: string, request?: { path?: string; body?: ByteSource; id?: string }): Begun;
   close(): Promise<void>;
 };
 
@@ -84,10 +84,10 @@ export const openFleet = (
     driver,
     directory,
     decisions,
-    begin: (key, { path = '/', body } = {}) => {
+    begin: (key, { path = '/', body, id = `execution-${++executions}` } = {}) => {
       const collector = new Collector();
       const request = { method: body ? 'POST' : 'GET', scheme: 'http' as const, authority: 'a', pathWithQuery: path, headers: [], body: body ?? null };
-      const run = new IsolateRunner(directory, key).run(request, collector, { ...ports(), id: `execution-${++executions}` });
+      const run = new IsolateRunner(directory, key).run(request, collector, { ...ports(), id });
       return { run, collector, end: run.ended };
     },
     close: () => driver.close(),
