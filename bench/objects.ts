@@ -9,11 +9,12 @@ import { promisify } from 'node:util';
 import { objectKey } from '../host/capability/object-model.ts';
 import { ObjectReader } from '../host/capability/object-reader.ts';
 import { configSchema } from '../host/config/schema.ts';
-import { decide } from '../host/object/computed/cost.ts';
+import { decide, storageCost } from '../host/object/computed/cost.ts';
 import { listObjects } from '../host/object/listing.ts';
 import { openStore } from '../host/store/lmdb/store.ts';
 import { alwaysCompute, alwaysStore, decided, makeTrace, offlineOptimum } from '../test/object/cost-simulation.ts';
 import { startTestNode } from '../test/system/node.ts';
+import { photo } from '../test/system/photo.ts';
 
 const seconds = 5;
 /** Requests a second. This process must go on meanwhile: else it uses connections whose end it has not seen. */
@@ -48,6 +49,30 @@ const overHttp = async (): Promise<void> => {
   };
   console.log(`put 100 bytes, 1 client: ${(await puts(1, 100)).toFixed(0)}/s; 16 clients: ${(await puts(16, 100)).toFixed(0)}/s`);
   console.log(`put 1 MiB, 4 clients: ${((await puts(4, 1 << 20)) * 1.048576).toFixed(0)} MB/s`);
+  await node.end();
+};
+
+/** What thumbnails of one photo cost to make, and for how long that would keep them. */
+const thumbnails = async (): Promise<void> => {
+  const node = await startTestNode({ gateways: 1 });
+  const headers = { authorization: `Bearer ${node.token}` };
+  const object = (key: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(`${node.control}/v1/objects/${key}`, { ...init, headers: { ...headers, ...init.headers } });
+  await node.deploy('thumbnail', 'rust-thumbnail', { limits: { cpuMs: 10_000, timeMs: 30_000 } });
+  const large = photo(3000, 2000);
+  await object('photos/sea.png', { method: 'PUT', body: large });
+  for (const size of [128, 1024]) {
+    const computed = (part: number): string =>
+      JSON.stringify({ function: 'thumbnail', source: 'photos/sea.png', params: { size: String(size), part: String(part) } });
+    for (let part = 0; part < 5; part++) await object(`thumbs/${size}-${part}`, { method: 'PUT', headers: { 'nacelle-computed': computed(part) } });
+    type Explained = { bytes: number; costGenerate: number; measured: { cpuMs: number; wallMs: number; memoryBytes: number } };
+    const { bytes, costGenerate, measured } = (await (await object(`thumbs/${size}-4?explain`)).json()) as Explained;
+    const days = costGenerate / storageCost(bytes, 86_400_000, configSchema.parse({}).objects.rates);
+    const { cpuMs, wallMs, memoryBytes } = measured;
+    console.log(
+      `thumbnail of ${size} pixels of a photo of ${large.length} bytes: ${bytes} bytes, ${cpuMs.toFixed(0)} ms of CPU, ${wallMs.toFixed(0)} ms, ${(memoryBytes / 2 ** 20).toFixed(0)} MiB; making it costs as much as keeping it for ${days.toFixed(0)} days`,
+    );
+  }
   await node.end();
 };
 
@@ -100,4 +125,5 @@ const decisions = (): void => {
 console.log(`node ${process.versions.node}`);
 decisions();
 await overHttp();
+await thumbnails();
 await lists();

@@ -105,7 +105,7 @@ test('README: the commands of the tour do what it says', async () => {
 });
 
 test('docs/objects.md: its examples do what they say', async () => {
-  assert.is(await runPage(readFileSync(join(root, 'docs', 'objects.md'), 'utf8')), 2);
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'objects.md'), 'utf8')), 3);
 });
 
 test('docs/guarantees.md: its example does what it says', async () => {

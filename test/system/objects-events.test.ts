@@ -1,7 +1,7 @@
-import { crc32, deflateSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp, startTestNode, type TestNode, until } from './node.ts';
+import { photo } from './photo.ts';
 
 let node: TestNode;
 test.before(async () => {
@@ -27,25 +27,6 @@ test('object events: a function that subscribes is called once for each object t
   }, 'two events');
   assert.is(ended, 2);
 });
-
-/** A PNG of a colour gradient. */
-const photo = (width: number, height: number): Uint8Array<ArrayBuffer> => {
-  const rows = Buffer.alloc(height * (1 + width * 3));
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) rows.set([(x * 255) / width, (y * 255) / height, 128], y * (1 + width * 3) + 1 + x * 3);
-  const chunk = (type: string, data: Uint8Array): Buffer => {
-    const out = Buffer.alloc(12 + data.length);
-    out.writeUInt32BE(data.length);
-    out.write(type, 4, 'latin1');
-    out.set(data, 8);
-    out.writeUInt32BE(crc32(out.subarray(4, 8 + data.length)), 8 + data.length);
-    return out;
-  };
-  const head = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 0, 0]);
-  head.writeUInt32BE(width);
-  head.writeUInt32BE(height, 4);
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10]);
-  return new Uint8Array(Buffer.concat([signature, chunk('IHDR', head), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]));
-};
 
 test('computed objects: thumbnails of photos, by a decoder and encoder in Rust', async () => {
   await node.deploy('thumbnail', 'rust-thumbnail', { limits: { cpuMs: 5000 } });
