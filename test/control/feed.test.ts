@@ -82,6 +82,24 @@ test('POST /v1/feed/secrets: seals values for the key that asks; wrong keys and 
   assert.is((await control.request('POST', '/v1/feed/secrets', { token: await control.token('edge'), json: { key, secrets: [] } })).status, 403);
 });
 
+test('POST /v1/feed/events: takes batches of edges that are not removed, and nothing else', async () => {
+  const control = await openControl();
+  const token = await control.token('edge');
+  const request = { method: 'POST', authority: 'f', pathWithQuery: '/', headers: [['ce-id', '1']], body: null };
+  const batch = { number: 4, id: 'b', tenant: 'default', function: 'f', items: [{ trigger: 'topic', hops: 0, request }] };
+  const post = async (json: unknown, headers: Record<string, string> = edge): Promise<[number, unknown]> => {
+    const response = await control.request('POST', '/v1/feed/events', { token, json, headers });
+    return [response.status, await response.json()];
+  };
+  assert.equal(await post(batch), [200, { taken: true, next: 5 }]);
+  assert.is((await post(batch, {}))[0], 400, 'without an id');
+  assert.is((await post({ ...batch, tenant: '~node' }))[0], 400);
+  assert.is((await post({ ...batch, items: [{ ...batch.items[0], trigger: 'cron' }] }))[0], 400);
+  assert.is((await post({ ...batch, id: 'x'.repeat(9 * 1024 * 1024) }))[0], 413);
+  assert.is((await control.request('DELETE', `/v1/edges/${edge['nacelle-edge']}`)).status, 204);
+  assert.is((await post(batch))[0], 403);
+});
+
 test('PUT /v1/edges/:id/report: is taken of edges that joined, and listed', async () => {
   const control = await openControl({}, { heartbeatMs: 20 });
   const token = await control.token('edge');

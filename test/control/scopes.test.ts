@@ -86,7 +86,7 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['GET', '/v1/feed', 'edge'],
   ['GET', `/v1/feed/modules/${digest}`, 'edge'],
   ['POST', '/v1/feed/secrets', 'edge-secrets', { key: 'AA', secrets: [] }],
-  ['POST', '/v1/feed/events', 'edge', { from: 1, events: [] }],
+  ['POST', '/v1/feed/events', 'edge', { number: 1, id: 'b', tenant: 'default', function: 'f', items: [] }],
 ];
 
 const includes: Readonly<Record<string, readonly string[]>> = { deploy: ['deploy', 'read'], invoke: ['invoke'], debug: ['debug', 'read'], read: ['read'] };

@@ -3,7 +3,15 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 /** `pass` all bytes; `cut`: break off what there is and refuse what comes; `stall`: take connections and say nothing; `mute`: let requests pass, and no answers; `spoil`: change a byte now and then; `trickle`: break each connection off after some bytes of answer. */
 export type Fault = 'pass' | 'cut' | 'stall' | 'mute' | 'spoil' | 'trickle';
 
-export type TcpProxy = { port: number; url: string; set(fault: Fault): void; use(ports: readonly number[]): void; close(): Promise<void> };
+export type TcpProxy = {
+  port: number;
+  url: string;
+  set(fault: Fault): void;
+  use(ports: readonly number[]): void;
+  /** Calls `act` once, when a client sends something that has this text, before it is passed on; or after, with `answered`, when something of an answer to it has come. */
+  when(text: string, act: () => void, answered?: boolean): void;
+  close(): Promise<void>;
+};
 
 const trickleBytes = 100_000;
 const spoilEvery = 3_000;
@@ -14,6 +22,12 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
   let fault: Fault = 'pass';
   let next = 0;
   const sockets = new Set<Socket>();
+  let trap: { text: string; act: () => void; answered: boolean } | undefined;
+  const spring = (): void => {
+    const { act } = trap as { act: () => void };
+    trap = undefined;
+    act();
+  };
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
     return socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket));
@@ -26,8 +40,14 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
   };
   const join = (client: Socket, backend: Socket): void => {
     let answered = 0;
-    client.on('data', (chunk) => fault !== 'stall' && backend.write(chunk));
+    let trapped = false;
+    client.on('data', (chunk: Buffer) => {
+      trapped = trap !== undefined && chunk.includes(trap.text);
+      if (trapped && trap?.answered === false) spring();
+      if (fault !== 'stall') backend.write(chunk);
+    });
     backend.on('data', (chunk: Buffer) => {
+      if (trapped && trap) spring();
       if (fault === 'stall' || fault === 'mute') return;
       answered += chunk.length;
       if (fault === 'spoil' && answered > spoilEvery) chunk[chunk.length >> 1]! ^= 1;
@@ -50,6 +70,9 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
     url: `http://127.0.0.1:${port}`,
     use: (wanted) => {
       ports = wanted;
+    },
+    when: (text, act, answered = false) => {
+      trap = { text, act, answered };
     },
     set: (wanted) => {
       fault = wanted;
