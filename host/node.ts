@@ -31,6 +31,8 @@ const sweepEveryMs = 3_600_000;
 const warmAfterMs = 500;
 /** How long live modules may take to load before the node listens all the same. */
 const loadedBeforeMs = 1000;
+/** How long functions that were used last may take to have an instance each. */
+const warmedBeforeMs = 300;
 
 /** Nobody waits for it: a deployment is done when it is served here. */
 const tellEdges = ({ origin, log }: Ground): void => {
@@ -81,7 +83,9 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const computed = computing.start(deployments);
   undo.push(() => computing.close());
   await deployments.open();
-  ground.artifacts.prefetch([...new Set(deployments.routeTable?.functions.flatMap(({ fleet: placed, digest }) => (placed === 'on-demand' ? digest : [])))]);
+  const recent = ground.artifacts.prefetch([
+    ...new Set(deployments.routeTable?.functions.flatMap(({ fleet: at, digest }) => (at === 'on-demand' ? digest : []))),
+  ]);
   ground.edge = await openAsEdge(ground, deployments, events);
   fleet.review(() => deployments.publish());
   const rollouts = await openRollouts(ground, deployments, fleet, undo);
@@ -89,7 +93,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   await files.readOrMake('admin.token', () => makeAdminToken(deployments));
   if (examples) await deployExamplesOnce(ground, deployments);
   const app = createControlApp(controlDeps(ground, gateways, fleet, events, deployments, rollouts, computed, http));
-  await gateways.loaded(loadedBeforeMs);
+  await Promise.all([gateways.loaded(loadedBeforeMs), fleet.warmUp(recent, warmedBeforeMs)]);
   await fleet.guarantees.open();
   await fleet.deferrals.open();
   await events.start();

@@ -165,12 +165,16 @@ export class FleetDriver {
     if (prewarm > 0 && fleet === 'on-demand') this.feed({ type: 'prewarm', version: key, instances: prewarm });
   }
 
-  /** Resolves when an isolate holds the version ready, or after `withinMs`. */
-  async prewarm(key: string, withinMs: number): Promise<void> {
+  /** Resolves when an isolate holds the version ready, with an idle instance if that is asked for, or after `withinMs`. */
+  async prewarm(key: string, withinMs: number, instance = false): Promise<void> {
     const endMs = performance.now() + withinMs;
-    const holds = (): boolean => [...this.#threads.all()].some((live) => live.holds.get(key)?.ready && !live.closing);
-    if (!holds()) this.feed({ type: 'prewarm', version: key, instances: 1 });
-    while (!holds() && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, pollMs));
+    const ready = ({ holds, closing }: LiveIsolate): boolean => {
+      const held = holds.get(key);
+      return !closing && held?.ready === true && !(instance && this.#threads.cells.idle(held.cell) === 0);
+    };
+    const isReady = (): boolean => [...this.#threads.all()].some(ready);
+    if (!isReady()) this.feed({ type: 'prewarm', version: key, instances: 1 });
+    while (!isReady() && !this.#closed && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 
   /** To be called when gateways route no more requests to it. */

@@ -3,6 +3,7 @@
  * `start`; ends with `close`, when no gateway thread is left.
  */
 
+import { availableParallelism } from 'node:os';
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { KeyValueAccess } from '../capability/keyvalue-channel.ts';
@@ -17,7 +18,7 @@ import type { ExecutionRecord } from '../execution/record.ts';
 import { writeProgram } from '../isolate/program.ts';
 import { createPlacement } from '../placement/core.ts';
 import { type FleetMove, Fleets } from '../placement/fleets.ts';
-import type { PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
+import type { PlacementConfig, PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Table } from '../store/table.ts';
 import type { LastLines } from '../telemetry/last-lines.ts';
@@ -71,8 +72,9 @@ export type FleetView = PlacementSnapshot & { fleets: { resident: string[]; onDe
 /** How long requests that were under way when a version was replaced may still ask for a place. */
 const replacedMs = 15_000;
 /** At least as many instances as executions; and an isolate that nobody uses keeps its modules about as long as the cache does, so that the expiry of an entry means that it is prepared again. */
-const forgettingIn = ({ isolates, cache }: FleetOptions['config']): NodeConfig['isolates'] => ({
+const forgettingIn = ({ isolates, cache }: FleetOptions['config']): PlacementConfig => ({
   ...isolates,
+  replacedAtOnce: Math.max(1, Math.min(availableParallelism(), isolates.max >> 2)),
   instances: Math.max(isolates.instances, isolates.slots),
   idleMs: Math.min(isolates.idleMs, cache.ttlMs),
   instanceIdleMs: Math.min(isolates.instanceIdleMs, cache.ttlMs),
@@ -80,6 +82,8 @@ const forgettingIn = ({ isolates, cache }: FleetOptions['config']): NodeConfig['
 
 /** How long a move to isolates waits for one that holds the function ready. */
 const readyMs = 2000;
+/** Functions that have an instance before a node that starts takes requests. */
+const warmedMax = 4;
 /** How long a version that requests asked for is kept: longer than gateway threads keep it. */
 const lentMs = 600_000;
 /** A node that has just started has more urgent things to do than to join the modules of isolates. */
@@ -195,6 +199,18 @@ export class Fleet {
     await this.approvals.open();
     this.#driver.start();
     this.#programmer = setTimeout(() => void this.#writeProgram(), programMs).unref();
+  }
+
+  /**
+   * Has an instance made of functions whose modules were used last (`digests`, the most recent first), of as many tenants as
+   * isolates stand by. Resolves when they are there, or after `withinMs`.
+   */
+  async warmUp(digests: readonly string[], withinMs: number): Promise<void> {
+    const floor = this.#config.isolates.configurations.reduce((sum, configuration) => sum + configuration.floor, 0);
+    const tenants = new Set<string>();
+    const recent = digests.flatMap((digest) => (this.#table?.functions ?? []).filter((version) => version.digest === digest && version.fleet === 'on-demand'));
+    const chosen = recent.slice(0, warmedMax).filter(({ tenant }) => tenants.has(tenant) || (tenants.size < floor && tenants.add(tenant)));
+    await Promise.all(chosen.map(({ key }) => this.#driver.prewarm(key, withinMs, true)));
   }
 
   /** Isolates start from their modules until it is there, and for ever if it cannot be written. */

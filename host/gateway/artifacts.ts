@@ -16,8 +16,8 @@ export type Artifacts = {
   has(digest: string): boolean;
   /** With its core modules compiled, to be posted to threads. */
   compile(digest: string): Promise<{ artifact: CompiledArtifact; from: StoredSource }>;
-  /** Compiles those that are in the cache before anybody asks, and keeps them for the first who do: a start need not let its first requests wait. */
-  prefetch(digests: readonly string[]): void;
+  /** Compiles those that are in the cache before anybody asks, and keeps them for the first who do: a start need not let its first requests wait. Returns them, most recently used first. */
+  prefetch(digests: readonly string[]): string[];
 };
 
 export type ArtifactsOptions = {
@@ -99,5 +99,13 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     return compiled;
   };
 
-  return { get, has, compile, prefetch: (digests) => keepForAWhile(prefetched, digests.filter(has).slice(0, prefetchedMax), compile) };
+  const usedAtMs = (digest: string): number => cache.usedAtMs(artifactKey(digest, PROFILE)) ?? 0;
+
+  const prefetch: Artifacts['prefetch'] = (digests) => {
+    const recent = digests.filter(has).toSorted((a, b) => usedAtMs(b) - usedAtMs(a));
+    keepForAWhile(prefetched, recent.slice(0, prefetchedMax), compile);
+    return recent;
+  };
+
+  return { get, has, compile, prefetch };
 };

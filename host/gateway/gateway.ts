@@ -14,7 +14,7 @@ import type { Artifacts } from './artifacts.ts';
 import type { DebugFromGateway } from './debugging.ts';
 import type { FromGateway, GatewayNumbers, GatewaySettings, ToGateway } from './protocol.ts';
 
-/** A thread answers within this time, or it hangs. */
+/** A thread answers within this time, or it hangs. Counted in pings, since nobody answers while this process is stopped. */
 const answerMs = 20_000;
 const pingMs = 2000;
 
@@ -55,7 +55,7 @@ export class Gateway {
   #requests = 0;
   #stopping = false;
   #lastError: unknown;
-  #heardMs = performance.now();
+  #unanswered = 0;
   readonly #pinger: NodeJS.Timeout;
 
   constructor(settings: GatewaySettings, events: GatewayEvents) {
@@ -139,10 +139,11 @@ export class Gateway {
 
   /** A thread that answers nothing for long hangs: it is ended, and its requests with it. */
   #ping(): void {
-    if (performance.now() - this.#heardMs > answerMs) {
+    if (this.#unanswered++ * pingMs < answerMs) this.#post({ kind: 'ping' });
+    else {
       this.#lastError ??= new Error(`no answer for ${answerMs} ms`);
       void this.#worker.terminate();
-    } else this.#post({ kind: 'ping' });
+    }
   }
 
   #end(): void {
@@ -153,7 +154,7 @@ export class Gateway {
   }
 
   readonly #take = (message: FromGateway): void => {
-    this.#heardMs = performance.now();
+    this.#unanswered = 0;
     switch (message.kind) {
       case 'several':
         for (const one of message.messages) this.#take(one);

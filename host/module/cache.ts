@@ -87,6 +87,11 @@ export class ArtifactCache {
     return entry !== undefined && !this.index.isExpired(entry, this.now());
   }
 
+  /** When an entry was last used, in milliseconds since 1970; undefined if there is none, or it has expired. No use of it. */
+  usedAtMs(key: string): number | undefined {
+    return this.has(key) ? this.index.get(key)?.usedAtMs : undefined;
+  }
+
   /** Keeps an entry, made already or later, from expiry and eviction until `unpin`. Not kept over a restart: pin again at once. */
   pin(key: string): void {
     this.index.pin(key);

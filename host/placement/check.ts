@@ -10,7 +10,18 @@ function rangeProblems(ranges: readonly Ranged[]): string[] {
 const DAY_MS = 86_400_000;
 const ISOLATES_MAX = 4096;
 
-const ranges = ({ max, slots, instances, idleMs, instanceIdleMs, queueMs, queueMax, tenantQueueMax, startTimeoutMs }: PlacementConfig): Ranged[] => [
+const ranges = ({
+  max,
+  slots,
+  instances,
+  idleMs,
+  instanceIdleMs,
+  queueMs,
+  queueMax,
+  tenantQueueMax,
+  startTimeoutMs,
+  replacedAtOnce,
+}: PlacementConfig): Ranged[] => [
   ['isolates.max', max, 1, ISOLATES_MAX],
   ['isolates.slots', slots, 2, 1024],
   ['isolates.instances', instances ?? slots, slots, 1024],
@@ -20,6 +31,7 @@ const ranges = ({ max, slots, instances, idleMs, instanceIdleMs, queueMs, queueM
   ['isolates.queueMax', queueMax ?? 1, 1, 1_000_000],
   ['isolates.tenantQueueMax', tenantQueueMax ?? 1, 1, queueMax ?? 1_000_000],
   ['isolates.startTimeoutMs', startTimeoutMs ?? 1, 1, DAY_MS],
+  ['isolates.replacedAtOnce', replacedAtOnce ?? 1, 1, ISOLATES_MAX],
 ];
 
 function configurationProblems({ name, memoryMib, floor, ceiling }: IsolateConfiguration): string[] {

@@ -27,6 +27,11 @@ export type PlacementConfig = {
   tenantQueueMax?: number;
   /** An isolate that is not warm by then is given up. Default 10,000. */
   startTimeoutMs?: number;
+  /**
+   * Isolates that start in place of others at once. More than there are processors only make the first of them late, since
+   * to start a thread is work for a processor. Default 4.
+   */
+  replacedAtOnce?: number;
   configurations: readonly IsolateConfiguration[];
 };
 

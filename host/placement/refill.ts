@@ -4,9 +4,6 @@ import { retire, startIsolate } from './start.ts';
 import { isolateLabel, type Pool, type State, type SubPool } from './state.ts';
 
 const SECOND_MS = 1000;
-/** Isolates that make way or take their place at once: each costs a thread start, which all others wait for too. */
-const REPLACED_AT_ONCE = 4;
-
 const maySpawn = (state: State, pool: Pool): boolean => state.isolates.size < state.config.max && pool.retryAtMs <= state.nowMs;
 
 /** Isolates that drain and run nothing any more: their place is free soon. */
@@ -31,7 +28,7 @@ export function refillPool(state: State, pool: Pool): void {
   });
   while (pool.warm.size + pool.warming < wanted && state.common < state.commonMax && maySpawn(state, pool)) startIsolate(state, pool, null, inputs());
   if (pool.retryAtMs > state.nowMs) return;
-  while (pool.warming + ending(state) < REPLACED_AT_ONCE) {
+  while (pool.warming + ending(state) < state.config.replacedAtOnce) {
     if (pool.warm.size + pool.warming + state.leaving.size >= pool.needed + urgentSize(state, pool) || !makeRoom(state, pool)) return;
   }
 }

@@ -23,6 +23,7 @@ import { Rate } from './rate.ts';
 
 const MINUTE_MS = 60_000;
 const QUEUE_MAX = 1024;
+const REPLACED_AT_ONCE = 4;
 const START_TIMEOUT_MS = 10_000;
 
 /** The instances of one version in one isolate. `idleLow`: fewest that were idle since `lowSinceMs`; `owed`: takings by gateways that are counted but not told yet; negative: releases. `gone`: instances that are told to be gone beyond those known. */
@@ -183,6 +184,7 @@ export class State {
       queueMax,
       tenantQueueMax,
       startTimeoutMs: config.startTimeoutMs ?? START_TIMEOUT_MS,
+      replacedAtOnce: config.replacedAtOnce ?? REPLACED_AT_ONCE,
     };
     this.pools = [...config.configurations].sort((a, b) => a.memoryMib - b.memoryMib).map(newPool);
   }

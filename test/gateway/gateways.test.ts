@@ -23,7 +23,7 @@ let compiled = 0;
 const artifacts: Artifacts = {
   get: () => assert.unreachable() as never,
   has: () => false,
-  prefetch: () => undefined,
+  prefetch: () => [],
   compile: async (digest) => {
     compiled++;
     if (digest === 'missing') throw new Problem('module-not-found', 'there is no such module');

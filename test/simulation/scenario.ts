@@ -36,6 +36,7 @@ function configFor(random: Random): Required<PlacementConfig> {
     queueMax,
     tenantQueueMax: random.whole(1, queueMax),
     startTimeoutMs: 200,
+    replacedAtOnce: random.whole(1, 4),
     configurations: [standard, ...(random.chance(0.4) ? [small] : []), ...(random.chance(0.3) ? [other] : [])],
   };
 }

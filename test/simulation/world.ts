@@ -6,6 +6,7 @@ import { createPlacement } from '../../host/placement/core.ts';
 import type { IsolateName, Placement, PlacementAction, PlacementConfig, PlacementEvent } from '../../host/placement/model.ts';
 import { Agenda } from './agenda.ts';
 import { Judge } from './judge.ts';
+import { Processors, type Starts } from './processors.ts';
 import type { Random } from './random.ts';
 
 type Run = { execution: string; version: string; byCore: boolean; effect: boolean };
@@ -46,7 +47,11 @@ export class World {
   private readonly random: Random;
   private readonly executionMs: number;
 
-  constructor(config: Required<PlacementConfig>, random: Random, faults: Faults, executionMs = EXECUTION_MS) {
+  /** Undefined: a thread starts in a random time, whatever else starts. */
+  private readonly processors: Processors | undefined;
+
+  constructor(config: Required<PlacementConfig>, random: Random, faults: Faults, executionMs = EXECUTION_MS, starts?: Starts) {
+    this.processors = starts && new Processors(this.agenda, starts);
     this.executionMs = executionMs;
     this.random = random;
     this.faults = faults;
@@ -123,7 +128,7 @@ export class World {
     this.started++;
     if (this.random.chance(this.faults.kill)) this.agenda.after(this.random.exponential(200), () => this.kill(thread));
     if (this.random.chance(this.faults.hang)) return;
-    this.later(40, () => {
+    const isThere = (): void => {
       if (!thread.alive) return;
       if (!this.random.chance(this.faults.start)) {
         this.tell({ type: 'isolate-warm', isolate });
@@ -132,7 +137,9 @@ export class World {
       thread.alive = false;
       this.threads.delete(isolate);
       this.tell({ type: 'isolate-start-failed', isolate, message: 'no memory for a thread' });
-    });
+    };
+    if (this.processors) this.processors.begin(0.7 + 0.6 * this.random.next(), isThere);
+    else this.later(40, isThere);
   }
 
   /** Ends a thread from outside, at whatever it does. Gateways ask again for what they had placed themselves. */

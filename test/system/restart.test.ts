@@ -12,7 +12,14 @@ test('restart: after kill -9 everything that was deployed answers, from the cach
   const again = await startTestNode({ data: node.data, gateways: 1 });
   const response = await fetch(`${again.url}/hello/`);
   assert.is(await response.text(), 'Hello from nacelle!\n');
-  assert.is((await again.execution(response.headers.get('nacelle-execution'))).load, 'cache');
+  const { rung, load } = await again.execution(response.headers.get('nacelle-execution'));
+  assert.equal([rung, load], [1, 'thread'], 'its instance was made before the port opened');
+  const { items } = (await (await again.api('GET', '/v1/decisions?kind=load')).json()) as { items: { subject: string; choice: string }[] };
+  const from = items.filter(({ subject, choice }) => subject.startsWith('default/hello@') && ['cache', 'prepared'].includes(choice));
+  assert.equal(
+    from.map(({ choice }) => choice),
+    ['cache'],
+  );
   assert.match(await (await fetch(`${again.url}/settings/`)).text(), /env NAME=kept/);
   await again.end();
 });
