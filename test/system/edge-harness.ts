@@ -2,7 +2,14 @@ import { freshDirectory, startTestNode, type TestNode, until } from './node.ts';
 
 /** Origins and edges as processes. */
 
-export type EdgeView = { id: string; state: string; revision: number; alarm: { why: string; detail: string } | null; failure: string | null };
+export type EdgeView = {
+  id: string;
+  state: string;
+  revision: number;
+  alarm: { why: string; detail: string } | null;
+  failure: string | null;
+  takenBack: { function: string; version: number }[];
+};
 
 export const tokenOf = async (origin: TestNode, ...scopes: string[]): Promise<string> =>
   ((await (await origin.api('POST', '/v1/tokens', { scopes })).json()) as { token: string }).token;
@@ -40,3 +47,29 @@ export const hello = 'Hello from nacelle!\n';
 /** Restarts a node on the addresses that it had. */
 export const again = ({ data, url, control }: TestNode, args: string[] = []): Promise<TestNode> =>
   startTestNode({ data, gateways: 1, args: [...args, '--http', new URL(url).host, '--control', new URL(control).host] });
+
+export type RolloutView = {
+  state: string;
+  stage: number;
+  waiting: string | null;
+  why: string | null;
+  requests: number;
+  failures: number;
+  edges: { name: string; chosen: boolean; version: number | null; requests: number; takenBack: { failures: number } | null }[];
+};
+
+export const rolloutOf = async (origin: TestNode, name: string): Promise<RolloutView> =>
+  (await (await origin.api('GET', `/v1/functions/${name}/rollout`)).json()) as RolloutView;
+
+export const rolloutIs = (origin: TestNode, name: string, what: string, is: (view: RolloutView) => boolean): Promise<RolloutView> =>
+  until(
+    async () => {
+      const view = await rolloutOf(origin, name);
+      return is(view) ? view : undefined;
+    },
+    what,
+    20_000,
+  );
+
+export const edgeOf = (origin: TestNode, token: string, name: string, ...labels: string[]): Promise<TestNode> =>
+  follow(origin, token, freshDirectory(), ['--edge-name', name, '--edge-report-ms', '100', ...labels.flatMap((label) => ['--label', label])]);

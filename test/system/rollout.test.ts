@@ -1,35 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { follow, serves, textOf, tokenOf } from './edge-harness.ts';
-import { cleanUp, freshDirectory, startTestNode, type TestNode, until } from './node.ts';
+import { edgeOf, rolloutIs, rolloutOf, serves, textOf, tokenOf } from './edge-harness.ts';
+import { cleanUp, startTestNode } from './node.ts';
 
 test.after(cleanUp);
-
-export type RolloutView = {
-  state: string;
-  stage: number;
-  waiting: string | null;
-  why: string | null;
-  requests: number;
-  failures: number;
-  edges: { name: string; chosen: boolean; version: number | null; requests: number; takenBack: { failures: number } | null }[];
-};
-
-const rolloutOf = async (origin: TestNode, name: string): Promise<RolloutView> =>
-  (await (await origin.api('GET', `/v1/functions/${name}/rollout`)).json()) as RolloutView;
-
-const rolloutIs = (origin: TestNode, name: string, what: string, is: (view: RolloutView) => boolean): Promise<RolloutView> =>
-  until(
-    async () => {
-      const view = await rolloutOf(origin, name);
-      return is(view) ? view : undefined;
-    },
-    what,
-    20_000,
-  );
-
-const edgeOf = (origin: TestNode, token: string, name: string, ...labels: string[]): Promise<TestNode> =>
-  follow(origin, token, freshDirectory(), ['--edge-name', name, '--edge-report-ms', '100', ...labels.flatMap((label) => ['--label', label])]);
 
 test('rollout: by hand from canary to a share to all; the origin serves what was live until the end', async () => {
   const origin = await startTestNode({ gateways: 1 });
