@@ -20,6 +20,14 @@ export const viewTakenBack = ({ tenant, function: name, version, requests, failu
   at: isoTime(at),
 });
 
+/** Names of edges that took back versions of the function, by version. An edge knows of itself alone. */
+export const takenBackOf = async ({ origin: { roster }, follows }: Pick<ControlDeps, 'origin' | 'follows'>, tenant: string, name: string) => {
+  const own = follows?.view();
+  const said = own ? [own] : await roster.all();
+  return (version: number): string[] =>
+    said.flatMap((edge) => (edge.takenBack.some((taken) => taken.tenant === tenant && taken.function === name && taken.version === version) ? edge.name : []));
+};
+
 const edgeView = z
   .object({
     id: z.string(),

@@ -108,6 +108,7 @@ export const functionView = z
     name,
     tenant: name,
     live: z.array(weighted),
+    staged: z.number().nullable().openapi({ description: 'The version that a rollout brings to the edges.' }),
     routes: z.array(z.string()),
     urls: z.array(z.string()),
     createdAt: time,
@@ -116,7 +117,14 @@ export const functionView = z
   .openapi('Function');
 
 export const versionView = z
-  .object({ version: z.number(), digest, createdAt: time, weight: z.number().openapi({ description: 'Share of requests in percent; 0 when not live.' }) })
+  .object({
+    version: z.number(),
+    digest,
+    createdAt: time,
+    weight: z.number().openapi({ description: 'Share of requests in percent; 0 when not live.' }),
+    staged: z.boolean().openapi({ description: 'A rollout brings it to the edges.' }),
+    takenBack: z.array(z.string()).openapi({ description: 'Names of edges that serve the version before it, since it failed there.' }),
+  })
   .openapi('Version');
 
 export const secretView = z
@@ -157,6 +165,7 @@ export const deployed = z
     tenant: name,
     version: z.number(),
     digest,
+    staged: z.boolean().openapi({ description: 'A rollout brings it to the edges; until then the version before it is live.' }),
     routes: z.array(z.string()),
     urls: z.array(z.string()),
     missingSecrets: z.array(z.string()),

@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { Problem } from '../base/errors.ts';
 import { requireScope } from './auth.ts';
 import type { ControlDeps } from './deps.ts';
+import { takenBackOf } from './edges.ts';
 import { endpoint, json, jsonBody, newGroup } from './endpoint.ts';
 import { functionView, listOf, name, page, tenantQuery, versionView } from './schema.ts';
 import { viewFunction, viewVersion } from './view.ts';
@@ -13,7 +14,9 @@ const target = z.strictObject({
 });
 
 /** The versions of functions and the live pointer. */
-export const versionRoutes = ({ deployments: { functions, tenants }, settings }: ControlDeps) => {
+export const versionRoutes = (deps: ControlDeps) => {
+  const { deployments, settings } = deps;
+  const { functions, tenants } = deployments;
   const read = requireScope({ tenants }, 'read');
   const deploy = requireScope({ tenants }, 'deploy');
   return newGroup()
@@ -27,8 +30,10 @@ export const versionRoutes = ({ deployments: { functions, tenants }, settings }:
       }),
       async (context) => {
         const { limit, cursor } = context.req.valid('query');
-        const { record, versions } = await functions.read.versions(context.get('tenant'), context.req.valid('param').name, { limit, cursor });
-        return context.json({ ...versions, items: versions.items.map((version) => viewVersion(record, version)) }, 200);
+        const tenant = context.get('tenant');
+        const { record, versions } = await functions.read.versions(tenant, context.req.valid('param').name, { limit, cursor });
+        const takenBack = await takenBackOf(deps, tenant, record.name);
+        return context.json({ ...versions, items: versions.items.map((version) => viewVersion(record, version, takenBack(version.version))) }, 200);
       },
     )
     .openapi(

@@ -30,21 +30,25 @@ export const viewModule = ({ digest, bytes, imports, exports, unrestorable, crea
   uploadedAt: isoTime(createdAt),
 });
 
-export const viewFunction = (tenant: string, { name, live, routes, createdAt, updatedAt }: FunctionRecord, origin: string) => ({
+export const viewFunction = (tenant: string, { name, live, staged, routes, createdAt, updatedAt }: FunctionRecord, origin: string) => ({
   name,
   tenant,
   live,
+  staged: staged?.version ?? null,
   routes: routes.map(formatRoute),
   urls: urlsOf(routes, origin),
   createdAt: isoTime(createdAt),
   updatedAt: isoTime(updatedAt),
 });
 
-export const viewVersion = ({ live }: FunctionRecord, { version, digest, createdAt }: VersionRecord) => ({
+/** @param takenBack names of edges where it failed */
+export const viewVersion = ({ live, staged }: FunctionRecord, { version, digest, createdAt }: VersionRecord, takenBack: readonly string[] = []) => ({
   version,
   digest,
   createdAt: isoTime(createdAt),
   weight: live.find((target) => target.version === version)?.weight ?? 0,
+  staged: staged?.version === version,
+  takenBack: [...takenBack],
 });
 
 export const viewSecret = (version: VersionRecord, { name, updatedAt }: SecretInfo) => ({
@@ -97,6 +101,7 @@ export const viewDeployed = (tenant: string, view: FunctionView, origin: string)
   tenant,
   version: view.version.version,
   digest: view.version.digest,
+  staged: view.record.staged?.version === view.version.version,
   routes: view.record.routes.map(formatRoute),
   urls: urlsOf(view.record.routes, origin),
   ...lacking(view),

@@ -65,10 +65,9 @@ test('edge: takes back a version that fails there, also while it is cut off, and
   const origin = await startTestNode({ gateways: 1 });
   const token = await tokenOf(origin, 'edge');
   const edge = await edgeOf(origin, token, 'eu', 'region=eu');
-  await origin.deploy('hello', 'hello');
+  await origin.deploy('hello', 'hello', { edges: { region: 'eu' } });
   await origin.deploy('far', 'hello', { edges: { region: ['us', 'asia'] } });
-  await origin.deploy('near', 'hello', { edges: { region: 'eu' } });
-  await serves(edge, '/near/', hello);
+  await serves(edge, '/hello/', hello);
   assert.equal([(await fetch(`${edge.url}/far/`)).status, await textOf(`${origin.url}/far/`)], [404, hello]);
 
   await origin.deploy('hello', 'failing');

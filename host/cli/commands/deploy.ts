@@ -37,7 +37,9 @@ export const deploy: Command = {
       const json = { ...manifest, module } as never;
       const deployed = await (await client.api.v1.functions.$post({ query: client.tenant, json })).json();
       progress(terminal, '');
-      print(terminal, deployed, ({ name, version, digest, urls }) => [`${name}@${version}  ${digest}`, ...urls.map((url) => `  ${url}`)].join('\n'));
+      print(terminal, deployed, ({ name, version, digest, staged, urls }) =>
+        [`${name}@${version}  ${digest}${staged ? `  in rollout: nacelle rollout show ${name}` : ''}`, ...urls.map((url) => `  ${url}`)].join('\n'),
+      );
       for (const secret of deployed.missingSecrets)
         terminal.error(`warning: secret ${secret} has no value yet: nacelle secrets put ${deployed.name} ${secret}\n`);
     } finally {

@@ -12,7 +12,14 @@ type Edge = {
   seenAt: string | null;
   revision: number;
   behind: number;
+  labels: Record<string, string>;
+  takenBack: { tenant: string; function: string; version: number; requests: number; failures: number; at: string }[];
 };
+
+const labelsText = (labels: Edge['labels']): string =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(' ') || '-';
 
 const standing = ({ connected, behind, revision }: Edge): string =>
   !connected ? 'away' : revision === 0 ? 'joining' : behind === 0 ? 'up to date' : `${behind} behind`;
@@ -27,8 +34,18 @@ export const edgesLs: Command = {
     const items: Edge[] = await allItems(async (query) => (await api.v1.edges.$get({ query })).json());
     print(terminal, { items }, () =>
       table(
-        ['id', 'name', 'state', 'standing', 'revision', 'version', 'last heard of'],
-        items.map((edge) => [edge.id, edge.name, edge.state, standing(edge), String(edge.revision), edge.product, edge.seenAt ?? '-']),
+        ['id', 'name', 'labels', 'state', 'standing', 'took back', 'revision', 'version', 'last heard of'],
+        items.map((edge) => [
+          edge.id,
+          edge.name,
+          labelsText(edge.labels),
+          edge.state,
+          standing(edge),
+          edge.takenBack.map(({ function: name, version }) => `${name}@${version}`).join(' ') || '-',
+          String(edge.revision),
+          edge.product,
+          edge.seenAt ?? '-',
+        ]),
         'no edges: "nacelle serve --origin URL --token TOKEN" elsewhere makes one',
       ),
     );
@@ -46,12 +63,17 @@ export const edgesShow: Command = {
       fields([
         ['id', edge.id],
         ['name', edge.name],
+        ['labels', labelsText(edge.labels)],
         ['state', edge.state],
         ['standing', standing(edge)],
         ['revision', String(edge.revision)],
         ['version', edge.product],
         ['joined', edge.joinedAt],
         ['last heard of', edge.seenAt ?? '-'],
+        ...edge.takenBack.map(
+          ({ tenant, function: name, version, requests, failures, at }) =>
+            ['took back', `${tenant}/${name}@${version}: ${failures} of ${requests} requests failed, ${at}`] as const,
+        ),
       ]),
     );
   },

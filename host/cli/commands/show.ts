@@ -44,6 +44,7 @@ export const show: Command = {
         ['name', detail.name],
         ['tenant', detail.tenant],
         ['version', `${version.version}, deployed ${version.createdAt}`],
+        ...(detail.staged === null ? [] : [['rollout', `version ${detail.staged} is on its way to the edges: nacelle rollout show ${detail.name}`] as const]),
         ['previous', previous === null ? '-' : String(previous)],
         ['module', `${version.digest}, ${module.bytes} bytes`],
         ['urls', listed(urls)],

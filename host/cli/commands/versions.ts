@@ -12,8 +12,14 @@ export const versions: Command = {
     const items = await allItems(async (page) => (await api.v1.functions[':name'].versions.$get({ param: { name }, query: { ...tenant, ...page } })).json());
     print(terminal, { items }, () =>
       table(
-        ['version', 'live', 'digest', 'deployed'],
-        items.map(({ version, weight, digest, createdAt }) => [String(version), weight > 0 ? `${weight} %` : '', digest, createdAt]),
+        ['version', 'live', 'taken back by', 'digest', 'deployed'],
+        items.map(({ version, weight, staged, takenBack, digest, createdAt }) => [
+          String(version),
+          weight > 0 ? `${weight} %` : staged ? 'in rollout' : '',
+          takenBack.join(', ') || '-',
+          digest,
+          createdAt,
+        ]),
         'no versions',
       ),
     );
