@@ -5,8 +5,12 @@ import { cleanUp, sleep, startTestNode, type TestNode, until } from './node.ts';
 /** Points at which the node is killed: few here, `KILL_POINTS=200` for a long run. */
 const points = Number(process.env.KILL_POINTS ?? 3);
 const sendersAtOnce = 8;
+/** Events that are taken before the next kill, at most. */
+const takenMax = 60;
 
 let node: TestNode;
+/** Events that the node said it has. */
+let taken = 0;
 
 test.after(cleanUp);
 
@@ -16,7 +20,10 @@ const send = async (key: string): Promise<void> => {
     const { control, token } = node;
     const headers = { 'authorization': `Bearer ${token}`, 'ce-specversion': '1.0', 'ce-id': key, 'ce-source': '/ledger', 'ce-type': 'counted' };
     const sent = await fetch(`${control}/v1/events?topic=counted`, { method: 'POST', headers, body: key }).catch(() => undefined);
-    if (sent?.status === 202) return;
+    if (sent?.status === 202) {
+      taken++;
+      return;
+    }
     await sleep(20);
   }
 };
@@ -42,12 +49,15 @@ test('events: killed at any time, the node delivers each event that it took once
   let sent = 0;
   const senders = Array.from({ length: sendersAtOnce }, async () => {
     while (sending) {
-      await send(`k${sent++}`);
+      // Every fourth traps at its first attempt, so that there are some that wait for another.
+      await send(`${sent % 4 === 0 ? 'trap-first-' : 'k'}${sent++}`);
       await sleep(2);
     }
   });
   for (let point = 0; point < points; point++) {
-    await sleep(50 + Math.random() * 400);
+    const goal = taken + Math.random() * takenMax;
+    await until(() => (taken >= goal ? true : undefined), `${goal} events`, 60_000);
+    await sleep(Math.random() * 50);
     await node.end('SIGKILL');
     node = await startTestNode({ gateways: 1, data: node.data });
   }
