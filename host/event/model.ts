@@ -100,7 +100,9 @@ export type Delivered = {
   problem: { code: ErrorCode; message: string } | null;
   response: { status: number; headers: HeaderLines; body: Uint8Array } | null;
   /** Null if it did not come to an execution. */
-  record: ExecutionRecord | null;
+  readonly record: ExecutionRecord | null;
+  /** The same as JSON, where it is there already. */
+  recordText?: string | null;
   startedAt: number;
   endedAt: number;
   /** @throws Problem `conflict` and others; then nothing of it happened */

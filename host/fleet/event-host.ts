@@ -25,6 +25,7 @@ import type { ControlFunctions } from './control-functions.ts';
 import type { DeferredResult, LaterRequest } from './deferral-protocol.ts';
 import type { DeferredView } from './deferrals.ts';
 import { FailedRequests } from './failed-requests.ts';
+import { recordTextOf } from './guarantee-records.ts';
 import { StoredLog } from './stored-log.ts';
 import { failedEnd } from './stored-runs.ts';
 
@@ -50,7 +51,8 @@ export type EventHostOptions = {
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
-type Kept = { at: number; record: ExecutionRecord; result: DeferredResult | null };
+/** `record`: JSON of what the thread told; `more`: what is known besides. As text it is neither read nor measured part by part. */
+type Kept = { at: number; record: string; more: Partial<ExecutionRecord>; result: DeferredResult | null };
 
 /** Largest body of a response that is kept. */
 const resultBytesMax = 700 * 1024;
@@ -140,7 +142,9 @@ export class EventHost {
 
   async #ended(id: string): Promise<DeferredView | undefined> {
     const ended = await this.#results.get(id);
-    return ended && { record: ended.record, result: ended.result ?? { code: ended.record.code ?? 'internal', message: 'there is no result' } };
+    if (!ended) return undefined;
+    const record: ExecutionRecord = { ...(JSON.parse(ended.record) as ExecutionRecord), ...ended.more };
+    return { record, result: ended.result ?? { code: record.code ?? 'internal', message: 'there is no result' } };
   }
 
   /** The payload of an event under way, or of a dead letter. */
@@ -161,10 +165,13 @@ export class EventHost {
     const effects = end.effects ?? { reads: [], effects: [] };
     return {
       version: found.version,
-      isolate: end.record?.isolate,
+      isolate: end.problem ? end.record?.isolate : undefined,
       problem: end.problem,
       response: end.response,
-      record: end.record,
+      get record() {
+        return end.record;
+      },
+      recordText: recordTextOf(end),
       startedAt,
       endedAt: now(),
       commit: async (writes) => {
@@ -203,15 +210,14 @@ export class EventHost {
   /** Results of requests and of what was sent to one function; of other events only what failed, for them nobody waits. */
   #endWrites({ id, item, delivered, failure, last, state }: EventEnd): Write[] {
     if (!isAwaited(item.trigger) && state === 'succeeded') return [];
-    const bare = delivered?.record ?? recordOf(id, item, state);
-    const record: ExecutionRecord = {
-      ...bare,
+    const record = delivered?.recordText ?? JSON.stringify(recordOf(id, item, state));
+    const more: Partial<ExecutionRecord> = {
       trigger: item.trigger,
       state,
       ...(failure ? { code: failure.code } : {}),
       attempts: [...item.attempts, ...(last ? [last] : [])],
     };
-    return [this.#results.write(id, { at: now(), record, result: isAwaited(item.trigger) ? resultOf(delivered, failure) : null })];
+    return [this.#results.write(id, { at: now(), record, more, result: isAwaited(item.trigger) ? resultOf(delivered, failure) : null })];
   }
 }
 

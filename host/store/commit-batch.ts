@@ -13,7 +13,7 @@ const textBytes = (value: unknown): number => {
   if (value instanceof Uint8Array) return value.length;
   if (typeof value !== 'object' || value === null) return 8;
   let bytes = 2;
-  for (const part of Object.values(value)) bytes += 8 + textBytes(part);
+  for (const name in value) bytes += 8 + textBytes((value as Record<string, unknown>)[name]);
   return bytes;
 };
 
