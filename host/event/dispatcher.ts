@@ -145,7 +145,7 @@ export class Dispatcher {
     if (this.#inFlight >= inFlightMax) return undefined;
     let best: { tenant: string; inFlight: number; lane: Lane } | undefined;
     for (const [tenant, { inFlight, lanes }] of this.#tenants) {
-      if (inFlight >= Math.max(1, inFlightMax * tenantShare) || (best && inFlight >= best.inFlight)) continue;
+      if (this.#shareOf(tenant) <= 0 || (best && inFlight >= best.inFlight)) continue;
       const lane = this.#readyOf(lanes);
       if (lane) best = { tenant, inFlight, lane };
     }
@@ -158,6 +158,11 @@ export class Dispatcher {
       owner.lanes.set(best.lane.name, best.lane);
     }
     return best.lane;
+  }
+
+  /** What a tenant may have delivered besides. */
+  #shareOf(tenant: string): number {
+    return Math.max(1, Math.floor(this.#options.inFlightMax * tenantShare)) - (this.#tenants.get(tenant)?.inFlight ?? 0);
   }
 
   #readyOf(lanes: Map<string, Lane>): Lane | undefined {
@@ -174,7 +179,7 @@ export class Dispatcher {
   async #claim(lane: Lane): Promise<void> {
     const { clock, inFlightMax, functionOf, onError } = this.#options;
     lane.woken = false;
-    const wanted = Math.min(this.#roomOf(lane), inFlightMax - this.#inFlight, claimMax);
+    const wanted = Math.min(this.#roomOf(lane), this.#shareOf(lane.tenant), inFlightMax - this.#inFlight, claimMax);
     const leaseMs = (functionOf(lane.tenant, lane.name)?.limits.timeMs ?? 0) + leaseMarginMs;
     try {
       const leases = await lane.queue.claim(wanted, leaseMs);
