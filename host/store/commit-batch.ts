@@ -6,7 +6,13 @@ import type { Table, Write } from './table.ts';
 const batchBytesMax = commitBytesMax / 2;
 const waitingBytesMax = 64 * 1024 * 1024;
 
+/** Commits at once: one is written while the next gathers in the store, with what others have for it, and need not wait for its turn. */
+const underWayMax = 2;
+
 type Submission = { writes: readonly Write[]; bytes: number; resolve: () => void; reject: (problem: unknown) => void };
+
+/** It may fail, and be made again in parts: what was submitted after it has to wait. */
+const isConditional = ({ writes }: Submission): boolean => writes.some(({ expectRevision }) => expectRevision !== undefined);
 
 const textBytes = (value: unknown): number => {
   if (typeof value === 'string') return value.length;
@@ -25,7 +31,11 @@ export class CommitBatch {
   readonly #table: Pick<Table, 'commit'>;
   #waiting: Submission[] = [];
   #bytes = 0;
-  #draining: Promise<void> | undefined;
+  #underWay = 0;
+  /** What is under way may fail: nothing is begun before it has ended. */
+  #blocked = false;
+  #woken = false;
+  #idle: (() => void)[] = [];
 
   constructor(table: Pick<Table, 'commit'>) {
     this.#table = table;
@@ -39,24 +49,46 @@ export class CommitBatch {
     return new Promise((resolve, reject) => {
       this.#bytes += bytes;
       this.#waiting.push({ writes, bytes, resolve, reject });
-      this.#draining ??= this.#drain();
+      this.#wake();
     });
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when nothing waits or is under way. */
   async idle(): Promise<void> {
-    await this.#draining;
+    if (this.#waiting.length > 0 || this.#underWay > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  async #drain(): Promise<void> {
-    // What is submitted in the same turn goes together.
-    await new Promise<void>((resolve) => queueMicrotask(resolve));
-    while (this.#waiting.length > 0) await this.#settle(this.#take());
-    this.#draining = undefined;
+  /** What is submitted in the same turn goes together. */
+  #wake(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    queueMicrotask(() => {
+      this.#woken = false;
+      this.#begin();
+    });
   }
 
-  /** The first that fit in one commit: no key twice. */
-  #take(): Submission[] {
+  #begin(): void {
+    while (this.#waiting.length > 0 && this.#underWay < underWayMax && !this.#blocked) {
+      const count = this.#fitting();
+      const mayFail = this.#waiting.slice(0, count).some(isConditional);
+      if (mayFail && this.#underWay > 0) return;
+      this.#blocked = mayFail;
+      this.#underWay++;
+      void this.#settle(this.#take(count)).then(() => this.#ended());
+    }
+  }
+
+  #ended(): void {
+    this.#underWay--;
+    if (this.#underWay === 0) this.#blocked = false;
+    this.#begin();
+    if (this.#underWay > 0 || this.#waiting.length > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** How many of the first fit in one commit: no key twice. */
+  #fitting(): number {
     const keys = new Set<string>();
     let [count, bytes] = [0, 0];
     for (const submission of this.#waiting) {
@@ -66,6 +98,10 @@ export class CommitBatch {
       for (const { key } of submission.writes) keys.add(key);
       count++;
     }
+    return count;
+  }
+
+  #take(count: number): Submission[] {
     const batch = this.#waiting.splice(0, count);
     for (const submission of batch) this.#bytes -= submission.bytes;
     return batch;
