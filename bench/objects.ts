@@ -12,7 +12,7 @@ import { configSchema } from '../host/config/schema.ts';
 import { decide, storageCost } from '../host/object/computed/cost.ts';
 import { listObjects } from '../host/object/listing.ts';
 import { openStore } from '../host/store/lmdb/store.ts';
-import { alwaysCompute, alwaysStore, decided, makeTrace, offlineOptimum } from '../test/object/cost-simulation.ts';
+import { alwaysCompute, alwaysStore, decided, makeTrace, offlineOptimum, toldTheMean } from '../test/object/cost-simulation.ts';
 import { startTestNode } from '../test/system/node.ts';
 import { photo } from '../test/system/photo.ts';
 
@@ -110,6 +110,7 @@ const decisions = (): void => {
     const trace = makeTrace({ seed: 1, objects: 10_000, requests: 10_000, zipf: 1, shape });
     const all = {
       'decided': decided(trace, rates),
+      'told the mean gaps': toldTheMean(trace, rates),
       'always store': alwaysStore(trace, rates),
       'always compute': alwaysCompute(trace, rates),
       'offline optimum': offlineOptimum(trace, rates),

@@ -20,7 +20,8 @@ export type TraceOptions = {
   shape: number;
 };
 
-export type TraceObject = { name: string; bytes: number; sourceBytes: number; run: Omit<Measured, 'runs'>; times: number[] };
+/** `meanMs`: of its gaps. */
+export type TraceObject = { name: string; meanMs: number; bytes: number; sourceBytes: number; run: Omit<Measured, 'runs'>; times: number[] };
 
 const normal = (random: Random): number => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
 
@@ -41,7 +42,7 @@ export const makeTrace = ({ seed, objects, requests, zipf, shape }: TraceOptions
     const meanMs = (monthMs * total) / (requests * weight);
     const times: number[] = [];
     for (let at = gapOf(random, meanMs, shape) * random.next(); at < endMs; at += gapOf(random, meanMs, shape)) times.push(at);
-    return { name: `o${rank}`, bytes, sourceBytes: bytes * 4, run: { cpuMs, wallMs: cpuMs, memoryBytes: 64 << 20 }, times };
+    return { name: `o${rank}`, meanMs, bytes, sourceBytes: bytes * 4, run: { cpuMs, wallMs: cpuMs, memoryBytes: 64 << 20 }, times };
   });
 };
 
@@ -69,6 +70,17 @@ const optimumOf = (object: TraceObject, rates: Rates): number => {
 };
 
 export const offlineOptimum = (trace: readonly TraceObject[], rates: Rates): number => trace.reduce((sum, object) => sum + optimumOf(object, rates), 0);
+
+/**
+ * What somebody pays who is told the mean gap of each object and nothing of when requests come: keeps it always, or never.
+ * Of Poisson gaps, where what has passed says nothing of what comes, no rule without foresight is better on average.
+ */
+export const toldTheMean = (trace: readonly TraceObject[], rates: Rates): number =>
+  trace.reduce((sum, object) => {
+    const [again, kept] = [generate(object, rates), storageCost(object.bytes, monthMs, rates)];
+    const requests = object.times.filter((at) => at >= beginMs).length;
+    return sum + (storageCost(object.bytes, object.meanMs, rates) <= again ? kept : requests * again);
+  }, 0);
 
 type State = { object: TraceObject; history: History; storedAt: number | undefined };
 type Group = { gaps: SimilarGaps; measured: Measured | undefined };
