@@ -13,7 +13,7 @@ import { sharedMs } from '../isolate/moment.ts';
 import type { FromIsolate } from '../isolate/protocol.ts';
 import type { Placement, PlacementAction, PlacementDecision, PlacementEvent, PlacementSnapshot, Rung } from '../placement/model.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
-import { type CompileModule, type HeldVersion, IsolateThreads, type LiveIsolate, type MakeSettings } from './isolate-threads.ts';
+import { type CompileModule, type HeldVersion, IsolateThreads, type IsolateThreadsEvents, type LiveIsolate, type MakeSettings } from './isolate-threads.ts';
 import type { FleetFromGateway, FleetToGateway, PostToGateway, VersionUse } from './protocol.ts';
 
 export type FleetDriverOptions = {
@@ -25,6 +25,7 @@ export type FleetDriverOptions = {
   onUse: (versions: VersionUse[]) => void;
   /** Executions that are worth keeping. */
   onExecutions: (records: ExecutionRecord[]) => void;
+  onSaid: IsolateThreadsEvents['onSaid'];
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -75,6 +76,7 @@ export class FleetDriver {
       onWarm: ({ name }) => this.feed({ type: 'isolate-warm', isolate: name }),
       onHeld: (live, held) => this.#announce(live, held),
       onMessage: (live, message) => this.#hear(live, message),
+      onSaid: options.onSaid,
       onExit: (live, reason) => this.#exited(live, reason),
     });
   }
@@ -175,6 +177,11 @@ export class FleetDriver {
     const isReady = (): boolean => [...this.#threads.all()].some(ready);
     if (!isReady()) this.feed({ type: 'prewarm', version: key, instances: 1 });
     while (!isReady() && !this.#closed && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+
+  /** Another version has taken over; requests that were under way may still ask for it. */
+  replaced(key: string): void {
+    this.#threads.replaced(key);
   }
 
   /** To be called when gateways route no more requests to it. */

@@ -22,13 +22,14 @@ import type { PlacementConfig, PlacementDecision, PlacementSnapshot } from '../p
 import type { Blobs } from '../store/blobs.ts';
 import type { Table } from '../store/table.ts';
 import type { LastLines } from '../telemetry/last-lines.ts';
+import type { LogRecord } from '../telemetry/log-record.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import { Approvals } from './approvals.ts';
 import { ControlFunctions } from './control-functions.ts';
 import { DecisionLog, type DecisionQuery } from './decision-log.ts';
 import type { DeferralFromGateway, DeferralToGateway, LaterRequest } from './deferral-protocol.ts';
 import { Deferrals, type DeferredEnd } from './deferrals.ts';
-import { FleetDriver } from './driver.ts';
+import { FleetDriver, type FleetDriverOptions } from './driver.ts';
 import type { FailureFromGateway } from './failure-protocol.ts';
 import type { GuaranteeFromGateway } from './guarantee-protocol.ts';
 import { Guarantees } from './guarantees.ts';
@@ -58,6 +59,8 @@ export type FleetOptions = {
   objects?: (() => ObjectAccess) | undefined;
   /** Opens a way to what executions share. */
   shared?: ((isolate: number) => SharedAccess) | undefined;
+  /** Told what shared sidecars of functions that are there said where no execution was under way. */
+  onLogs?: (records: readonly LogRecord[]) => void;
   /** What executions in an overlay hold until their commit. */
   holds?: StoredRunsOptions['holds'];
   /** For those who judge a failure. */
@@ -91,7 +94,7 @@ const programMs = 1000;
 /** How many times in a window usage is looked at. */
 const reviewsAWindow = 12;
 
-const nameOf = ({ tenant, function: name }: DeployedVersion): string => `${tenant}/${name}`;
+const nameOf = ({ tenant, function: name }: Pick<DeployedVersion, 'tenant' | 'function'>): string => `${tenant}/${name}`;
 
 /** What one more isolate is started with. */
 const settingsOf = ({ reservedPorts, keyvalue, objects, shared, recorded }: FleetOptions, isolate: number): ReturnType<MakeSettings> => ({
@@ -147,9 +150,7 @@ export class Fleet {
       compile,
       makeSettings: (isolate) => ({ ...settingsOf(options, isolate), program: this.#program }),
       log,
-      onDecision: (decision) => this.#decisions.add(decision),
-      onUse: (versions) => this.#count(versions, options.onHealth),
-      onExecutions: (records) => this.#keep(records),
+      ...this.#listeners(options),
     });
     this.runs = this.#makeRuns(options);
     this.control = this.#makeControl();
@@ -311,7 +312,20 @@ export class Fleet {
     this.reservations.update(table);
   }
 
-  /** To be called when all gateways route by the table. */
+  #listeners({ onHealth, onLogs }: FleetOptions): Pick<FleetDriverOptions, 'onDecision' | 'onUse' | 'onExecutions' | 'onSaid'> {
+    return {
+      onDecision: (decision) => this.#decisions.add(decision),
+      onUse: (versions) => this.#count(versions, onHealth),
+      onExecutions: (records) => this.#keep(records),
+      onSaid: (records) => this.#said(records, onLogs),
+    };
+  }
+
+  #said(records: readonly LogRecord[], onLogs: FleetOptions['onLogs']): void {
+    const names = new Set((this.#table?.functions ?? []).map(nameOf));
+    onLogs?.(records.filter((record) => names.has(nameOf(record))));
+  }
+
   /** Instances of sidecars that executions share. */
   sidecars(): ReturnType<FleetDriver['sidecars']> {
     return this.#driver.sidecars();
@@ -334,6 +348,7 @@ export class Fleet {
     this.#lent.set(key, { version, timer: setTimeout(end, lentMs).unref() });
   }
 
+  /** To be called when all gateways route by the table. */
   end(table: RouteTable): void {
     this.#table = table;
     const keys = new Set(table.functions.map(({ key }) => key));
@@ -341,8 +356,10 @@ export class Fleet {
     for (const [key, version] of this.#known) {
       if (keys.has(key)) continue;
       this.#known.delete(key);
-      if (names.has(nameOf(version))) setTimeout(() => this.#known.has(key) || this.#lent.has(key) || this.#driver.removeVersion(key), replacedMs).unref();
-      else {
+      if (names.has(nameOf(version))) {
+        this.#driver.replaced(key);
+        setTimeout(() => this.#known.has(key) || this.#lent.has(key) || this.#driver.removeVersion(key), replacedMs).unref();
+      } else {
         this.#fleets.delete(nameOf(version));
         void this.approvals.set(nameOf(version), false).catch(() => undefined);
         this.#driver.removeVersion(key);

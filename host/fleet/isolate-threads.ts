@@ -11,6 +11,7 @@ import type { SharedInstance } from '../instance/shared-sidecars.ts';
 import { allocateHoldings, HOLDINGS_MAX, IdleCells } from '../isolate/holdings.ts';
 import { Isolate, type IsolateOptions } from '../isolate/isolate.ts';
 import type { FromIsolate } from '../isolate/protocol.ts';
+import type { LogRecord } from '../telemetry/log-record.ts';
 
 /** Heap of an isolate thread: what the runtime keeps of modules and instances, not their memories. */
 const heapMib = 128;
@@ -44,6 +45,7 @@ export type IsolateThreadsEvents = {
   onWarm: (isolate: LiveIsolate) => void;
   onHeld: (isolate: LiveIsolate, held: HeldVersion) => void;
   onMessage: (isolate: LiveIsolate, message: Extract<FromIsolate, { kind: 'activity' | 'prepared' | 'drained' }>) => void;
+  onSaid: (records: readonly LogRecord[]) => void;
   /** `reason` is undefined if its end was asked for. */
   onExit: (isolate: LiveIsolate, reason: string | undefined) => void;
 };
@@ -153,6 +155,14 @@ export class IsolateThreads {
     isolate.holds.delete(key);
   }
 
+  /** Another version has taken over, wherever this one is. */
+  replaced(key: string): void {
+    for (const { thread, holds } of this.#live.values()) {
+      const held = holds.get(key);
+      if (held?.ready) thread.replaced(held.cell);
+    }
+  }
+
   #fail(isolate: LiveIsolate, cell: number, problem: Problem): void {
     const waiting = this.#waiting.get(cell);
     if (!waiting) return;
@@ -182,6 +192,9 @@ export class IsolateThreads {
         break;
       case 'sidecars':
         live.sidecars = message.instances;
+        break;
+      case 'said':
+        this.#events.onSaid(message.records);
         break;
       case 'pong':
         break;

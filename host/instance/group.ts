@@ -53,6 +53,11 @@ const summaryOf = ({ status, bytes }: Told, { cpuUs, wallUs, memoryBytesPeak, me
   code,
 });
 
+function turnsOf(chain: readonly (Sidecar | undefined)[]): SharedMember[] {
+  const byKey = new Map(chain.flatMap((member) => (member instanceof SharedMember ? [[member.shared.key, member]] : [])));
+  return byKey.size < 2 ? [] : [...byKey].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, member]) => member);
+}
+
 export class Group implements Unit<Snapshot>, MemberHome {
   idleSince = 0;
   readonly idleLink = new IdleLink();
@@ -75,6 +80,8 @@ export class Group implements Unit<Snapshot>, MemberHome {
   /** Calls of next ones that are under way, or have been made, by middleware. */
   private readonly sent = new Map<number, { ended: Promise<void>; exchange: OutboundExchange }>();
   private stopping: { code: string; message: string } | undefined;
+  /** Shared middlewares, in the order in which all executions of the thread take their turns: else two chains that share them may wait for each other. Empty if there is but one. */
+  private readonly turns: readonly SharedMember[];
   /** The first one that ended badly: what others throw is its consequence. */
   private culprit: Ended | undefined;
   /** What started at once is what the last execution used. */
@@ -85,6 +92,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
     this.ports = ports;
     this.members = frame.parts.map((part) => part.sidecar && this.memberOf(part, part.sidecar));
     this.ordered = frame.composition.order.map((index) => this.members[index] as Sidecar);
+    this.turns = turnsOf(frame.composition.chain.map((index) => this.members[index]));
     this.main = (frame.parts[0] as Part).make(ports, this.peersOfMain);
   }
 
@@ -145,18 +153,7 @@ export class Group implements Unit<Snapshot>, MemberHome {
       if (noted) await noted;
       if (member.ended && member.sidecar.required) this.culprit ??= failedBy(member, member.ended);
     }
-    let result: unknown;
-    if (!this.culprit) {
-      try {
-        result = await this.callHandler(this.frame.composition.chain[0] ?? 0, name, parameters);
-      } catch (error) {
-        this.culprit ??= this.main.endedBy(error);
-      }
-    }
-    for (const { ended, exchange } of this.sent.values()) {
-      exchange.cancel();
-      await ended;
-    }
+    const result = this.culprit ? undefined : await this.enterChain(name, parameters);
     this.culprit ??= this.stopping ? undefined : this.unanswered(parameters[1] as ResponseOutparam);
     const endedMs = performance.now();
     const meter = this.main.meter(endedMs - now);
@@ -164,6 +161,26 @@ export class Group implements Unit<Snapshot>, MemberHome {
     this.startedAsUsed = this.noteUse();
     await this.end(told, meter, ended?.code);
     return { result, ended, meter, startedMs: this.mainStartedMs, endedMs, sidecars: this.sidecars };
+  }
+
+  private async enterChain(name: string, parameters: readonly unknown[]): Promise<unknown> {
+    const kept: SharedMember[] = [];
+    try {
+      for (const member of this.stopping ? [] : this.turns) {
+        await member.keep();
+        kept.push(member);
+      }
+      return await this.callHandler(this.frame.composition.chain[0] ?? 0, name, parameters);
+    } catch (error) {
+      this.culprit ??= this.main.endedBy(error);
+      return undefined;
+    } finally {
+      for (const { ended, exchange } of this.sent.values()) {
+        exchange.cancel();
+        await ended;
+      }
+      for (const member of kept) member.giveUp();
+    }
   }
 
   /** Sidecars whose configuration has been recorded anew are made anew, or at least read it anew. */

@@ -72,6 +72,8 @@ class ObservedResponse implements ResponseSink, ByteSink, Told {
 
 export type Groups = {
   make(ports: ExecutionPorts): Group;
+  /** Shared sidecars are told of it. */
+  changing(event: MainChange): void;
   /** No more executions come: shared sidecars that nobody else links end. */
   release(event: MainChange): void;
   /** Where the response of an execution goes, and what companions are told of it; undefined if nobody wants to know. */
@@ -94,6 +96,7 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
   const sidecars = options.shared ?? new SharedSidecars();
   const shared = parts.map((part) => (part.sidecar?.sharedAs === undefined ? undefined : sidecars.acquire(part, part.sidecar, user)));
   const told = parts.some((part) => part.lives);
+  let changed: MainChange | undefined;
   const frame: GroupFrame = {
     parts,
     composition,
@@ -105,8 +108,12 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
   };
   return {
     make: (ports) => new Group(frame, ports),
+    changing: (event) => {
+      changed = event;
+      for (const one of shared) one?.changing(user, event);
+    },
     release: (event) => {
-      for (const one of shared.splice(0)) one?.release(user, event);
+      for (const one of shared.splice(0)) one?.release(user, event === 'suspended' || !changed ? event : undefined);
     },
     observe: (request, response, ports) => {
       if (!told) return undefined;

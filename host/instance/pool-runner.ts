@@ -35,6 +35,8 @@ export type PoolRunner = FunctionRunner & {
   prepare(ports: ExecutionPorts): Promise<boolean>;
   /** Drops the instance that has been idle for longest, if there is one. */
   dropOldest(): void;
+  /** Another version has taken over: shared sidecars are told. It may still be run. */
+  replaced(): void;
   /** As of any runner; shared sidecars are told why. Default: `draining`. */
   close(why?: MainChange): void;
 };
@@ -96,13 +98,13 @@ export const createPoolRunner = (options: PoolRunnerOptions): PoolRunner => {
   return {
     run,
     get instances() {
-      const { idle, running } = pool.stats;
-      return idle + running;
+      return pool.stats.idle + pool.stats.running;
     },
     hostCallNames: names,
     prepare: (ports) => pool.prepare(ports),
     sweep: (idleMs) => pool.sweep(idleMs),
     dropOldest: () => pool.dropOldest(),
+    replaced: () => groups?.changing('replaced'),
     close: (why: MainChange = 'draining') => {
       pool.close();
       closed = why;

@@ -6,7 +6,7 @@
 import { ForeignHandleError } from '../component/abi/guest-resource.ts';
 import { AbiError, makeTrap } from '../component/abi/trap.ts';
 import { sidecarLabel } from '../sidecar/composition.ts';
-import type { ExecutionPorts, GuestRequest, OutboundExchange } from '../wasi/context.ts';
+import type { ExecutionLog, ExecutionPorts, GuestRequest, OutboundExchange } from '../wasi/context.ts';
 import type { Call } from './instance.ts';
 import { type ExecutionInfo, type ExecutionSummary, Member, type MemberHome, onlyCompanion } from './member.ts';
 import type { Ended } from './outcome.ts';
@@ -16,13 +16,21 @@ import type { MainChange, SidecarRun } from './runner.ts';
 /** `sidecar`: name@version; `usedBy`: functions as name@version. */
 export type SharedInstance = { id: string; sidecar: string; scope: string; usedBy: string[] };
 
+/** The log of a function (name@version) while none of its executions is under way. */
+type LogOf = (user: string) => ExecutionLog;
+
 export class SharedSidecars {
   private readonly known = new Map<string, SharedSidecar>();
   private readonly onChange: () => void;
+  private readonly logOf: LogOf | undefined;
 
-  /** @param onChange told when `list` has changed */
-  constructor(onChange: () => void = () => undefined) {
+  /**
+   * @param onChange told when `list` has changed
+   * @param logOf default: the log of the last execution
+   */
+  constructor(onChange: () => void = () => undefined, logOf?: LogOf) {
     this.onChange = onChange;
+    this.logOf = logOf;
   }
 
   /** The instance for a runner, which is to release it. `user`: the function as name@version. */
@@ -30,7 +38,7 @@ export class SharedSidecars {
     const key = sidecar.sharedAs ?? sidecarLabel(sidecar);
     let shared = this.known.get(key);
     if (!shared) {
-      shared = new SharedSidecar(part, sidecar, this.onChange, () => this.known.delete(key));
+      shared = new SharedSidecar(key, part, sidecar, this.onChange, () => this.known.delete(key), this.logOf);
       this.known.set(key, shared);
     }
     shared.users.push(user);
@@ -48,19 +56,32 @@ export class SharedSidecars {
   }
 }
 
+/** `member` is undefined if it is nobody's execution. */
+type Waiting = { member: SharedMember | undefined; go: () => void; fail: (trap: Error) => void };
+
 export class SharedSidecar implements MemberHome {
   readonly users: string[] = [];
   readonly done = Promise.withResolvers<void>();
+  readonly key: string;
   private readonly member: Member;
   private current: SharedMember | undefined;
-  private readonly queue: (() => void)[] = [];
+  private readonly queue: Waiting[] = [];
   private busy = false;
+  /** Whose execution has its turn until it is over. */
+  private keeper: MemberHome | undefined;
+  /** Of the last call. */
+  private ports: ExecutionPorts | undefined;
   private starting: Promise<boolean> | undefined;
   private closing = false;
+  /** The function whose runner went last. */
+  private last = '';
   private readonly onChange: () => void;
   private readonly onEnd: () => void;
+  private readonly logOf: LogOf | undefined;
 
-  constructor(part: Part, sidecar: CompiledSidecar, onChange: () => void, onEnd: () => void) {
+  constructor(key: string, part: Part, sidecar: CompiledSidecar, onChange: () => void, onEnd: () => void, logOf: LogOf | undefined) {
+    this.key = key;
+    this.logOf = logOf;
     this.member = new Member(part, sidecar, this);
     this.onChange = onChange;
     this.onEnd = onEnd;
@@ -86,6 +107,8 @@ export class SharedSidecar implements MemberHome {
   /** Starts it, or starts it again if it was lost; once for all who ask. */
   start(member: SharedMember, ports: ExecutionPorts): Promise<boolean> {
     if (this.ready) return Promise.resolve(true);
+    // Whoever began to start it waits for the turn that this one has.
+    if (this.keeper === member.home) return this.startNow(member, ports);
     this.starting ??= this.startNow(member, ports).finally(() => {
       this.starting = undefined;
       this.onChange();
@@ -94,9 +117,11 @@ export class SharedSidecar implements MemberHome {
   }
 
   private async startNow(member: SharedMember, ports: ExecutionPorts): Promise<boolean> {
-    await this.turn(undefined);
+    if (this.keeper !== member.home) await this.turn(undefined);
     this.current = member;
+    this.ports = ports;
     try {
+      if (this.member.usable) return true;
       this.member.discard();
       return await this.member.start(ports);
     } finally {
@@ -111,12 +136,29 @@ export class SharedSidecar implements MemberHome {
       this.busy = true;
       return Promise.resolve();
     }
-    return new Promise((go) => (member ? this.queue.push(go) : this.queue.unshift(go)));
+    return new Promise((go, fail) => {
+      const waiting = { member, go, fail };
+      if (member) this.queue.push(waiting);
+      else this.queue.unshift(waiting);
+    });
+  }
+
+  /** Its turn until `giveUp`: for executions that need several at once, and take them all in the same order. */
+  async keep(member: SharedMember): Promise<void> {
+    await this.turn(member);
+    this.keeper = member.home;
+  }
+
+  giveUp(member: SharedMember): void {
+    if (this.keeper !== member.home) return;
+    this.keeper = undefined;
+    this.pass();
   }
 
   private pass(): void {
-    const go = this.queue.shift();
-    if (go) go();
+    if (this.keeper) return;
+    const next = this.queue.shift();
+    if (next) next.go();
     else {
       this.busy = false;
       if (this.closing) void this.end();
@@ -126,13 +168,14 @@ export class SharedSidecar implements MemberHome {
   /** Runs `work` when it is the turn of `member`: now, if nobody else has it. */
   take<T>(member: SharedMember, ports: ExecutionPorts, work: (own: Member) => T | Promise<T>): T | Promise<T> {
     if (this.current?.home === member.home) throw new AbiError('cannot enter a component instance that is already running a call');
-    if (this.busy) return this.turn(member).then(() => this.workFor(member, ports, work));
+    if (this.busy && this.keeper !== member.home) return this.turn(member).then(() => this.workFor(member, ports, work));
     this.busy = true;
     return this.workFor(member, ports, work);
   }
 
   private workFor<T>(member: SharedMember, ports: ExecutionPorts, work: (own: Member) => T | Promise<T>): T | Promise<T> {
     this.current = member;
+    this.ports = ports;
     let goesOn = false;
     try {
       if (member.given) throw makeTrap(member.given.code, member.given.message);
@@ -155,6 +198,8 @@ export class SharedSidecar implements MemberHome {
 
   /** The execution was stopped: what it has running here may take `graceMs` more. */
   interrupt(member: SharedMember, code: string, message: string): void {
+    const waiting = this.queue.findIndex((one) => one.member === member);
+    if (waiting >= 0) for (const { fail } of this.queue.splice(waiting, 1)) fail(makeTrap(code, message));
     if (this.current !== member) return;
     const timer = setTimeout(() => {
       if (this.current === member) this.member.interrupt(code, message);
@@ -185,19 +230,51 @@ export class SharedSidecar implements MemberHome {
     return this.member.describe();
   }
 
-  /** A runner has gone. `event`: what has become of its function. */
-  release(user: string, event: MainChange): void {
+  /** Something becomes of the function `user`. One that follows the version which is replaced ends with it; if it is needed once more, it is started again. */
+  async changing(user: string, event: MainChange): Promise<void> {
+    await this.turn(undefined);
+    await this.tell(user, event);
+    const { scope, onMainChange } = this.member.sidecar;
+    if (event === 'replaced' && scope === 'function' && onMainChange === 'follow') await this.stop(user);
+    this.pass();
+  }
+
+  /** A runner has gone. `event`: what has become of its function, if it was not told before. */
+  release(user: string, event: MainChange | undefined): void {
     const at = this.users.indexOf(user);
     if (at >= 0) this.users.splice(at, 1);
-    void this.changing(event);
+    void this.released(user, event);
     this.onChange();
   }
 
-  private async changing(event: MainChange): Promise<void> {
+  private async released(user: string, event: MainChange | undefined): Promise<void> {
     await this.turn(undefined);
-    if (this.lives && this.member.usable) await this.member.stateChanging(event);
+    if (event) await this.tell(user, event);
+    this.last = user;
     this.closing = this.users.length === 0;
     this.pass();
+  }
+
+  private async tell(user: string, event: MainChange): Promise<void> {
+    if (!this.lives || !this.member.usable) return;
+    this.logTo(user);
+    await this.member.stateChanging(event);
+    if (this.member.ended) this.onChange();
+  }
+
+  private async stop(user: string): Promise<void> {
+    if (this.lives && this.member.usable) {
+      this.logTo(user);
+      await this.member.stop();
+      this.member.stopped();
+    }
+    this.member.discard();
+    this.onChange();
+  }
+
+  /** What it says now concerns no execution. */
+  private logTo(user: string): void {
+    if (this.ports && this.logOf) this.member.begin({ ...this.ports, log: this.logOf(user) }, performance.now());
   }
 
   private async end(): Promise<void> {
@@ -206,9 +283,7 @@ export class SharedSidecar implements MemberHome {
       return;
     }
     this.onEnd();
-    if (this.lives && this.member.usable) await this.member.stop();
-    this.member.discard();
-    this.onChange();
+    await this.stop(this.last);
     this.done.resolve();
   }
 }
@@ -275,6 +350,14 @@ export class SharedMember {
   begin(ports: ExecutionPorts): void {
     this.ports = ports;
     this.given = undefined;
+  }
+
+  keep(): Promise<void> {
+    return this.shared.keep(this);
+  }
+
+  giveUp(): void {
+    this.shared.giveUp(this);
   }
 
   private take<T>(work: (own: Member) => T | Promise<T>): T | Promise<T> {

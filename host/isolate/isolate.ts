@@ -89,6 +89,10 @@ export class Isolate {
     this.post({ kind: 'release', cell });
   }
 
+  replaced(cell: number): void {
+    this.post({ kind: 'replaced', cell });
+  }
+
   prepare(cell: number, instances: number): void {
     this.post({ kind: 'prepare', cell, instances });
   }

@@ -5,6 +5,7 @@ import type { SharedAccess } from '../capability/shared-protocol.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
 import type { CompiledComposition } from '../instance/parts.ts';
 import type { SharedInstance } from '../instance/shared-sidecars.ts';
+import type { LogRecord } from '../telemetry/log-record.ts';
 import type { Grant } from '../wasi/context.ts';
 
 /** What an isolate thread is started with. */
@@ -55,6 +56,8 @@ export type ToIsolate =
   | { kind: 'hold'; holding: Holding }
   /** Let go of a version: its idle instances go now, the others as they end. */
   | { kind: 'release'; cell: number }
+  /** Another version has taken over: sidecars that its executions share are told. It is let go of later. */
+  | { kind: 'replaced'; cell: number }
   /** Make idle instances of a version. Answered by `prepared`. */
   | { kind: 'prepare'; cell: number; instances: number }
   /** Drop an idle instance of a version, which the supervisor has taken from the cell. */
@@ -82,5 +85,7 @@ export type FromIsolate =
   | { kind: 'prepared'; cell: number; instances: number; failed: number }
   /** Instances of sidecars that executions share here. */
   | { kind: 'sidecars'; instances: SharedInstance[] }
+  /** What shared sidecars said where no execution was under way. */
+  | { kind: 'said'; records: LogRecord[] }
   | { kind: 'pong' }
   | { kind: 'drained' };

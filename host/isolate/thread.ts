@@ -14,6 +14,8 @@ import type { MainChange, Run } from '../instance/runner.ts';
 import { SharedSidecars } from '../instance/shared-sidecars.ts';
 import { RecordedCopy } from '../sidecar/recorded.ts';
 import type { StoreReader } from '../store/store.ts';
+import { ExecutionLog } from '../telemetry/execution-log.ts';
+import { LogBatch } from '../telemetry/log-batch.ts';
 import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
 import { Activity } from './activity.ts';
 import { IdleCells } from './holdings.ts';
@@ -48,6 +50,14 @@ const openRecorded = (): { recorded?: RecordedCopy } => {
   return { recorded };
 };
 
+const said = new LogBatch((records) => post({ kind: 'said', records }), { linesMax: 200, bytesMax: 256 * 1024 });
+/** The log of a function, named as name@version, while none of its executions is under way. */
+const logOf = (user: string): ExecutionLog => {
+  const at = user.lastIndexOf('@');
+  const origin = { execution: '', tenant: tenant ?? '', function: user.slice(0, at), version: Number(user.slice(at + 1)) };
+  return new ExecutionLog(origin, (record) => said.push(record));
+};
+
 let told = false;
 /** Instances that executions share, told of once in a while. */
 const sidecars = new SharedSidecars(() => {
@@ -57,7 +67,7 @@ const sidecars = new SharedSidecars(() => {
     told = false;
     post({ kind: 'sidecars', instances: sidecars.list() });
   }, sidecarsMs);
-});
+}, logOf);
 const shared = settings.shared && new SharedClient(settings.shared);
 
 /** `peakBytes`: most memory of a run that was told; of a composition, whose parts have memories of their own, none is. */
@@ -89,6 +99,7 @@ const endIfDrained = (): void => {
   shared?.close();
   void Promise.all([sidecars.ended(), keyvalue?.close(), objects?.close()]).then(() => {
     activity.tell();
+    said.close();
     post({ kind: 'drained' });
     port.close();
   });
@@ -169,6 +180,11 @@ const assign = (name: string): void => {
   tenant = name;
 };
 
+const disconnect = (gateway: number): void => {
+  gateways.get(gateway)?.close();
+  gateways.delete(gateway);
+};
+
 const take = (message: ToIsolate): void => {
   switch (message.kind) {
     case 'assign':
@@ -179,6 +195,9 @@ const take = (message: ToIsolate): void => {
       break;
     case 'release':
       release(message.cell);
+      break;
+    case 'replaced':
+      holdings.get(message.cell)?.runner.replaced();
       break;
     case 'prepare':
       void prepare(message.cell, message.instances);
@@ -193,8 +212,7 @@ const take = (message: ToIsolate): void => {
       gateways.set(message.gateway, new Serving(message, start, outbound, keyvalue, objects, shared));
       break;
     case 'disconnect':
-      gateways.get(message.gateway)?.close();
-      gateways.delete(message.gateway);
+      disconnect(message.gateway);
       break;
     case 'ping':
       post({ kind: 'pong' });

@@ -44,6 +44,9 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet => {
     holds: ground.state,
     lastLines: lastLinesOf(ground.logs),
     onHealth: (version, health) => ground.standing?.observe(version, health),
+    onLogs: (records) => {
+      for (const record of records) ground.logs.push(record);
+    },
     log: ground.log,
   });
   ground.late.fleet = fleet;

@@ -72,6 +72,7 @@ export const openFleet = (
     compile,
     makeSettings,
     onDecision: (decision) => decisions.push(decision),
+    onSaid: () => undefined,
     onUse: () => undefined,
     onExecutions: () => undefined,
     log: { warn: () => undefined, error: () => undefined } as never,

@@ -109,4 +109,31 @@ test('SharedSidecars: a companion that was quick so far is still ended when it t
   }
 });
 
+test('SharedSidecars: chains that share middlewares in opposite order do not wait for each other', async () => {
+  const shared = new SharedSidecars();
+  const one: Named = { fixture: 'turnstile', name: 'one', scope: 'tenant', sharedAs: 'one' };
+  const other: Named = { fixture: 'turnstile', name: 'other', scope: 'tenant', sharedAs: 'other' };
+  const runners = [await runnerOf('hello', [one, other], { shared }), await runnerOf('hello', [other, one], { shared })];
+  const ends = await Promise.all(Array.from({ length: 40 }, (_, i) => ask(runners[i % 2] as (typeof runners)[number], {}, ports(), 5000)));
+  assert.equal(new Set(ends.map(({ answer, end }) => `${answer.text.trim()} ${end.failure?.problem.message ?? 'ok'}`)), new Set(['Hello from nacelle! ok']));
+  const lost = await ask(runners[0] as (typeof runners)[number], { path: '/trap' }, ports(), 5000);
+  assert.is(lost.end.failure?.problem.code, 'sidecar-failed');
+  assert.is((await ask(runners[1] as (typeof runners)[number], {}, ports(), 5000)).end.failure, undefined, 'the one that was lost is there again');
+  for (const runner of runners) runner.close();
+});
+
+test('SharedSidecars: an execution that waits for its turn ends at its own limit', async () => {
+  const runner = await runnerOf('hello', [turnstile]);
+  await ask(runner, { path: '/count' });
+  const slow = Array.from({ length: 8 }, () => ask(runner, { path: '/slow' }));
+  const started = performance.now();
+  const { end } = await ask(runner, {}, ports(), 30);
+  const waitedMs = performance.now() - started;
+  assert.is(end.failure?.problem.code, 'time-limit');
+  const all = await Promise.all(slow);
+  assert.ok(waitedMs < performance.now() - started - 50, 'before the others had ended');
+  assert.ok(all.every(({ end }) => end.failure === undefined));
+  runner.close();
+});
+
 test.run();

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
-import { cleanUp, fixture, freshDirectory, startTestNode, type TestNode } from './node.ts';
+import { cleanUp, fixture, freshDirectory, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 const data = freshDirectory();
@@ -128,6 +128,56 @@ test('sidecars: what was recorded is there after the node was killed', async () 
   const { text, record } = await ask('lasting');
   assert.is(text, '3');
   assert.type(record.sidecars[0]?.configurationFrom, 'string');
+});
+
+/** What a sidecar said of its life, in the log of a function. */
+const life = async (name: string): Promise<string[]> => {
+  const { items } = (await must(node.api('GET', `/v1/functions/${name}/logs`))) as { items: { text: string }[] };
+  return items.map(({ text }) => text.split(' life: ')[1] ?? text);
+};
+const said = (name: string, what: RegExp): Promise<true> =>
+  until(async () => ((await life(name)).some((line) => what.test(line)) ? true : undefined), `${what} in the log of ${name}`);
+
+test('sidecars: a shared instance is told of a new version, and ends or serves it', async () => {
+  await add('turnstile', 'sidecar/turnstile');
+  for (const onMainChange of ['follow', 'stay']) {
+    const name = `changing-${onMainChange}`;
+    const sidecars = [{ use: 'turnstile', scope: 'function', onMainChange }];
+    await node.deploy(name, 'hello', { sidecars });
+    assert.is(await textOf(name, '/count'), '1');
+    await node.deploy(name, 'hello', { sidecars, env: { NEXT: '1' } });
+    assert.is(await textOf(name, '/count'), onMainChange === 'stay' ? '2' : '1');
+    await said(name, /^replaced$/);
+    if (onMainChange === 'follow') await said(name, /^stop$/);
+    else assert.not.ok((await life(name)).includes('stop'), 'it goes on');
+    assert.is(await textOf(name, '/count'), onMainChange === 'stay' ? '3' : '2');
+  }
+});
+
+test('sidecars: one that refuses a change, or traps in it, is named in the log and made anew', async () => {
+  await add('moody', 'sidecar/companion', { agent: true });
+  for (const how of ['refuse', 'trap']) {
+    const name = `moody-${how}`;
+    const sidecars = [{ use: 'moody', scope: 'function', onMainChange: 'stay', config: { [how]: 'state-changing' } }];
+    await node.deploy(name, 'hello', { sidecars });
+    const first = await ask(name);
+    await node.deploy(name, 'hello', { sidecars, env: { NEXT: '1' } });
+    await ask(name);
+    await said(name, how === 'refuse' ? /moody@1\.0\.0: .*state-changing answered with an error: not in the mood/ : /moody@1\.0\.0: .*guest-trap/);
+    const next = await ask(name);
+    assert.is(next.record.state, 'succeeded');
+    assert.is.not(next.record.sidecars[0]?.instance, first.record.sidecars[0]?.instance);
+  }
+});
+
+test('sidecars: a shared instance is told that its tenant is suspended, and another begins when it goes on', async () => {
+  await node.deploy('paused', 'hello', { sidecars: [{ use: 'turnstile', scope: 'function' }] });
+  assert.equal([await textOf('paused', '/count'), await textOf('paused', '/count')], ['1', '2']);
+  await must(node.api('POST', '/v1/tenants/default/suspend'));
+  await said('paused', /^suspended$/);
+  await said('paused', /^stop$/);
+  await must(node.api('POST', '/v1/tenants/default/resume'));
+  assert.is(await textOf('paused', '/count'), '1');
 });
 
 test.run();
