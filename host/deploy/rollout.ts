@@ -35,6 +35,8 @@ export type RolloutRecord = {
   endedAt: number | null;
   /** Why it ended. */
   why: string | null;
+  /** How the version fared until then. */
+  outcome?: { requests: number; failures: number; p99Ms: number | null };
 };
 
 /** `running` and four ways to end: all edges have it, a gate or an edge refused it, somebody ended it, something else went live. */

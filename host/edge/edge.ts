@@ -244,7 +244,7 @@ export class Edge {
 
   private readyFirst(changes: RecordChanges, isNews: boolean): Promise<string[]> {
     const { settings, isPrepared } = this.options;
-    return readyFirst({ changes, isNews, usual: settings.prefetch, known: (key) => this.replica.known(key), isPrepared });
+    return readyFirst({ changes, isNews, usual: settings.prefetch, labels: this.options.standing.labels, known: (key) => this.replica.known(key), isPrepared });
   }
 
   /** A new version is pulled and prepared before requests reach it. What cannot be had soon is had when it is asked for. */
@@ -261,9 +261,9 @@ export class Edge {
 
   /** Brings components here, and prepares them, before anybody asks for them. */
   private prefetch(): void {
-    const { settings, prepare, isPrepared, log } = this.options;
+    const { settings, standing, prepare, isPrepared, log } = this.options;
     this.fetching = this.fetching.then(async () => {
-      const { pull, prepare: wanted } = aheadOf(await this.replica.records(), settings.prefetch);
+      const { pull, prepare: wanted } = aheadOf(await this.replica.records(), settings.prefetch, standing.labels);
       const all = async (digests: string[], act: (digest: string) => Promise<unknown>): Promise<void> => {
         for (let digest = digests.pop(); digest !== undefined && !this.ending.signal.aborted; digest = digests.pop())
           await act(digest).catch((error: unknown) => log.warn({ digest, error: String(error) }, 'edge: cannot make a module ready ahead'));

@@ -1,3 +1,4 @@
+import { type Labels, matchesLabels } from '../base/labels.ts';
 import { versionKey } from '../deploy/keys.ts';
 import type { FunctionRecord, VersionRecord } from '../deploy/model.ts';
 import type { Json } from '../store/table.ts';
@@ -11,9 +12,14 @@ const versionPattern = /^[a-z0-9-]+\/version\/[a-z0-9-]+\/\d+$/;
 
 const digestsOf = ({ digest, composition }: VersionRecord): string[] => [digest, ...(composition?.sidecars ?? []).map((sidecar) => sidecar.digest)];
 
-/** What its manifest asks for, else what is usual on the node. Instances that are made ahead need a component that is prepared. */
-const prefetchOf = ({ manifest, adjusted }: VersionRecord, usual: Prefetch): Prefetch =>
-  (adjusted?.prewarm ?? manifest.capacity.prewarm) > 0 ? 'prepare' : (manifest.capacity.prefetch ?? usual);
+/** What its manifest asks for, else what is usual on the node; nothing of what edges with other labels serve. Instances that are made ahead need a component that is prepared. */
+const prefetchOf = ({ manifest, adjusted }: VersionRecord, usual: Prefetch, labels: Labels): Prefetch => {
+  if (manifest.edges && !matchesLabels(labels, manifest.edges)) return 'none';
+  return (adjusted?.prewarm ?? manifest.capacity.prewarm) > 0 ? 'prepare' : (manifest.capacity.prefetch ?? usual);
+};
+
+/** Versions that edges answer by, some of them before the others. */
+const answering = ({ live, staged }: FunctionRecord): number[] => [...live.map(({ version }) => version), ...(staged ? [staged.version] : [])];
 
 const versionOf = (record: Json | undefined): VersionRecord | undefined => record as unknown as VersionRecord | undefined;
 
@@ -25,16 +31,16 @@ const liveOf = ([key, value]: readonly [string, Json]): Live[] => {
 };
 
 /** Components that are to be here ahead, and those of live versions that are to be prepared, too. */
-export function aheadOf(records: Records, usual: Prefetch): { pull: string[]; prepare: string[] } {
+export function aheadOf(records: Records, usual: Prefetch, labels: Labels = {}): { pull: string[]; prepare: string[] } {
   const [pull, prepare] = [new Set<string>(), new Set<string>()];
   for (const [key, value] of records) {
     const version = versionPattern.test(key) ? versionOf(value) : undefined;
-    if (version && prefetchOf(version, usual) !== 'none') for (const digest of digestsOf(version)) pull.add(digest);
+    if (version && prefetchOf(version, usual, labels) !== 'none') for (const digest of digestsOf(version)) pull.add(digest);
   }
   for (const { tenant, name, record } of [...records].flatMap(liveOf)) {
-    for (const { version } of record.live) {
+    for (const version of answering(record)) {
       const live = versionOf(records.get(versionKey(tenant, name, version)));
-      if (live && prefetchOf(live, usual) === 'prepare') for (const digest of digestsOf(live)) prepare.add(digest);
+      if (live && prefetchOf(live, usual, labels) === 'prepare') for (const digest of digestsOf(live)) prepare.add(digest);
     }
   }
   return { pull: [...pull], prepare: [...prepare] };
@@ -45,6 +51,8 @@ export type ReadyOptions = {
   /** The changes came while the edge followed: they are few, and somebody waits for them. */
   isNews: boolean;
   usual: Prefetch;
+  /** Of the edge. */
+  labels?: Labels;
   /** A record as it is here before the changes. */
   known: (key: string) => Promise<Json | undefined>;
   /** Whether the component is prepared. */
@@ -52,7 +60,7 @@ export type ReadyOptions = {
 };
 
 /** Components that should be prepared before the changes are served by: of functions that are in use here, and where that is asked for. */
-export async function readyFirst({ changes, isNews, usual, known, isPrepared }: ReadyOptions): Promise<string[]> {
+export async function readyFirst({ changes, isNews, usual, labels = {}, known, isPrepared }: ReadyOptions): Promise<string[]> {
   const put = new Map(changes.put);
   const found = new Set<string>();
   for (const { tenant, name, record } of changes.put.flatMap(liveOf)) {
@@ -62,10 +70,10 @@ export async function readyFirst({ changes, isNews, usual, known, isPrepared }: 
     };
     const before = ((await known(`${tenant}/function/${name}`)) as unknown as FunctionRecord | undefined)?.live ?? [];
     const used = (await Promise.all(before.map((live) => version(live.version)))).some((live) => live !== undefined && isPrepared(live.digest));
-    for (const live of record.live) {
-      const next = await version(live.version);
+    for (const answers of answering(record)) {
+      const next = await version(answers);
       if (!next) continue;
-      const wanted = prefetchOf(next, usual);
+      const wanted = prefetchOf(next, usual, labels);
       if (used || wanted === 'prepare' || (isNews && wanted === 'pull')) for (const digest of digestsOf(next)) found.add(digest);
     }
   }

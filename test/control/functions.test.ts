@@ -14,6 +14,7 @@ test('POST /v1/functions: answers with version, digest, routes and URLs', async 
     tenant: 'default',
     version: 1,
     digest: digestOf('default orders'),
+    staged: false,
     routes: ['orders.example.com', 'orders.localhost', '*.orders.example.com', '/orders/*', '/o/*'],
     urls: ['http://127.0.0.1:8080/orders/', 'http://127.0.0.1:8080/o/', 'http://orders.example.com:8080/', 'http://orders.localhost:8080/'],
     missingSecrets: ['KEY'],

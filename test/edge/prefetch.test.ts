@@ -45,6 +45,25 @@ test('aheadOf: the version before the live one is fetched, and not prepared', as
   assert.ok(!names(prepare).includes('plain') && names(prepare).includes('plain 2'));
 });
 
+test('aheadOf, readyFirst: a version on its way is as one that is live; of functions for other edges nothing is fetched', async () => {
+  const fixture = await openFixture();
+  const deploy = async (text: string): Promise<void> => {
+    const more = { edges: { region: 'eu' }, rollout: {} };
+    await fixture.deployments.functions.write.deploy('default', { name: 'f', module: await upload(fixture, 'default', text), ...more });
+  };
+  await deploy('one');
+  const before = await readRecords(fixture.table);
+  await deploy('two');
+  const after = await readRecords(fixture.table);
+  const ahead = (labels: Record<string, string>): string[] => names(aheadOf(after, 'pull', labels).pull, ['one', 'two']);
+  assert.equal([ahead({ region: 'eu' }), ahead({ region: 'us' }), ahead({})], [['one', 'two'], [], []]);
+  const changes = changesBetween(before, after);
+  const first = (labels: Record<string, string>) =>
+    readyFirst({ changes, isNews: true, usual: 'pull', labels, known: async (key) => before.get(key), isPrepared: () => false });
+  assert.equal(names(await first({ region: 'eu' }), ['one', 'two']), ['one', 'two']);
+  assert.equal(await first({ region: 'us' }), []);
+});
+
 test('readyFirst: a new version of what is in use comes prepared; others as is asked, and as news of a deployment', async () => {
   const { before, after } = await deployed();
   const first = async (isNews: boolean, usual: Prefetch, prepared: string[] = []): Promise<string[]> => {

@@ -88,7 +88,7 @@ test('assess: waits for the edges of the stage, the time and the requests, then 
   assert.match(waits({}), '0 of 1 edges of this stage serve it');
   assert.match(waits({ edges: edgesOf(9).map((edge) => ({ ...edge, connected: false })) }), 'none of the 1 edges');
   assert.match(waits({ edges: edgesOf(9).slice(1) }), 'no edge has the labels');
-  assert.match(waits({ tallies: good, steadySince: 9500 }), '1 s of 1 s are left');
+  assert.match(waits({ tallies: good, steadySince: 9500 }), '0.5 s of 1 s are left');
   assert.match(waits({ tallies: good, steadySince: 0, record: recordOf(0, { minRequests: 31 }) }), '30 of 31 requests');
   assert.match(waits({ tallies: good, steadySince: 0, record: recordOf(0, { advance: 'manual' }) }), 'somebody has to advance it');
   assert.is(assess(rollingOf(0, { tallies: good, steadySince: 0 })).kind, 'next');

@@ -33,6 +33,7 @@ test('rollout: goes on by itself, comes back by itself, and a killed origin resu
   await origin.deploy('settings', 'settings', { config: { V: 'second' }, rollout });
   const done = await rolloutIs(origin, 'settings', 'the second version to be everywhere', ({ state }) => state !== 'running');
   assert.equal([done.state, done.failures], ['done', 0]);
+  assert.ok(done.requests >= 5, 'how it fared is kept');
   for (const node of [origin, canary, main]) await serves(node, '/settings/V', 'second');
 
   await origin.deploy('settings', 'failing', { rollout });

@@ -202,10 +202,11 @@ export class Rollouts {
   async #move(rolling: Rolling, { record, chosen }: ReturnType<typeof nextStage>, why: string): Promise<void> {
     const { tenant, tallies } = rolling;
     const { requests, failures, latency } = healthSum(tallies.values());
-    if (!(await this.#options.write.moveRollout(tenant, record, chosen))) return;
+    const outcome = { requests, failures, p99Ms: quantileMs(latency, p99) };
+    if (!(await this.#options.write.moveRollout(tenant, record.state === 'running' ? record : { ...record, outcome }, chosen))) return;
     this.#of(tenant, record).steadySince = null;
-    const inputs = { version: record.version, previous: record.previous, stage: record.stage, edges: tallies.size, requests, failures };
-    this.#options.onMove(tenant, record, why, { ...inputs, p99Ms: quantileMs(latency, p99) });
+    const inputs = { version: record.version, previous: record.previous, stage: record.stage, edges: tallies.size, ...outcome };
+    this.#options.onMove(tenant, record, why, inputs);
     if (record.state !== 'running') this.#end(tenant, record.function);
   }
 
@@ -222,9 +223,7 @@ export class Rollouts {
       record,
       stages: stagesOf(record.plan),
       waiting: verdict ? verdict.why : null,
-      requests,
-      failures,
-      p99Ms: quantileMs(latency, p99),
+      ...(record.outcome ?? { requests, failures, p99Ms: quantileMs(latency, p99) }),
       edges: (await edges()).map((edge) => viewEdge(edge, record, chosen.has(edge.id), tallies.get(edge.id))),
     };
   }

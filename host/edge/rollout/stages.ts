@@ -73,7 +73,7 @@ function missing(rolling: Rolling, sum: VersionHealth): { steady: boolean; why: 
   if (serving < here.length) return { steady: false, why: `${serving} of ${here.length} edges of this stage serve it` };
   const leftMs = record.plan.holdMs - (now - (steadySince ?? now));
   if (record.plan.advance === 'manual') return { steady: true, why: 'somebody has to advance it' };
-  if (leftMs > 0) return { steady: true, why: `${Math.ceil(leftMs / 1000)} s of ${record.plan.holdMs / 1000} s are left` };
+  if (leftMs > 0) return { steady: true, why: `${Math.ceil(leftMs / 100) / 10} s of ${record.plan.holdMs / 1000} s are left` };
   if (sum.requests < record.plan.minRequests) return { steady: true, why: `${sum.requests} of ${record.plan.minRequests} requests were answered` };
   return undefined;
 }
