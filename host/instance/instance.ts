@@ -46,6 +46,8 @@ export class Instance implements Guard, Unit<Snapshot> {
   private cpuMs = 0;
   private cpuLimitMs = INITIALISE_CPU_MS;
   private atOnce = false;
+  /** In this call. */
+  private ticked = false;
   private unsuspendable = 0;
   private unsuspendableStart = 0;
   private pages: number;
@@ -165,16 +167,25 @@ export class Instance implements Guard, Unit<Snapshot> {
   callAtOnce(callee: LiftedAtOnce, parameters: readonly unknown[]): number {
     this.beginCall();
     this.atOnce = true;
+    this.unsuspendable++;
     try {
       callee(parameters);
     } finally {
       this.atOnce = false;
+      this.unsuspendable = 0;
     }
-    return this.endSlice();
+    return this.endCall();
   }
 
-  /** For who calls an export without `enter`; `endSlice` must follow. */
+  /** The end of what `beginCall` began; returns how long the guest ran, or 0 if it hardly did: that it was kept from running says nothing of it. */
+  endCall(): number {
+    const sliceMs = this.endSlice();
+    return this.ticked ? sliceMs : 0;
+  }
+
+  /** For who calls an export without `enter`; `endCall` must follow. */
   beginCall(): void {
+    this.ticked = false;
     this.beginSlice();
     if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
   }
@@ -289,8 +300,7 @@ export class Instance implements Guard, Unit<Snapshot> {
     this.sliceStart = performance.now();
   }
 
-  /** Returns how long it was. */
-  endSlice(): number {
+  private endSlice(): number {
     const sliceMs = performance.now() - this.sliceStart;
     this.cpuMs += sliceMs;
     return sliceMs;
@@ -299,9 +309,10 @@ export class Instance implements Guard, Unit<Snapshot> {
   // Guard: called from the guest's side of the seam.
 
   tick(): number {
+    this.ticked = true;
     if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
     const now = performance.now();
-    if (this.unsuspendable > 0) {
+    if (this.unsuspendable > 0 && !this.atOnce) {
       if (now - this.unsuspendableStart > UNSUSPENDABLE_MS)
         throw makeTrap('cpu-limit', `the guest ran for more than ${UNSUSPENDABLE_MS} ms where it cannot be suspended (realloc or a destructor)`);
       return 0;

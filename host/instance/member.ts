@@ -188,11 +188,11 @@ export class Member implements Peers {
       this.life[name] ??= instance.exported(LIFECYCLE, name);
       instance.beginCall();
       const result = await this.life[name](parameters);
-      this.part.pace.took(instance.endSlice());
+      this.part.pace.took(instance.endCall());
       if (result instanceof Err) this.fail({ code: 'guest-trap', message: `${name} answered with an error: ${String(result.value)}`, stack: undefined });
       return result;
     } catch (error) {
-      instance.endSlice();
+      instance.endCall();
       this.fail(instance.endedBy(error));
       return undefined;
     } finally {

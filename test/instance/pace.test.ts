@@ -2,19 +2,26 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Pace } from '../../host/instance/pace.ts';
 
-const taken = (pace: Pace, times: readonly number[]): Pace => {
-  for (const ms of times) pace.took(ms);
-  return pace;
+const took = (pace: Pace, count: number, ms = 0.1): boolean => {
+  for (let i = 0; i < count; i++) pace.took(ms);
+  return pace.quick;
 };
-const quick = (count: number): number[] => new Array<number>(count).fill(0.1);
 
-test('Pace: quick after enough quick calls; one that was not takes many more to make up for', () => {
+test('Pace: quick after enough quick calls; each one that was not doubles how many are wanted', () => {
   const pace = new Pace();
-  assert.not.ok(taken(pace, quick(15)).quick);
-  assert.ok(taken(pace, quick(1)).quick);
-  assert.not.ok(taken(pace, [1.5]).quick);
-  assert.not.ok(taken(pace, quick(1000)).quick);
-  assert.ok(taken(pace, quick(16)).quick);
+  assert.equal([took(pace, 15), took(pace, 1)], [false, true]);
+  assert.equal([took(pace, 1, 1.5), took(pace, 31), took(pace, 1)], [false, false, true]);
+  assert.equal([took(pace, 1, 1.5), took(pace, 63), took(pace, 1)], [false, false, true]);
+  took(pace, 100, 1.5);
+  assert.equal([took(pace, 1023), took(pace, 1)], [false, true]);
+});
+
+test('Pace: many quick calls make up for slow ones', () => {
+  const pace = new Pace();
+  took(pace, 1, 1.5);
+  assert.ok(took(pace, 32 * 64), 'and it stays quick meanwhile');
+  took(pace, 1, 1.5);
+  assert.equal([took(pace, 31), took(pace, 1)], [false, true]);
 });
 
 test.run();

@@ -47,7 +47,10 @@ const stringCodec: Codec = {
     const address = (flat.values[flat.at++] as number) >>> 0;
     return loadString(scope, address, (flat.values[flat.at++] as number) >>> 0);
   },
-  lower: (scope, value, out) => void out.push(...storeString(scope, value as string)),
+  lower: (scope, value, out) => {
+    const stored = storeString(scope, value as string);
+    out.push(stored[0], stored[1]);
+  },
 };
 
 export const primitiveCodecs: Readonly<Record<Primitive, Codec>> = {
