@@ -1,13 +1,21 @@
 /**
- * What sidecars cost, in CPU time of one thread, beside the same function without; then whether memory stays flat.
+ * What sidecars cost, in CPU time of one thread, beside the same function without; then whether memory stays flat, and how
+ * long the first request takes that asks a node for a sidecar which was not linked before.
  *
- * Usage: node --expose-gc bin/node26.js bench/sidecar.ts [rounds] [executions]
+ * Usage: node bin/node26.js bench/sidecar.ts [rounds] [executions] [first requests]
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ask, type Named, runnerOf } from '../test/instance/sidecars.ts';
+import { cleanUp, fixture, startTestNode } from '../test/system/node.ts';
 import { median, printMachine } from './lib.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 const rounds = Number(process.argv[2] ?? 15);
 const executions = Number(process.argv[3] ?? 100_000);
+const firsts = Number(process.argv[4] ?? 15);
 const PER_ROUND = 1500;
 const WARM_ROUNDS = 3;
 
@@ -32,6 +40,8 @@ async function cost(): Promise<void> {
   );
   for (let round = 0; round < rounds + WARM_ROUNDS; round++)
     for (const { runner, times } of runners) {
+      // What the variant before left behind is not this one's cost.
+      collect();
       const before = process.cpuUsage();
       for (let i = 0; i < PER_ROUND; i++) await ask(runner);
       const { user, system } = process.cpuUsage(before);
@@ -47,7 +57,7 @@ async function cost(): Promise<void> {
 async function memory(): Promise<void> {
   const runner = await runnerOf('sidecar/shop', [{ fixture: 'pass' }, { fixture: 'basket' }, { fixture: 'quiet' }]);
   const mib = (): string => {
-    (globalThis as { gc?: () => void }).gc?.();
+    collect();
     const { rss, heapUsed } = process.memoryUsage();
     return `${(rss / 1048576).toFixed(0)} MiB, heap ${(heapUsed / 1048576).toFixed(1)} MiB`;
   };
@@ -59,6 +69,40 @@ async function memory(): Promise<void> {
   runner.close();
 }
 
+/** Each round adds another version of the recorder and asks for that one: nobody has linked it with the function before. */
+async function debugging(): Promise<void> {
+  const node = await startTestNode({ gateways: 1 });
+  const json = async (promised: Promise<Response>): Promise<Record<string, string>> => (await (await promised).json()) as Record<string, string>;
+  const { digest } = await json(node.api('PUT', '/v1/modules', fixture('../sidecars/recorder')));
+  const { token = '' } = await json(node.api('POST', '/v1/tokens', { scopes: ['debug:default'] }));
+  for (const fleet of ['resident', 'on-demand'] as const) {
+    const name = `hello-${fleet}`;
+    await node.deploy(name, 'hello', { capacity: { fleet } });
+    const timed = async (headers: Record<string, string>): Promise<number> => {
+      const before = performance.now();
+      const response = await fetch(`${node.url}/${name}/`, { headers });
+      if ((await response.text()) !== 'Hello from nacelle!\n') throw new Error(`${response.status}`);
+      return performance.now() - before;
+    };
+    for (let i = 0; i < 200; i++) await timed({});
+    const times: { plain: number; first: number; second: number }[] = [];
+    for (let i = 0; i < firsts; i++) {
+      const version = `${fleet === 'resident' ? 1 : 2}.0.${i}`;
+      await json(node.api('POST', '/v1/sidecars', { name: 'recorder', version, module: digest, debug: true }));
+      const headers = { 'nacelle-debug': `recorder@${version}`, 'nacelle-debug-token': token };
+      times.push({ plain: await timed({}), first: await timed(headers), second: await timed(headers) });
+    }
+    const shown = (of: 'plain' | 'first' | 'second'): string => median(times.map((time) => time[of])).toFixed(1);
+    const longest = Math.max(...times.map(({ first }) => first)).toFixed(1);
+    console.log(
+      `${fleet}: the first request for debugging takes ${shown('first')} ms (at most ${longest}), the next one ${shown('second')} ms, a plain one ${shown('plain')} ms`,
+    );
+  }
+  await node.end();
+  cleanUp();
+}
+
 printMachine();
 await cost();
 await memory();
+await debugging();
