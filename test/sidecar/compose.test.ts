@@ -4,21 +4,9 @@ import type { Problem } from '../../host/base/errors.ts';
 import { type Candidate, compose, kindsOf } from '../../host/sidecar/compose.ts';
 import { compatible, newest } from '../../host/sidecar/version.ts';
 import { planOf } from '../component/wat.ts';
+import { exporting, importing, priceTwo } from './prices.ts';
 
 const HANDLER = 'wasi:http/incoming-handler@0.2.0';
-
-/** An interface with a function over a record; `fields` are its fields. */
-const items = (fields: string): string => `(type $f (record ${fields})) (export "item" (type $i (eq $f)))`;
-
-const importing = (name: string, fields: string): string =>
-  `(import "${name}" (instance ${items(fields)} (export "price" (func (param "of" $i) (result u32)))))`;
-
-/** A component that exports `price` of an interface over the same record. */
-const exporting = (name: string, fields: string): string =>
-  `(type $own (record ${fields})) (core module $m (func (export "price") (param i32 i32) (result i32) i32.const 1))
-   (core instance $c (instantiate $m)) (alias core export $c "price" (core func $p))
-   (export $e "item" (type $own)) (func $price (param "of" $e) (result u32) (canon lift (core func $p)))
-   (instance $x (export "item" (type $own)) (export "price" (func $price))) (export "${name}" (instance $x))`;
 
 const part = async (label: string, wat: string, open: string[] = []): Promise<Candidate> => ({ label, plan: await planOf(`(component ${wat})`), open });
 
@@ -32,8 +20,6 @@ const problemOf = (run: () => unknown): Problem => {
 };
 
 const bare: Candidate = { label: 'main', plan: await planOf('(component)'), open: [] };
-
-const priceTwo = '(field "amount" u32) (field "count" u32)';
 
 test('compatible: the first number that is not 0 must be the same', () => {
   for (const [wanted, offered, expected] of [
