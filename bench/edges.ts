@@ -1,8 +1,10 @@
 /**
  * An origin with edges, as processes on this machine: how long joining takes, how soon a deployment is live on all edges, and
  * what many connected edges cost the origin.
+, and
+ * what it costs when all come back at once and need the whole state.
  *
- * Usage: node bin/node26.js bench/edges.ts [--edges=20] [--rounds=5] [--clients=500]
+ * Usage: node bin/node26.js bench/edges.ts [--edges=20] [--rounds=5] [--clients=500] [--functions=100]
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { median, option, printMachine } from './lib.ts';
 import { fixture, type NodeUnderTest, startNacelle } from './node-under-test.ts';
 
-const [edges, rounds, clients] = [option('edges', 20), option('rounds', 5), option('clients', 500)];
+const [edges, rounds, clients, functions] = [option('edges', 20), option('rounds', 5), option('clients', 500), option('functions', 100)];
 const POLL_MS = 10;
 const one = ['--gateways', '1', '--isolates-configurations', '[{"name":"standard","floor":1}]'];
 
@@ -76,9 +78,9 @@ async function measureDeployments(origin: NodeUnderTest, nodes: readonly NodeUnd
 const memoryMib = (pid: number): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 /** A connection that reads the feed and does nothing with it; `onState` is told when a state has come. */
-function listen(url: string, token: string, agent: Agent, onState: () => void): Promise<void> {
+function listen(url: string, token: string, agent: Agent, edge: string, onState: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const headers = { 'authorization': `Bearer ${token}`, 'nacelle-edge': randomBytes(8).toString('hex') };
+    const headers = { 'authorization': `Bearer ${token}`, 'nacelle-edge': edge };
     get(`${url}/v1/feed`, { agent, headers }, (response) => {
       if (response.statusCode !== 200) reject(new Error(`the feed answered ${response.statusCode}`));
       let text = '';
@@ -98,9 +100,10 @@ async function measureClients(origin: NodeUnderTest, token: string): Promise<voi
   const { pid } = JSON.parse(readFileSync(join(origin.data, 'node.json'), 'utf8')) as { pid: number };
   const beforeMib = memoryMib(pid);
   const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+  const ids = Array.from({ length: clients }, () => randomBytes(8).toString('hex'));
   let states = 0;
   const startedMs = performance.now();
-  await Promise.all(Array.from({ length: clients }, () => listen(origin.control, token, agent, () => states++)));
+  await Promise.all(ids.map((id) => listen(origin.control, token, agent, id, () => states++)));
   const connectedMs = performance.now() - startedMs;
   const afterMib = memoryMib(pid);
   const before = states;
@@ -109,6 +112,26 @@ async function measureClients(origin: NodeUnderTest, token: string): Promise<voi
   while (states < before + clients) await sleep(1);
   console.log(`${clients} connected edges: all had the state after ${connectedMs.toFixed(0)} ms, ${(afterMib - beforeMib).toFixed(0)} MiB more at the origin,`);
   console.log(`  a deployment reached all ${(performance.now() - deployedMs).toFixed(0)} ms after its answer`);
+  agent.destroy();
+  await comeBack(origin, token, ids, pid);
+}
+
+/** All at once, and each needs the whole state of many functions. */
+async function comeBack(origin: NodeUnderTest, token: string, ids: readonly string[], pid: number): Promise<void> {
+  const { digest } = await api(origin, 'PUT', '/v1/modules', unseenHello());
+  for (let i = 0; i < functions; i++) await api(origin, 'POST', '/v1/functions', { name: `many-${i}`, module: digest });
+  const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+  const beforeMib = memoryMib(pid);
+  let mostMib = beforeMib;
+  const watch = setInterval(() => {
+    mostMib = Math.max(mostMib, memoryMib(pid));
+  }, POLL_MS);
+  const startedMs = performance.now();
+  await Promise.all(ids.map((id) => listen(origin.control, token, agent, id, () => undefined)));
+  const ms = performance.now() - startedMs;
+  clearInterval(watch);
+  console.log(`${clients} edges come back at once for the state of ${functions} functions: all had it after ${ms.toFixed(0)} ms,`);
+  console.log(`  at most ${(mostMib - beforeMib).toFixed(0)} MiB more at the origin meanwhile`);
   agent.destroy();
 }
 

@@ -34,6 +34,7 @@ export class Feed {
   private records: Records = new Map();
   private revision = 0;
   private kept: Kept[] = [];
+  private waiting: Promise<void> | undefined;
   private whole: { revision: number; event: FeedEvent } | undefined;
 
   constructor(options: FeedOptions) {
@@ -50,7 +51,7 @@ export class Feed {
 
   /** Deployments have changed: tells those who listen. Does nothing before anybody ever did. */
   async refresh(): Promise<void> {
-    if (this.revision > 0) await this.serial(() => this.renew());
+    if (this.revision > 0) await this.renewed();
   }
 
   /**
@@ -58,7 +59,7 @@ export class Feed {
    * @returns what ends it
    */
   async follow(after: number | undefined, listener: (event: FeedEvent) => void): Promise<() => void> {
-    await this.serial(() => this.renew());
+    await this.renewed();
     for (const event of this.missing(after)) listener(event);
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
@@ -66,7 +67,7 @@ export class Feed {
 
   /** Whether the component belongs to what edges are told of. */
   async has(digest: string): Promise<boolean> {
-    if (this.revision === 0) await this.serial(() => this.renew());
+    if (this.revision === 0) await this.renewed();
     for (const key of this.records.keys()) if (digestOfHolder(key) === digest) return true;
     return false;
   }
@@ -82,6 +83,15 @@ export class Feed {
   private encode(base: number | null, put: FeedMessage['put'], remove: string[]): FeedEvent {
     const { signer, domain, product } = this.options;
     return eventOf(signer, { format: FORMAT, product, domain, revision: this.revision, base, put, remove });
+  }
+
+  /** Resolves when what was there at the call has been read. Those who call while others wait share one reading: many edges may come back at once. */
+  private renewed(): Promise<void> {
+    this.waiting ??= this.serial(() => {
+      this.waiting = undefined;
+      return this.renew();
+    });
+    return this.waiting;
   }
 
   private async renew(): Promise<void> {

@@ -89,6 +89,27 @@ test('Feed: who comes back gets what it missed, who was away too long everything
   );
 });
 
+test('Feed: a thousand edges that come at once share a few readings and one whole state', async () => {
+  const fixture = await openFixture();
+  for (let i = 0; i < 20; i++) await deploy(fixture, `f${i}`);
+  let scans = 0;
+  const counting = new Proxy(fixture.table, {
+    get: (table, key) => {
+      if (key === 'scan') scans++;
+      const value = Reflect.get(table, key) as unknown;
+      return typeof value === 'function' ? value.bind(table) : value;
+    },
+  });
+  const feed = new Feed({ table: counting, signer, domain: 'localhost', product: '0.1.0' });
+  await feed.follow(undefined, () => undefined);
+  const once = scans;
+  const got: Uint8Array[] = [];
+  await Promise.all(Array.from({ length: 1000 }, () => feed.follow(undefined, (event) => got.push(event))));
+  assert.is(got.length, 1000);
+  assert.is(new Set(got).size, 1, 'the same bytes for all');
+  assert.ok(scans - once <= 3 * once, `${scans - once} scans, ${once} for one edge`);
+});
+
 test('Feed: the revision survives a restart, and grows if something changed meanwhile', async () => {
   const origin = await openFixture();
   await deploy(origin, 'one');
