@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert';
 import { arrive, collects, counts, queueIs, sendAll, words } from './edge-events.ts';
 import { again, edgeIs, serves, textOf, tokenOf } from './edge-harness.ts';
 import { exitOf, startTestNode, type TestNode } from './node.ts';
-import { tcpProxy } from './tcp-proxy.ts';
+import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
 
 /** What an edge asks of its origin, by what stands in the request, in the order in which a change needs it. */
 const phases = ['GET /v1/feed HTTP', '/v1/feed/secrets', '/v1/feed/modules/', '/report', '/v1/feed/events'];
@@ -11,6 +11,38 @@ const phases = ['GET /v1/feed HTTP', '/v1/feed/secrets', '/v1/feed/modules/', '/
 const fixtures = ['as-hello', 'echo', 'js-hello', 'hello', 'silent'];
 
 type Nodes = { origin: TestNode; edge: TestNode };
+
+/** What an edge is to learn, and to tell, in a phase. */
+const change = async ({ origin, edge }: Nodes, index: number, own: readonly string[]): Promise<void> => {
+  await sendAll(edge, own);
+  await origin.api('PUT', '/v1/functions/settings/secrets/PAYMENT_KEY', { value: `secret ${index}` });
+  await origin.deploy(`fresh-${index}`, fixtures[index] as string);
+};
+
+/** Kills in one phase, and starts again. @returns the events that were sent */
+const strike = async (nodes: Nodes, proxy: TcpProxy, victim: keyof Nodes, index: number, args: string[]): Promise<string[]> => {
+  const own = words(`phase-${index}`, 5);
+  const hit = new Promise<void>((resolve) => {
+    const kill = (): void => {
+      nodes[victim].process.kill('SIGKILL');
+      resolve();
+    };
+    proxy.when(phases[index] as string, kill, index % 2 === 1);
+  });
+  if (index === 0) {
+    // It has to connect again for this one.
+    proxy.set('cut');
+    proxy.set('pass');
+  }
+  // Each step may find its node killed already.
+  await change(nodes, index, own).catch(() => undefined);
+  await nodes.origin.deploy(`fresh-${index}`, fixtures[index] as string).catch(() => undefined);
+  await hit;
+  await exitOf(nodes[victim].process);
+  nodes[victim] = await again(nodes[victim], victim === 'edge' ? args : []);
+  await change(nodes, index, own);
+  return own;
+};
 
 /**
  * Kills the edge or the origin in each phase, when the request has been sent or, at every other one, when its answer has begun, starts it
@@ -25,32 +57,7 @@ export async function killInEveryPhase(victim: keyof Nodes): Promise<void> {
   const nodes: Nodes = { origin, edge: await startTestNode({ gateways: 1, args }) };
   await serves(nodes.edge, '/settings/CURRENCY', 'none');
   const sent: string[] = [];
-  for (const [index, phase] of phases.entries()) {
-    const hit = new Promise<void>((resolve) => {
-      const kill = (): void => {
-        nodes[victim].process.kill('SIGKILL');
-        resolve();
-      };
-      proxy.when(phase, kill, index % 2 === 1);
-    });
-    if (index === 0) {
-      // It has to connect again for this one.
-      proxy.set('cut');
-      proxy.set('pass');
-    }
-    const own = words(`phase-${index}`, 5);
-    sent.push(...own);
-    await sendAll(nodes.edge, own).catch(() => undefined);
-    await nodes.origin.api('PUT', '/v1/functions/settings/secrets/PAYMENT_KEY', { value: `secret ${index}` }).catch(() => undefined);
-    await nodes.origin.deploy(`fresh-${index}`, fixtures[index] as string).catch(() => undefined);
-    await hit;
-    await exitOf(nodes[victim].process);
-    nodes[victim] = await again(nodes[victim], victim === 'edge' ? args : []);
-    // Whoever was killed did not take all of it.
-    await sendAll(nodes.edge, own);
-    await nodes.origin.api('PUT', '/v1/functions/settings/secrets/PAYMENT_KEY', { value: `secret ${index}` });
-    await nodes.origin.deploy(`fresh-${index}`, fixtures[index] as string);
-  }
+  for (const index of phases.keys()) sent.push(...(await strike(nodes, proxy, victim, index, args)));
   const { edge } = nodes;
   await edgeIs(edge, 'the edge to connect', ({ state }) => state === 'connected');
   await serves(edge, '/settings/PAYMENT_KEY', `secret ${phases.length - 1}`);
