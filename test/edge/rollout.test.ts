@@ -7,8 +7,10 @@ import { isStagedAt, type RolloutRecord, type Staged } from '../../host/deploy/r
 import { choose } from '../../host/edge/rollout/choice.ts';
 import { type EdgeTally, type ServedReport, tally } from '../../host/edge/rollout/report.ts';
 import { assess, gateFailure, nextStage, type Rolling, type RolloutEdge } from '../../host/edge/rollout/stages.ts';
+import { Standing } from '../../host/edge/rollout/standing.ts';
 import { addToWindow, emptyWindow, isFailing } from '../../host/edge/rollout/trial.ts';
 import { addHealth, emptyHealth, isFailure, latencyBucket, quantileMs, type VersionHealth } from '../../host/execution/health.ts';
+import { MemoryTable } from '../../host/store/memory/table.ts';
 import { ceilings, codeOf } from '../deploy/fixture.ts';
 
 const planOf = (rollout: Record<string, unknown> = {}): RolloutRecord['plan'] =>
@@ -169,6 +171,40 @@ test('isFailing: looks at the last requests, and at their share where they come 
   assert.is(failing([1000, 0], [3, 3]), false, 'among the good ones');
   assert.is(failing([1000, 0], [3, 0], [3, 3]), true);
   assert.is(isFailing({ requests: 9, failures: 9 }, { ...rules, failures: 0 }), false, 'never');
+});
+
+test('Standing: a version that has stood its trial is not taken back later, nor after a restart; reports are bounded', async () => {
+  const table = new MemoryTable();
+  const clock = { now: 0 };
+  const taken: number[] = [];
+  const open = async (): Promise<Standing> => {
+    const rules = { failures: 2, of: 4, trialMs: 1000 };
+    const onError = (error: unknown): void => assert.unreachable(String(error));
+    const standing = new Standing({ table, labels: {}, rules, now: () => clock.now, onTakeBack: ({ version }) => void taken.push(version), onError });
+    await standing.open();
+    return standing;
+  };
+  const record = (name: string, adoption: number): FunctionRecord =>
+    ({ name, live: [{ version: 2, weight: 100 }], history: [1], adoption }) as unknown as FunctionRecord;
+  const at = { tenant: 'default', function: 'f', version: 2 };
+  const first = await open();
+  first.targets('default', record('f', 5));
+  first.observe(at, health(10, 0));
+  clock.now = 1000;
+  first.observe(at, health(10, 0));
+  first.observe(at, health(4, 4));
+  const second = await open();
+  second.targets('default', record('f', 5));
+  second.observe(at, health(4, 4));
+  assert.equal(taken, [], 'it is not new any more');
+  assert.equal(second.targets('default', record('f', 6)), [{ version: 2, weight: 100 }]);
+  second.observe(at, health(4, 4));
+  assert.equal([taken, second.targets('default', record('f', 6))], [[2], [{ version: 1, weight: 100 }]], 'set live again it is new again');
+  for (let i = 0; i < 300; i++) {
+    second.targets('default', record(`g${i}`, 6));
+    second.observe({ ...at, function: `g${i}` }, health(4, 4));
+  }
+  assert.is(second.takenBack().length, 256);
 });
 
 test('quantileMs: is not too small, and too large by a quarter at most', () => {

@@ -13,6 +13,8 @@ const trialPrefix = '~node/trial/';
 /** Of one function: versions that were taken back, and the last that has stood the test. */
 type TrialRecord = { tenant: string; function: string; kept: number; takenBack: TakenBack[] };
 const takenBackKept = 8;
+/** A report has to fit into a request: of each kind the latest. */
+const reportedMax = 256;
 
 export type StandingOptions = {
   table: Table;
@@ -91,18 +93,19 @@ export class Standing implements Serving {
 
   /** Functions that are being rolled out, and how they go here. */
   served(): ServedReport[] {
-    return [...this.#courses].flatMap(([key, { choice, health }]) => {
-      if (!choice.rolling) return [];
+    const rolling = [...this.#courses].filter(([, { choice }]) => choice.rolling).slice(-reportedMax);
+    return rolling.map(([key, { choice, health }]) => {
       const at = key.indexOf('/');
       const { requests, failures, latency } = health;
       const { version, adoption = 0 } = choice;
-      return [{ tenant: key.slice(0, at), function: key.slice(at + 1), version, adoption, requests, failures, latency: sparse(latency) }];
+      return { tenant: key.slice(0, at), function: key.slice(at + 1), version, adoption, requests, failures, latency: sparse(latency) };
     });
   }
 
-  /** What was taken back of functions that are there, the earliest of each first. */
+  /** What was taken back of functions that are there, the latest last. */
   takenBack(): TakenBack[] {
-    return [...this.#courses.keys()].flatMap((key) => this.#trials.get(key)?.takenBack ?? []);
+    const all = [...this.#courses.keys()].flatMap((key) => this.#trials.get(key)?.takenBack ?? []);
+    return all.sort((a, b) => a.at - b.at).slice(-reportedMax);
   }
 
   /** The function is gone. */
