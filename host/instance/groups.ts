@@ -96,6 +96,8 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
   const sidecars = options.shared ?? new SharedSidecars();
   const shared = parts.map((part) => (part.sidecar?.sharedAs === undefined ? undefined : sidecars.acquire(part, part.sidecar, user)));
   const told = parts.some((part) => part.lives);
+  /** The last one up is the first one down. */
+  const downward = [...composition.order].reverse();
   let changed: MainChange | undefined;
   const frame: GroupFrame = {
     parts,
@@ -110,10 +112,11 @@ export function createGroups(options: PoolRunnerOptions & Required<Pick<PoolRunn
     make: (ports) => new Group(frame, ports),
     changing: (event) => {
       changed = event;
-      for (const one of shared) one?.changing(user, event);
+      for (const index of downward) void shared[index]?.changing(user, event);
     },
     release: (event) => {
-      for (const one of shared.splice(0)) one?.release(user, event === 'suspended' || !changed ? event : undefined);
+      const leaving = shared.splice(0);
+      for (const index of downward) leaving[index]?.release(user, event === 'suspended' || !changed ? event : undefined);
     },
     observe: (request, response, ports) => {
       if (!told) return undefined;

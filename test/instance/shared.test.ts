@@ -136,4 +136,24 @@ test('SharedSidecars: an execution that waits for its turn ends at its own limit
   runner.close();
 });
 
+test('SharedSidecars: the last one up is told first that its function changes, and is the first one down', async () => {
+  const seen = captured();
+  const shared = new SharedSidecars();
+  const named = ['one', 'other'].map((name): Named => ({ fixture: 'turnstile', name, scope: 'function', sharedAs: name }));
+  const runner = await runnerOf('hello', named, { shared });
+  await ask(runner, {}, ports(seen));
+  runner.close('suspended');
+  await shared.ended();
+  const said = seen.records.map((line) => line.replace('@1.0.0', '').split(' ').slice(1).join(' '));
+  assert.equal(
+    said.filter((line) => line.endsWith(' start')),
+    ['one life start', 'other life start'],
+  );
+  for (const last of ['suspended', 'stop'])
+    assert.equal(
+      said.filter((line) => line.endsWith(last)),
+      [`other life ${last}`, `one life ${last}`],
+    );
+});
+
 test.run();
