@@ -12,13 +12,13 @@ export const versions: Command = {
     const items = await allItems(async (page) => (await api.v1.functions[':name'].versions.$get({ param: { name }, query: { ...tenant, ...page } })).json());
     print(terminal, { items }, () =>
       table(
-        ['version', 'live', 'taken back by', 'digest', 'deployed'],
+        ['version', 'live', 'digest', 'deployed', 'taken back by'],
         items.map(({ version, weight, staged, takenBack, digest, createdAt }) => [
           String(version),
           weight > 0 ? `${weight} %` : staged ? 'in rollout' : '',
-          takenBack.join(', ') || '-',
           digest,
           createdAt,
+          takenBack.join(', ') || '-',
         ]),
         'no versions',
       ),
