@@ -56,11 +56,11 @@ class GuestBlobstore implements Blobstore {
   async read(container: string, name: string, start: number, end: number): Promise<{ source: ByteSource; bytes: number }> {
     const { reader } = this.#client;
     const { digest, bytes, stored, manifest } = requireFound(reader.find(container, name)?.value, container, name);
-    if (manifest) this.#client.requested(container, name);
     if (!stored) {
-      await this.#client.obtain(container, name);
+      // A guest reads within the limit of its time: until then they stay anyway.
+      (await this.#client.obtain(container, name))();
       reader.refresh();
-    }
+    } else if (manifest) this.#client.requested(container, name);
     const from = Math.min(start, bytes);
     const to = Math.max(from, Math.min(end, bytes));
     const chunks = from === 0 && to === bytes ? reader.blobs.stream(digest) : reader.blobs.range(digest, from, to);

@@ -22,14 +22,16 @@ export type ObjectService = {
   receive(source: AsyncIterable<Uint8Array>): Promise<Claim>;
   put(id: string, key: string, claim: Claim): Promise<void>;
   change(change: GuestObjectChange): Promise<void>;
-  /** Has the bytes of an object in Blobs, for a while. */
-  obtain(id: string, key: string): Promise<void>;
-  /** Somebody asked for objects that can be computed. */
+  /** Has the bytes of an object in Blobs until the returned function is called, and notes that somebody asked for it. */
+  obtain(id: string, key: string): Promise<() => void>;
+  /** Somebody asked for an object that can be computed, and needs nothing else. */
   requested(id: string, key: string): void;
 };
 
 export type ToObjects =
+  /** Its bytes are there until `read`. */
   | { kind: 'obtain'; request: number; id: string; key: string }
+  | { kind: 'read'; request: number }
   | { kind: 'change'; request: number; change: GuestObjectChange }
   | { kind: 'requested'; id: string; key: string }
   | { kind: 'chunk'; put: number; bytes: Uint8Array }
@@ -61,6 +63,8 @@ class ObjectDoor {
   readonly #service: ObjectService;
   readonly #puts = new Map<number, ArrivingObject>();
   readonly #kept = new Map<number, Claim>();
+  /** Bytes that somebody reads. */
+  readonly #obtained = new Map<number, () => void>();
   #closed = false;
 
   constructor(port: MessagePort, service: ObjectService) {
@@ -71,6 +75,7 @@ class ObjectDoor {
       this.#closed = true;
       for (const put of this.#puts.values()) put.abort();
       for (const put of [...this.#kept.keys()]) this.#release(put);
+      for (const request of [...this.#obtained.keys()]) this.#read(request);
     });
     port.unref();
   }
@@ -99,7 +104,10 @@ class ObjectDoor {
         this.#service.requested(message.id, message.key);
         break;
       case 'obtain':
-        this.#answer(message.request, this.#service.obtain(message.id, message.key));
+        this.#answer(message.request, this.#obtain(message));
+        break;
+      case 'read':
+        this.#read(message.request);
         break;
       default:
         this.#answer(message.request, this.#service.change(message.change));
@@ -141,6 +149,17 @@ class ObjectDoor {
     if (this.#closed) claim.release();
     else this.#kept.set(number, claim);
     return { digest: claim.digest, bytes: claim.bytes };
+  }
+
+  async #obtain({ request, id, key }: Extract<ToObjects, { kind: 'obtain' }>): Promise<void> {
+    const release = await this.#service.obtain(id, key);
+    if (this.#closed) release();
+    else this.#obtained.set(request, release);
+  }
+
+  #read(request: number): void {
+    this.#obtained.get(request)?.();
+    this.#obtained.delete(request);
   }
 
   #release(put: number): void {

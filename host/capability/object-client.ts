@@ -38,9 +38,14 @@ export class ObjectClient {
     return createBlobstore(this, onChange);
   }
 
-  /** Has the bytes of an object in Blobs, for a while. @throws Problem */
-  obtain(id: string, key: string): Promise<void> {
-    return this.#done((request) => ({ kind: 'obtain', request, id, key }));
+  /** Has the bytes of an object in Blobs until the returned function is called, and for a while after. @throws Problem */
+  async obtain(id: string, key: string): Promise<() => void> {
+    let asked = 0;
+    await this.#done((request) => {
+      asked = request;
+      return { kind: 'obtain', request, id, key };
+    });
+    return () => this.#post({ kind: 'read', request: asked });
   }
 
   requested(id: string, key: string): void {

@@ -107,7 +107,7 @@ export class OverlaidBlobstore implements Blobstore {
     const found = this.#find(from);
     if (!found) throw missing(from);
     const { digest, bytes, contentType, headers, stored } = found;
-    if (!stored) await this.#client.obtain(from.container, from.name);
+    if (!stored) (await this.#client.obtain(from.container, from.name))();
     this.#set(to, { digest, bytes, contentType, headers });
   }
 

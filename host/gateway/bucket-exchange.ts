@@ -77,17 +77,20 @@ const answer = async (objects: ObjectClient, id: string, path: string, incoming:
   const object = find(objects, id, key);
   const plan = planRead(object, method, (name) => headers[name] as string | undefined);
   if (plan.status === 412) throw new Problem('precondition-failed', `cannot read ${JSON.stringify(key)}: it is another by now`);
-  if (object.manifest && plan.body.length > 0) objects.requested(id, key);
   if (plan.body.length === 0) {
     outgoing.writeHead(plan.status, headOf(plan));
     outgoing.end();
     return;
   }
-  if (!object.stored) {
-    await objects.obtain(id, key);
-    objects.reader.refresh();
+  // While a long answer is sent, the bytes of what can be computed might be let go.
+  const release = !object.stored || (object.manifest && plan.bytes > wholeBytesMax) ? await objects.obtain(id, key) : undefined;
+  if (release) objects.reader.refresh();
+  else if (object.manifest) objects.requested(id, key);
+  try {
+    await send(outgoing, plan, readBody(objects.reader.blobs, object.digest, object.bytes, plan.body));
+  } finally {
+    release?.();
   }
-  await send(outgoing, plan, readBody(objects.reader.blobs, object.digest, object.bytes, plan.body));
 };
 
 /** @param path what follows the prefix of the route, without query */

@@ -28,7 +28,7 @@ export const createObjectService = (objects: ObjectStore, held: HeldBlobs): Obje
   obtain: async (id, key) => {
     const object = objects.find(id, key);
     if (!object) throw new Problem('not-found', `there is no object ${JSON.stringify(key.slice(0, 200))}`);
-    (await objects.obtain(id, key, object))();
+    return objects.obtain(id, key, object);
   },
   requested: (id, key) => objects.computer?.requested(id, key),
 });

@@ -45,6 +45,28 @@ test('computed objects: kill -9 while one is computed for a put or for gets: not
   await again.end();
 });
 
+test('computed objects: a client that takes longer than let go bytes stay gets all of them', async () => {
+  const node = await startTestNode({ args: free, gateways: 1 });
+  await node.deploy('generate', 'generate', { capabilities: { objects: ['sources'] }, limits: { cpuMs: 20_000, timeMs: 30_000, bodyMib: 64 } });
+  await node.api('PUT', '/v1/buckets/made', { public: true });
+  await send(node, 'PUT', 'photos/a', 'x'.repeat(100_000));
+  assert.is((await send(node, 'PUT', 'made/large', undefined, computed({ times: '240' }))).status, 201);
+  const isStored = async (): Promise<boolean> => ((await (await send(node, 'GET', 'made/large?explain')).json()) as { stored: boolean }).stored;
+  for (let i = 0; i < 3; i++) {
+    await (await send(node, 'GET', 'made/large')).arrayBuffer();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  await until(async () => ((await isStored()) ? undefined : true), 'the object to be let go', 30_000);
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const response = await fetch(`${node.url}/~default/~objects/made/large`);
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  let bytes = (await reader.read()).value?.length ?? 0;
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  for (let part = await reader.read(); !part.done; part = await reader.read()) bytes += part.value.length;
+  assert.is(bytes, 24_000_000);
+  await node.end();
+});
+
 test('objects: a store that is full refuses what is put with its reason, keeps what it has, and takes more when something was removed', async () => {
   const node = await startTestNode({ args: ['--objects-grace-ms', '1000', '--store-bytes-max', String(8 * 1024 * 1024)], gateways: 1 });
   const body = (filled: number): Uint8Array<ArrayBuffer> => new Uint8Array(1024 * 1024).fill(filled);
