@@ -124,6 +124,10 @@ test('docs/events.md: its examples do what they say', async () => {
   assert.is(await runPage(readFileSync(join(root, 'docs', 'events.md'), 'utf8')), 2);
 });
 
+test('docs/control-functions.md: its example does what it says', async () => {
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'control-functions.md'), 'utf8')), 1);
+});
+
 test('README: npx runs the command line of the checkout', async () => {
   const { code, output } = await run('npx', ['nacelle', 'show', 'hello'], { ...process.env, NACELLE_DATA: data });
   assert.is(code, 0, output);

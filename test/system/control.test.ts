@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ControlKit, codesIn, judgedIn, onWork, quick } from './control-kit.ts';
-import { cleanUp } from './node.ts';
+import { cleanUp, until } from './node.ts';
 
 let kit: ControlKit;
 
@@ -160,6 +160,13 @@ test('control: dead-letter makes an end of it at once, with the verdict among th
   assert.equal([record.state, record.attempts?.length], ['dead-lettered', 1]);
   const letter = await kit.json<{ tries: { judged: { verdict: string; reason: string } }[] }>(`/v1/dead-letters/${id}`);
   assert.equal([letter.tries[0]?.judged.verdict, letter.tries[0]?.judged.reason], ['dead-letter', 'hopeless']);
+  const response = await kit.post('bury', 'trap');
+  assert.is(response.status, 502);
+  const kept = await until(async () => {
+    const found = await kit.node.api('GET', `/v1/dead-letters/${response.headers.get('nacelle-execution')}`);
+    return found.status === 404 ? undefined : ((await found.json()) as { synchronous: boolean } & typeof letter);
+  }, 'the dead letter of the request');
+  assert.equal([kept.synchronous, kept.tries.map(({ judged }) => judged.verdict)], [true, ['dead-letter']]);
 });
 
 test('control: drop makes an end of it that leaves no dead letter', async () => {
@@ -168,6 +175,7 @@ test('control: drop makes an end of it that leaves no dead letter', async () => 
   assert.equal([(await kit.ended(id)).state, (await kit.node.api('GET', `/v1/dead-letters/${id}`)).status], ['failed', 404]);
   const response = await kit.post('gone', 'trap');
   assert.equal([response.status, codesIn(await kit.executionOf(response))], [502, ['guest-trap']]);
+  assert.is((await kit.node.api('GET', `/v1/dead-letters/${response.headers.get('nacelle-execution')}`)).status, 404);
 });
 
 test('control: complete answers with a result of its own, and keeps nothing that the attempt did', async () => {
