@@ -25,8 +25,14 @@ export function cpuMs(pid: number): number {
   }
 }
 
-/** Resident memory in MiB of a process and its living descendants. */
-export function residentMib(pid: number): number {
-  const kib = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
-  return kib / 1024 + childrenOf(pid).reduce((sum, child) => sum + residentMib(child), 0);
+function memoryMib(pid: number, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kib = Number(status.split(`${field}:`)[1]?.trim().split(/\s/)[0] ?? 0);
+  return kib / 1024 + childrenOf(pid).reduce((sum, child) => sum + memoryMib(child, field), 0);
 }
+
+/** Resident memory in MiB of a process and its living descendants. */
+export const residentMib = (pid: number): number => memoryMib(pid, 'VmRSS');
+
+/** The same without mapped files, which the system takes back as it needs. */
+export const ownMib = (pid: number): number => memoryMib(pid, 'RssAnon');

@@ -16,7 +16,8 @@ export type DeferringOptions = {
   ids: ExecutionIds;
 };
 
-const prefersAsync = (prefer: string | string[] | undefined): boolean => /(^|,)\s*respond-async\s*($|[,;])/i.test(String(prefer ?? ''));
+/** Whether a client does not want to wait (RFC 7240). */
+export const prefersAsync = (prefer: string | string[] | undefined): boolean => /(^|,)\s*respond-async\s*($|[,;])/i.test(String(prefer ?? ''));
 
 /** Until when an execution may wait, in milliseconds since 1970; null: it is not to wait, only its client. @throws Problem `request-invalid` */
 const startByOf = ({ headers }: IncomingMessage, deferMaxMs: number): number | null => {

@@ -13,6 +13,7 @@ import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarante
 import type { StoreReader } from '../store/store.ts';
 import type { Entry } from '../store/table.ts';
 import type { GuestRequest } from '../wasi/context.ts';
+import { prefersAsync } from './deferring.ts';
 import { hasKey, keyOf, waitMsOf } from './idempotency-key.ts';
 import { sendKept } from './kept-response.ts';
 import { sendProblem } from './problem.ts';
@@ -62,6 +63,11 @@ export class Guarding {
     let held = 0;
     try {
       const key = version.guarantee && hasKey(incoming.headers) ? keyOf(incoming.headers) : undefined;
+      if (key !== undefined && prefersAsync(incoming.headers.prefer))
+        throw new Problem(
+          'request-invalid',
+          'cannot answer later: a request with a key has the response of its execution; send it without "prefer: respond-async"',
+        );
       const body = request.body ? await readAll(request.body) : null;
       if (this.#heldBytes > 0 && this.#heldBytes + (body?.length ?? 0) > heldBytesMax)
         throw new Problem('capacity-exhausted', `cannot take the body: at most ${heldBytesMax} bytes of requests with a key are held at once`);

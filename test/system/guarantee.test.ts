@@ -183,6 +183,13 @@ test('guarantee: keys of wrong form or size are refused, and mean nothing to fun
   assert.equal([(await send('/plain/?id=1', 'two words')).text, (await send('/plain/?id=1', 'two words')).text], ['0 999 1001 ', '0 998 1002 ']);
 });
 
+test('guarantee: a request with a key is not answered later', async () => {
+  await node.deploy('later', 'transfer', manifest('later'));
+  const answer = await send('/later/?amount=1', 'key-later', { headers: { prefer: 'respond-async' } });
+  assert.equal([answer.status, codeOf(answer)], [400, 'request-invalid']);
+  assert.is((await send('/later/?amount=1', 'key-later')).text, '1 999 1001 ', 'and nothing was executed');
+});
+
 test('guarantee: an answer is a success, whatever its status', async () => {
   const first = await send('/mine/?id=50&status=500', 'server-error');
   const again = await send('/mine/?id=50&status=500', 'server-error');
