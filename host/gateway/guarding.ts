@@ -63,10 +63,10 @@ export class Guarding {
     let held = 0;
     try {
       const key = version.guarantee && hasKey(incoming.headers) ? keyOf(incoming.headers) : undefined;
-      if (key !== undefined && prefersAsync(incoming.headers.prefer))
+      if (key !== undefined && prefersAsync(incoming.headers.prefer) && waitMsOf(incoming.headers) === 0)
         throw new Problem(
           'request-invalid',
-          'cannot answer later: a request with a key has the response of its execution; send it without "prefer: respond-async"',
+          'cannot answer later: a request with a key has the response of its execution; send it without "prefer: respond-async", or with "wait=SECONDS" beside it',
         );
       const body = request.body ? await readAll(request.body) : null;
       if (this.#heldBytes > 0 && this.#heldBytes + (body?.length ?? 0) > heldBytesMax)
