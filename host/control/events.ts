@@ -35,7 +35,10 @@ const sendQuery = tenantQuery({
 });
 
 const readBody = async (request: Request): Promise<Uint8Array | null> => {
-  checkLength(request.headers.get('content-length') ?? undefined, bodyBytesMax, 'take the events');
+  const length = request.headers.get('content-length') ?? undefined;
+  checkLength(length, bodyBytesMax, 'take the events');
+  // What a stream is made of stays until the next collection of all garbage, and makes such collections frequent.
+  if (length !== undefined) return length === '0' ? null : new Uint8Array(await request.arrayBuffer());
   if (!request.body) return null;
   return Buffer.concat(await Array.fromAsync(bounded(request, bodyBytesMax, 'take the events')));
 };

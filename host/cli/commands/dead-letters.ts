@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Problem } from '../../base/errors.ts';
 import { attemptText } from '../attempts.ts';
 import { allItems, type ControlClient, checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
@@ -146,6 +147,8 @@ export const deadLettersRedrive: Command = {
         'no dead letters',
       ),
     );
+    const failed = items.filter(({ succeeded }) => succeeded === false);
+    if (failed.length > 0) throw new Problem('event-failed', `${failed.length} of ${items.length} failed once more, and are still dead letters`);
   },
 };
 
