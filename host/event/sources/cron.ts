@@ -46,8 +46,9 @@ export const cronProblem = (cron: string, timeZone: string, now: number): string
  */
 export const dueTicks = (cron: Cron, last: number, now: number, catchUp: CronSubscription['catchUp']): number[] => {
   if (catchUp !== 'all') {
-    // Of whole seconds, and before the moment that is given.
-    const latest = cron.previousRuns(1, new Date(now + 1000))[0]?.getTime();
+    // Before the moment that is given, the one at it not included: with the second that follows there may be one too many.
+    const runs = cron.previousRuns(2, new Date(now + 1000)).map((run) => run.getTime());
+    const latest = runs.filter((run) => run <= now).sort((a, b) => b - a)[0];
     return latest !== undefined && latest > last && latest <= now && (catchUp === 'last' || latest > now - lateMsMax) ? [latest] : [];
   }
   const due: number[] = [];
