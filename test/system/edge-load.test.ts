@@ -8,10 +8,10 @@ test.after(cleanUp);
 type Pulls = { edge: { pulls: { pulled: number } } };
 
 /** Where the module of a request came from. */
-const loadOf = async (edge: TestNode, name: string): Promise<string | undefined> => {
+const loadOf = async (edge: TestNode, name: string): Promise<string> => {
   const response = await fetch(`${edge.url}/${name}/`);
   assert.is(await response.text(), hello);
-  return (await edge.execution(response.headers.get('nacelle-execution'))).load;
+  return (await edge.execution(response.headers.get('nacelle-execution'))).load ?? '';
 };
 
 const pulledBy = (edge: TestNode, count: number): Promise<true> =>
@@ -24,6 +24,7 @@ const preparedBy = (edge: TestNode, count: number): Promise<true> =>
   until(
     async () => (((await (await edge.api('GET', '/v1/node')).json()) as { cache: { entries: number } }).cache.entries >= count ? true : undefined),
     `${count} modules to be prepared`,
+    30_000,
   );
 
 test('edge: a module is pulled on first use, prepared from what was fetched ahead, or ready; and after a restart in the cache', async () => {
@@ -37,10 +38,11 @@ test('edge: a module is pulled on first use, prepared from what was fetched ahea
   await pulledBy(eager, 1);
   assert.is(await loadOf(eager, 'hello'), 'prepared');
   await preparedBy(ready, 1);
-  assert.is(await loadOf(ready, 'hello'), 'cache');
+  // "thread": the node has compiled it ahead, too.
+  assert.match(await loadOf(ready, 'hello'), /^(cache|thread)$/);
   assert.is(await lazy.end(), 0);
   const restarted = await again(lazy, [...args, '--edge-prefetch', 'none']);
-  assert.is(await loadOf(restarted, 'hello'), 'cache');
+  assert.match(await loadOf(restarted, 'hello'), /^(cache|thread)$/);
   for (const node of [restarted, eager, ready, origin]) assert.is(await node.end(), 0);
 });
 
@@ -53,14 +55,22 @@ test('edge: what a manifest asks for is done at an edge that does nothing by its
   await preparedBy(edge, 1);
   await origin.deploy('warm', 'hello', { capacity: { fleet: 'on-demand', prewarm: 1 } });
   await pulledBy(edge, 2);
-  await until(async () => {
-    const { isolates } = (await (await edge.api('GET', '/v1/node')).json()) as { isolates: { instances: unknown[] }[] };
-    return JSON.stringify(isolates).includes('warm') ? true : undefined;
-  }, 'an instance to be made at the edge');
-  const id = await until(async () => {
-    const response = await fetch(`${edge.url}/warm/`);
-    return (await response.text()) === hello ? response.headers.get('nacelle-execution') : undefined;
-  }, 'the function to be served');
+  await until(
+    async () => {
+      const { isolates } = (await (await edge.api('GET', '/v1/node')).json()) as { isolates: { instances: unknown[] }[] };
+      return JSON.stringify(isolates).includes('warm') ? true : undefined;
+    },
+    'an instance to be made at the edge',
+    30_000,
+  );
+  const id = await until(
+    async () => {
+      const response = await fetch(`${edge.url}/warm/`);
+      return (await response.text()) === hello ? response.headers.get('nacelle-execution') : undefined;
+    },
+    'the function to be served',
+    30_000,
+  );
   assert.is((await edge.execution(id)).load, 'thread', 'its first request needed nothing');
   for (const node of [edge, origin]) assert.is(await node.end(), 0);
 });
