@@ -113,7 +113,7 @@ test('docs/guarantees.md: its example does what it says', async () => {
 });
 
 test('docs/state.md: its example does what it says', async () => {
-  assert.is(await runPage(readFileSync(join(root, 'docs', 'state.md'), 'utf8')), 2);
+  assert.is(await runPage(readFileSync(join(root, 'docs', 'state.md'), 'utf8')), 4);
 });
 
 test('docs/sidecars.md: its examples do what they say', async () => {

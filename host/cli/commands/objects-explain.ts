@@ -17,7 +17,8 @@ type Explained = {
 };
 
 const timeOf = (ms: number | null): string => (ms === null ? 'unknown' : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toPrecision(4)} s`);
-const costOf = (cost: number | null): string => (cost === null ? 'unknown' : cost.toPrecision(3));
+const costs = new Intl.NumberFormat('en', { maximumSignificantDigits: 3, useGrouping: false });
+const costOf = (cost: number | null): string => (cost === null ? 'unknown' : costs.format(cost));
 const bases: Readonly<Record<string, string>> = { own: 'its own requests', similar: 'those of similar objects', none: 'nothing' };
 
 const explained = (found: Explained): string => {
