@@ -1,4 +1,5 @@
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp, startTestNode, type TestNode, until } from './node.ts';
@@ -232,6 +233,27 @@ test('guarantee: a function that may send requests is refused unless its manifes
   assert.match(refused, 'guarantee-irreversible');
   assert.match(refused, 'wasi:http/outgoing-handler@0.2');
   await node.deploy('sender', 'caller', { ...http, guarantee: { outbound: 'allow' } });
+});
+
+test('guarantee: a request that is sent again at the next attempt carries the key that it had before', async () => {
+  const keys: (string | undefined)[] = [];
+  const service = createServer((incoming, outgoing) => {
+    keys.push(incoming.headers['idempotency-key'] as string | undefined);
+    if (keys.length > 1) outgoing.end('served');
+  });
+  await new Promise<void>((listening) => service.listen(0, '127.0.0.1', () => listening()));
+  const authority = `127.0.0.1:${(service.address() as AddressInfo).port}`;
+  try {
+    await node.deploy('again', 'caller', { capabilities: { http: [authority] }, guarantee: { outbound: 'allow' }, limits: { timeMs: 1500 } });
+    const answer = await send(`/again/http://${authority}/`, 'outbound');
+    assert.equal([answer.status, answer.text], [200, 'served']);
+    assert.equal(keys, [`"${answer.execution}-1"`, `"${answer.execution}-1"`]);
+    await send(`/again/http://${authority}/`, 'another');
+    assert.is(new Set(keys).size, 2);
+  } finally {
+    service.closeAllConnections();
+    service.close();
+  }
 });
 
 test('guarantee: what was removed and deployed anew does not know the keys of before', async () => {
