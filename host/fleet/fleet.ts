@@ -77,7 +77,7 @@ const replacedMs = 15_000;
 /** At least as many instances as executions; and an isolate that nobody uses keeps its modules about as long as the cache does, so that the expiry of an entry means that it is prepared again. */
 const forgettingIn = ({ isolates, cache }: FleetOptions['config']): PlacementConfig => ({
   ...isolates,
-  replacedAtOnce: Math.max(1, Math.min(availableParallelism(), isolates.max >> 2)),
+  replacedAtOnce: Math.max(2, Math.min(availableParallelism(), isolates.max >> 2)),
   instances: Math.max(isolates.instances, isolates.slots),
   idleMs: Math.min(isolates.idleMs, cache.ttlMs),
   instanceIdleMs: Math.min(isolates.instanceIdleMs, cache.ttlMs),
