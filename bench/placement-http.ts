@@ -5,9 +5,10 @@
  * Usage: node bin/node26.js bench/placement-http.ts [--rounds=5] [--seconds=3] [--isolates=8]
  */
 import { readFileSync } from 'node:fs';
-import { cacheCode } from '../host/config/code-cache.ts';
+import { cacheCode, codeDirectory } from '../host/config/code-cache.ts';
 import { allocateHoldings } from '../host/isolate/holdings.ts';
 import { Isolate } from '../host/isolate/isolate.ts';
+import { writeProgram } from '../host/isolate/program.ts';
 import { cpuMs } from './cpu.ts';
 import { type Load, median, option, printMachine, temporaryFolder, wrk } from './lib.ts';
 import { fixture, type NodeUnderTest, nacelle, startNacelle } from './node-under-test.ts';
@@ -49,12 +50,12 @@ async function compare(node: NodeUnderTest, connections: number): Promise<void> 
 /** Resident memory of this process. */
 const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024;
 
-/** Starts an isolate and resolves when it is warm. */
-const startWarm = (id: number, cells: SharedArrayBuffer): Promise<{ isolate: Isolate; ms: number }> =>
+/** Starts an isolate from the program that a node has after its first second, and resolves when it is warm. */
+const startWarm = (id: number, cells: SharedArrayBuffer, program: string): Promise<{ isolate: Isolate; ms: number }> =>
   new Promise((resolve, reject) => {
     const beginMs = performance.now();
     const isolate = new Isolate(
-      { id, cells, reservedPorts: [], heapMib: 128 },
+      { id, cells, reservedPorts: [], heapMib: 128, program },
       {
         onMessage: (message) => message.kind === 'warm' && resolve({ isolate, ms: performance.now() - beginMs }),
         onExit: (reason) => reason !== undefined && reject(new Error(reason)),
@@ -63,14 +64,16 @@ const startWarm = (id: number, cells: SharedArrayBuffer): Promise<{ isolate: Iso
   });
 
 async function measureStarts(): Promise<void> {
-  cacheCode(temporaryFolder());
+  const data = temporaryFolder();
+  cacheCode(data);
+  const program = await writeProgram(codeDirectory(data));
   const cells = allocateHoldings();
-  const first = await startWarm(0, cells);
-  const second = await startWarm(-1, cells);
+  const first = await startWarm(0, cells, program);
+  const second = await startWarm(-1, cells, program);
   await second.isolate.terminate();
   const beforeBytes = residentBytes();
   const started: Awaited<ReturnType<typeof startWarm>>[] = [];
-  for (let id = 1; id <= isolates; id++) started.push(await startWarm(id, cells));
+  for (let id = 1; id <= isolates; id++) started.push(await startWarm(id, cells, program));
   const bytesEach = (residentBytes() - beforeBytes) / isolates;
   const beginMs = performance.now();
   await first.isolate.terminate();
