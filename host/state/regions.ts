@@ -53,7 +53,9 @@ export class Regions {
 
   /** Gives a thread the memory of a region, once more. @throws Problem `capacity-exhausted` */
   async enter(thread: object, id: string, bytes: number): Promise<SharedArrayBuffer> {
-    if (!this.#fits(id, bytes)) await this.#makeRoom(id, bytes);
+    if (!this.#fits(id, bytes)) await this.#makeRoom();
+    // Asked again in the same turn as it is loaded: others waited for the same room.
+    if (!this.#fits(id, bytes)) throw this.#full(bytes);
     const loaded = this.#loaded.get(id) ?? this.#load(id, bytes);
     this.#grow(loaded, bytes);
     loaded.threads.set(thread, (loaded.threads.get(thread) ?? 0) + 1);
@@ -133,12 +135,14 @@ export class Regions {
     loaded.memory = new RegionMemory(loaded.buffer, bytesOfRegion(loaded.buffer));
   }
 
-  async #makeRoom(id: string, bytes: number): Promise<void> {
+  async #makeRoom(): Promise<void> {
     await this.#options.shed();
     await Promise.all([...this.#loaded.values()].filter(({ threads }) => threads.size === 0).map((loaded) => this.#storeAndDrop(loaded)));
-    if (this.#fits(id, bytes)) return;
+  }
+
+  #full(bytes: number): Problem {
     const { tenantBytesMax, allBytesMax } = this.#limits;
-    throw new Problem(
+    return new Problem(
       'capacity-exhausted',
       `cannot attach a region of ${bytes} bytes: those in use take at most ${tenantBytesMax} bytes of one tenant, ${allBytesMax} of all`,
     );
