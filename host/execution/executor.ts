@@ -9,7 +9,7 @@ import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
 import { type Exchange, Execution, type ExecutionHome, type FunctionLog, type StoredPorts } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
-import { type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
+import { guestFaults, type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
 import type { ExecutionFacts } from './record.ts';
 import type { ExecutionRing } from './ring.ts';
 
@@ -49,18 +49,7 @@ export type ExecutorOptions = {
 };
 
 /** Codes after which the function's log is told what happened. */
-const logged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'guest-trap',
-  'guest-exit',
-  'guest-no-response',
-  'guest-error',
-  'sidecar-failed',
-  'memory-limit',
-  'cpu-limit',
-  'time-limit',
-  'header-too-large',
-  'internal',
-]);
+const logged: ReadonlySet<ErrorCode> = new Set<ErrorCode>([...guestFaults, 'internal']);
 
 /**
  * Admits, runs and records the executions of one version of a function in one gateway thread. Begins when the first

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../base/errors.ts';
+import { guestFaults } from './outcome.ts';
 
 /** How the executions of one version went: counts, and times to answer by bucket of `latencyBucket`. */
 export type VersionHealth = { requests: number; failures: number; latency: number[] };
@@ -36,18 +37,7 @@ export function quantileMs(latency: readonly number[], q: number): number | null
 }
 
 /** Codes for which a version itself is to blame, not its node, its clients or its neighbours. */
-const blamed: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'guest-trap',
-  'guest-exit',
-  'guest-no-response',
-  'guest-error',
-  'sidecar-failed',
-  'memory-limit',
-  'cpu-limit',
-  'time-limit',
-  'header-too-large',
-  'module-invalid',
-]);
+const blamed: ReadonlySet<ErrorCode> = new Set<ErrorCode>([...guestFaults, 'module-invalid']);
 
 /** Whether an execution counts against its version: it failed by its own doing, or answered with a status of 500 or more. */
 export const isFailure = (code: ErrorCode | undefined, status: number): boolean => (code === undefined ? status >= 500 : blamed.has(code));

@@ -24,6 +24,19 @@ const stopMessage = (code: ErrorCode, name: string, limits: OutcomeLimits): stri
 
 export const stopProblem = (code: ErrorCode, name: string, limits: OutcomeLimits): Problem => new Problem(code, stopMessage(code, name, limits));
 
+/** How executions end by what their guest and its sidecars did. */
+export const guestFaults: readonly ErrorCode[] = [
+  'guest-trap',
+  'guest-exit',
+  'guest-no-response',
+  'guest-error',
+  'sidecar-failed',
+  'memory-limit',
+  'cpu-limit',
+  'time-limit',
+  'header-too-large',
+];
+
 /** What an execution that has ended comes to: a problem, or undefined when the guest's response is whole. */
 export const outcomeOf = (
   execution: Execution,

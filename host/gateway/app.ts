@@ -99,11 +99,12 @@ const bodyOf = (
   onWanted?: () => void,
 ): RequestBody | null => {
   if (!hasBody(incoming)) return null;
+  if (!expectsContinue && !onWanted) return new RequestBody(incoming, { bytesMax, tooLarge });
   const wanted = (): void => {
     onWanted?.();
     if (expectsContinue) outgoing.writeContinue();
   };
-  return new RequestBody(incoming, { bytesMax, tooLarge, ...(expectsContinue || onWanted ? { wanted } : {}) });
+  return new RequestBody(incoming, { bytesMax, tooLarge, wanted });
 };
 
 type Takers = { debugging?: Debugging; deferring?: Deferring; guarding?: Guarding; failing?: Failing; objects?: ObjectClient };

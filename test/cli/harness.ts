@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
+import * as assert from 'uvu/assert';
 import { commands } from '../../host/cli/commands.ts';
 import { runCommandLine } from '../../host/cli/run.ts';
 import { type ControlFixture, openControl } from '../control/fixture.ts';
@@ -46,6 +47,13 @@ export const commandLine =
     const surroundings = { env: env ?? { NACELLE_URL: url, NACELLE_TOKEN: token }, directory, signal: signal ?? new AbortController().signal };
     return { code: await runCommandLine(commands, words, surroundings, terminal), ...ran };
   };
+
+/** Runs what is to succeed. */
+export const succeed = async (run: CliHarness['run'], words: string[], options?: RunOptions): Promise<Ran> => {
+  const ran = await run(words, options);
+  assert.is(ran.code, 0, ran.error);
+  return ran;
+};
 
 export async function openCli(): Promise<CliHarness> {
   const control = await openControl();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp, freshDirectory, startTestNode, type TestNode, until } from '../system/node.ts';
-import { type CliHarness, commandLine, type Ran } from './harness.ts';
+import { type CliHarness, commandLine, type Ran, succeed } from './harness.ts';
 
 let node: TestNode;
 let cli: CliHarness['run'];
@@ -19,16 +19,8 @@ test.after(async () => {
   cleanUp();
 });
 
-async function done(...words: string[]): Promise<Ran> {
-  const ran = await cli(words);
-  assert.is(ran.code, 0, ran.error);
-  return ran;
-}
-const input = async (text: string, ...words: string[]): Promise<Ran> => {
-  const ran = await cli(words, { input: text });
-  assert.is(ran.code, 0, ran.error);
-  return ran;
-};
+const done = (...words: string[]): Promise<Ran> => succeed(cli, words);
+const input = (text: string, ...words: string[]): Promise<Ran> => succeed(cli, words, { input: text });
 
 test('objects put, get: from a file or standard input, with a type by the ending, whole and in part', async () => {
   writeFileSync(join(directory, 'a.css'), 'body {}');

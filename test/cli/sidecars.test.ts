@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp, freshDirectory, startTestNode, type TestNode, until } from '../system/node.ts';
-import { type CliHarness, commandLine, type Ran } from './harness.ts';
+import { type CliHarness, commandLine, type Ran, succeed } from './harness.ts';
 
 let node: TestNode;
 let cli: CliHarness['run'];
@@ -29,11 +29,7 @@ test.after(async () => {
   cleanUp();
 });
 
-async function done(...words: string[]): Promise<Ran> {
-  const ran = await cli(words);
-  assert.is(ran.code, 0, ran.error);
-  return ran;
-}
+const done = (...words: string[]): Promise<Ran> => succeed(cli, words);
 async function refused(...words: string[]): Promise<string> {
   const ran = await cli(words);
   assert.is.not(ran.code, 0, ran.out);

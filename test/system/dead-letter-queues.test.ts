@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cleanUp, startTestNode, type TestNode, until } from './node.ts';
+import { cleanUp, deadLetterOf, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 
@@ -17,11 +17,7 @@ test.after(async () => {
 
 type Letter = { id: string; errorCode: string; attempts: number };
 
-const letterOf = (id: string | null): Promise<Letter> =>
-  until(async () => {
-    const response = await node.api('GET', `/v1/dead-letters/${id}`);
-    return response.status === 404 ? undefined : ((await response.json()) as Letter);
-  }, `the dead letter ${id}`);
+const letterOf = (id: string | null): Promise<Letter> => deadLetterOf(node, id);
 const lettersOf = async (query: string): Promise<Letter[]> =>
   ((await (await node.api('GET', `/v1/dead-letters?${query}`)).json()) as { items: Letter[] }).items;
 const dropAll = async (queue: string): Promise<void> => {

@@ -1,22 +1,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { arrive, collects, counts, queueIs, send, sendAll, words } from './edge-events.ts';
-import { again, edgeIs, tokenOf } from './edge-harness.ts';
-import { cleanUp, exitOf, freshDirectory, startTestNode, type TestNode } from './node.ts';
-import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
-
-const proxies: TcpProxy[] = [];
+import { again, edgeIs, proxyTo, tokenOf } from './edge-harness.ts';
+import { cleanUp, exitOf, freshDirectory, startTestNode } from './node.ts';
+import { closeProxies } from './tcp-proxy.ts';
 
 test.after(async () => {
   cleanUp();
-  for (const proxy of proxies) await proxy.close();
+  await closeProxies();
 });
-
-const proxyTo = async ({ control }: TestNode): Promise<TcpProxy> => {
-  const proxy = await tcpProxy([Number(new URL(control).port)]);
-  proxies.push(proxy);
-  return proxy;
-};
 
 test('events for the origin: arrive once where both are killed after they were taken and before the edge heard of it', async () => {
   let origin = await startTestNode({ gateways: 1 });

@@ -1,22 +1,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { arrive, capabilities, collects, counts, metric, queueIs, send, sendAll, waitingAt, words } from './edge-events.ts';
-import { again, edgeIs, readyz, tokenOf } from './edge-harness.ts';
-import { cleanUp, exitOf, freshDirectory, startTestNode, type TestNode, until } from './node.ts';
-import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
-
-const proxies: TcpProxy[] = [];
+import { again, edgeIs, proxyTo, readyz, tokenOf } from './edge-harness.ts';
+import { cleanUp, exitOf, freshDirectory, startTestNode, until } from './node.ts';
+import { closeProxies } from './tcp-proxy.ts';
 
 test.after(async () => {
   cleanUp();
-  for (const proxy of proxies) await proxy.close();
+  await closeProxies();
 });
-
-const proxyTo = async ({ control }: TestNode): Promise<TcpProxy> => {
-  const proxy = await tcpProxy([Number(new URL(control).port)]);
-  proxies.push(proxy);
-  return proxy;
-};
 
 test('events for the origin: are delivered there, once, and those for here are delivered here', async () => {
   const origin = await startTestNode({ gateways: 1 });

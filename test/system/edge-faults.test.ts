@@ -1,23 +1,18 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { again, edgeIs, serves, textOf, tokenOf } from './edge-harness.ts';
+import { again, edgeIs, proxyTo, serves, textOf, tokenOf } from './edge-harness.ts';
 import { cleanUp, exitOf, freshDirectory, sleep, startTestNode, type TestNode } from './node.ts';
-import { type Fault, type TcpProxy, tcpProxy } from './tcp-proxy.ts';
-
-const proxies: TcpProxy[] = [];
+import { closeProxies, type Fault } from './tcp-proxy.ts';
 
 test.after(async () => {
   cleanUp();
-  for (const proxy of proxies) await proxy.close();
+  await closeProxies();
 });
-
-const portOf = (url: string): number => Number(new URL(url).port);
 
 test('edge: whatever the line does, and whoever is killed, it ends with what the origin has', async () => {
   let origin = await startTestNode({ gateways: 1 });
   const token = await tokenOf(origin, 'edge-secrets');
-  const proxy = await tcpProxy([portOf(origin.control)]);
-  proxies.push(proxy);
+  const proxy = await proxyTo(origin);
   const args = ['--origin', proxy.url, '--token', token];
   let edge = await startTestNode({ gateways: 1, args, data: freshDirectory() });
   await edgeIs(edge, 'the edge to connect', ({ state }) => state === 'connected');

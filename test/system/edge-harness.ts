@@ -1,4 +1,5 @@
 import { freshDirectory, startTestNode, type TestNode, until } from './node.ts';
+import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
 
 /** Origins and edges as processes. */
 
@@ -16,6 +17,11 @@ export const tokenOf = async (origin: TestNode, ...scopes: string[]): Promise<st
 
 export const follow = (origin: TestNode, token: string, data = freshDirectory(), more: string[] = []): Promise<TestNode> =>
   startTestNode({ data, gateways: 1, args: ['--origin', origin.control, '--token', token, ...more] });
+
+/** A proxy before the control API of a node. */
+export const proxyTo = ({ control }: TestNode): Promise<TcpProxy> => tcpProxy([portOf(control)]);
+
+export const portOf = (url: string): number => Number(new URL(url).port);
 
 export const textOf = async (url: string): Promise<string | undefined> => {
   const response = await fetch(url).catch(() => undefined);

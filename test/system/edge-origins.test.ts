@@ -5,20 +5,17 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSigner, newSigningKey, signed } from '../../host/edge/signing.ts';
-import { again, type EdgeView, edgeIs, hello, readyz, serves, textOf, tokenOf } from './edge-harness.ts';
+import { again, type EdgeView, edgeIs, hello, portOf, proxyTo, readyz, serves, textOf, tokenOf } from './edge-harness.ts';
 import { cleanUp, freshDirectory, startTestNode, type TestNode } from './node.ts';
-import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
+import { closeProxies, type TcpProxy } from './tcp-proxy.ts';
 
-const proxies: TcpProxy[] = [];
 const servers: Server[] = [];
 
 test.after(async () => {
   cleanUp();
-  for (const proxy of proxies) await proxy.close();
+  await closeProxies();
   for (const server of servers) server.close();
 });
-
-const portOf = ({ control }: TestNode): number => Number(new URL(control).port);
 
 /** Something else where the origin was. */
 const listens = async (answer: RequestListener): Promise<number> => {
@@ -52,8 +49,7 @@ const joined = async (): Promise<Joined> => {
   const origin = await startTestNode({ gateways: 1 });
   await origin.deploy('hello', 'hello');
   const token = await tokenOf(origin, 'edge');
-  const proxy = await tcpProxy([portOf(origin)]);
-  proxies.push(proxy);
+  const proxy = await proxyTo(origin);
   const args = ['--origin', proxy.url, '--token', token];
   const edge = await startTestNode({ gateways: 1, args });
   await serves(edge, '/hello/', hello);
@@ -85,7 +81,7 @@ test('edge: whatever answers in place of its origin, it serves what it has and s
     assert.is(await textOf(`${edge.url}/hello/`), hello, what);
     assert.is((await readyz(edge))[0], 200, what);
   }
-  replace(proxy, portOf(origin));
+  replace(proxy, portOf(origin.control));
   await origin.api('DELETE', '/v1/functions/hello');
   const view = await edgeIs(edge, 'the edge to follow again', ({ state, alarm }) => state === 'connected' && alarm === null);
   assert.is(view.alarm, null);
@@ -103,7 +99,7 @@ test('edge: an origin that was set back to the past is refused, until it is ahea
   await serves(edge, '/latest/', hello);
   assert.is(await present.end(), 0);
   const past = await startTestNode({ data: copy, gateways: 1 });
-  replace(proxy, portOf(past));
+  replace(proxy, portOf(past.control));
   const { alarm } = await edgeIs(edge, 'the past to be refused', (view) => view.alarm?.why === 'backwards');
   assert.match(alarm?.detail ?? '', /the origin is at revision \d+, this edge has seen \d+/);
   assert.is(await textOf(`${edge.url}/latest/`), hello);

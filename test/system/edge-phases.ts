@@ -1,8 +1,8 @@
 import * as assert from 'uvu/assert';
 import { arrive, collects, counts, queueIs, sendAll, words } from './edge-events.ts';
-import { again, edgeIs, serves, textOf, tokenOf } from './edge-harness.ts';
+import { again, edgeIs, proxyTo, serves, textOf, tokenOf } from './edge-harness.ts';
 import { exitOf, startTestNode, type TestNode } from './node.ts';
-import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
+import type { TcpProxy } from './tcp-proxy.ts';
 
 /** What an edge asks of its origin, by what stands in the request, in the order in which a change needs it. */
 const phases = ['GET /v1/feed HTTP', '/v1/feed/secrets', '/v1/feed/modules/', '/report', '/v1/feed/events'];
@@ -50,7 +50,7 @@ const strike = async (nodes: Nodes, proxy: TcpProxy, victim: keyof Nodes, index:
  */
 export async function killInEveryPhase(victim: keyof Nodes): Promise<void> {
   const origin = await startTestNode({ gateways: 1 });
-  const proxy = await tcpProxy([Number(new URL(origin.control).port)]);
+  const proxy = await proxyTo(origin);
   const args = ['--origin', proxy.url, '--token', await tokenOf(origin, 'edge-secrets')];
   await origin.deploy('collect', 'deliver', collects);
   await origin.deploy('settings', 'settings', { config: { CURRENCY: 'none' }, secrets: ['PAYMENT_KEY'] });

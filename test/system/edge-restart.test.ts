@@ -3,13 +3,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { again, readyz, serves, tokenOf, viewOf } from './edge-harness.ts';
 import { cleanUp, startTestNode, type TestNode, until } from './node.ts';
-import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
-
-const proxies: TcpProxy[] = [];
+import { closeProxies, tcpProxy } from './tcp-proxy.ts';
 
 test.after(async () => {
   cleanUp();
-  for (const proxy of proxies) await proxy.close();
+  await closeProxies();
 });
 
 /** A request on a connection of its own, as a client behind a plain balancer makes it. */
@@ -32,7 +30,6 @@ test('edges: behind a TCP balancer no request is lost while they are drained and
   for (const edge of edges) await serves(edge, '/hello/', 'Hello from nacelle!\n');
   const balancer = await tcpProxy(edges.map(({ port }) => port));
   const seen = new Map<number, number>();
-  proxies.push(balancer);
   let going = true;
   const load = async (): Promise<void> => {
     while (going) {

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
-import { cleanUp, fixture, startTestNode, type TestNode, until } from './node.ts';
+import { cleanUp, deadLetterOf, fixture, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 
@@ -72,11 +72,7 @@ type Letter = {
   tries: { code: string; log: string[] }[];
 };
 
-const letterOf = (id: string): Promise<Letter> =>
-  until(async () => {
-    const response = await node.api('GET', `/v1/dead-letters/${id}`);
-    return response.status === 404 ? undefined : ((await response.json()) as Letter);
-  }, `the dead letter ${id}`);
+const letterOf = (id: string): Promise<Letter> => deadLetterOf(node, id);
 
 test('respond-async: answers 202, and the result can be read later', async () => {
   const response = await fetch(`${node.url}/deliver/`, { method: 'POST', headers: { prefer: 'respond-async' }, body: 'async hello' });

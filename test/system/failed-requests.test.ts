@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cleanUp, startTestNode, type TestNode, until } from './node.ts';
+import { cleanUp, deadLetterOf, startTestNode, type TestNode } from './node.ts';
 
 let node: TestNode;
 
@@ -35,11 +35,7 @@ type Letter = {
   tries: { attempt: number; code: string; log?: string[] }[];
 };
 
-const letterOf = (id: string | null): Promise<Letter> =>
-  until(async () => {
-    const response = await node.api('GET', `/v1/dead-letters/${id}`);
-    return response.status === 404 ? undefined : ((await response.json()) as Letter);
-  }, `the dead letter ${id}`);
+const letterOf = (id: string | null): Promise<Letter> => deadLetterOf(node, id);
 const lettersOf = async (query: string): Promise<Letter[]> =>
   ((await (await node.api('GET', `/v1/dead-letters?${query}`)).json()) as { items: Letter[] }).items;
 const payloadOf = async (id: string): Promise<Buffer> => Buffer.from(await (await node.api('GET', `/v1/dead-letters/${id}/payload`)).arrayBuffer());

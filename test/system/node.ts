@@ -170,3 +170,10 @@ export const exchange = (port: number, text: string | Uint8Array): Promise<strin
     socket.write(text);
     socket.setTimeout(10_000, () => socket.destroy(new Error(`no end of the answer: ${answer.slice(0, 200)}`)));
   });
+
+/** A dead letter, once it is there. */
+export const deadLetterOf = <Letter>(node: TestNode, id: string | null): Promise<Letter> =>
+  until(async () => {
+    const response = await node.api('GET', `/v1/dead-letters/${id}`);
+    return response.status === 404 ? undefined : ((await response.json()) as Letter);
+  }, `the dead letter ${id}`);

@@ -13,6 +13,13 @@ export type TcpProxy = {
   close(): Promise<void>;
 };
 
+const opened: TcpProxy[] = [];
+
+/** Ends the proxies of this test file. */
+export const closeProxies = async (): Promise<void> => {
+  for (const proxy of opened) await proxy.close();
+};
+
 const trickleBytes = 100_000;
 const spoilEvery = 3_000;
 
@@ -65,7 +72,7 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  return {
+  const proxy: TcpProxy = {
     port,
     url: `http://127.0.0.1:${port}`,
     use: (wanted) => {
@@ -83,4 +90,6 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
       return new Promise((resolve) => server.close(() => resolve()));
     },
   };
+  opened.push(proxy);
+  return proxy;
 }
