@@ -68,7 +68,7 @@ test('session: who waits is listed, in its turn; a client that leaves lets the n
     [200, '1\n'],
     [200, '2\n'],
   ]);
-  assert.is((await sessionsOf('line'))[0]?.running, null);
+  await until(async () => ((await sessionsOf('line'))[0]?.running === null ? true : undefined), 'the end of the last turn, which comes after its answer');
 });
 
 test('session: a guest that traps or takes too long gives its turn back', async () => {
