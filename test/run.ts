@@ -10,7 +10,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     root: { type: 'string', default: fileURLToPath(new URL('.', import.meta.url)) },
-    'timeout-ms': { type: 'string', default: '120000' },
+    'timeout-ms': { type: 'string', default: '300000' },
     jobs: { type: 'string', default: '2' },
   },
 });

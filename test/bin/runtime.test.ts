@@ -37,7 +37,7 @@ const isOpen = (port: number): Promise<boolean> =>
   });
 
 async function closesSoon(port: number): Promise<boolean> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (let attempt = 0; attempt < 1500; attempt++) {
     if (!(await isOpen(port))) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

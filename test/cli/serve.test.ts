@@ -29,7 +29,7 @@ function start(words: string[], data: string): Running {
 
 async function serve(data: string): Promise<Running & { http: string }> {
   const running = start(['serve', '--http', '127.0.0.1:0', '--control', '127.0.0.1:0', '--gateways', '1', '--logs-level', 'warn', '--json'], data);
-  const urls = await until(() => (running.output().includes('}') ? JSON.parse(running.output()) : undefined), 'the URLs of the node');
+  const urls = await until(() => (running.output().includes('}') ? JSON.parse(running.output()) : undefined), 'the URLs of the node', 60_000);
   return { ...running, http: urls.httpUrl };
 }
 

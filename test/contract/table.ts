@@ -420,7 +420,7 @@ async function replay(table: Table, expected: Map<string, { value: Value; revisi
   }
 }
 
-export async function until(holds: () => boolean, timeoutMs = 5000): Promise<void> {
+export async function until(holds: () => boolean, timeoutMs = 30_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!holds()) {
     if (Date.now() > end) throw new Error(`it did not come true within ${timeoutMs} ms`);

@@ -37,7 +37,7 @@ test('control API on a socket: a body that is refused early is answered, declare
 
 test('control API on a socket: a body may take its time, but one of which nothing comes any more is given up', async () => {
   const control = await openControl();
-  const server = await serveControl(control.fetch, { host: '127.0.0.1', port: 0 }, { bodyIdleMs: 1000 });
+  const server = await serveControl(control.fetch, { host: '127.0.0.1', port: 0 }, { bodyIdleMs: 2000 });
   const url = `http://127.0.0.1:${server.port}/v1/modules`;
   const put = (chunks: number, pauseMs: number): Promise<Response> => {
     let sent = 0;
@@ -50,7 +50,7 @@ test('control API on a socket: a body may take its time, but one of which nothin
     return fetch(url, { method: 'PUT', headers, body: new ReadableStream({ pull }), duplex: 'half' } as RequestInit);
   };
   try {
-    assert.is((await put(12, 100)).status, 201);
+    assert.is((await put(12, 200)).status, 201);
     const stalled = await put(1, 0).then(
       ({ status }) => status,
       () => 'closed',

@@ -11,7 +11,7 @@ const signer = createSigner(newSigningKey());
 const stranger = createSigner(newSigningKey());
 
 const hello = (by = signer, more: object = {}): string =>
-  event('hello', JSON.stringify({ format: FORMAT, key: by.publicKey, heartbeatMs: 50, draining: false, ...more }));
+  event('hello', JSON.stringify({ format: FORMAT, key: by.publicKey, heartbeatMs: 250, draining: false, ...more }));
 const state = (revision: number, base: number | null, by = signer): string =>
   event('state', signMessage(by, { format: FORMAT, product: '0', domain: 'localhost', revision, base, put: [], remove: [] }), revision);
 
@@ -118,7 +118,7 @@ test('OriginLink: an origin that falls silent is left and asked again', async ()
   });
   const { link } = follow(url);
   await until(() => (requests.length > 1 ? true : undefined), 'a second connection');
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await new Promise((resolve) => setTimeout(resolve, 1200));
   assert.is(requests.length, 2, 'heartbeats keep it');
   assert.ok(link.isConnected);
   await link.close();
@@ -133,7 +133,7 @@ test('OriginLink: what cannot be applied is asked for again, and no time-out run
   });
   const apply = async (): Promise<void> => {
     if (failures++ === 0) throw new Error('not now');
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 1200));
   };
   const { link, applied } = follow(url, { apply });
   await until(() => (applied.length > 0 ? true : undefined), 'revision 1');

@@ -7,8 +7,9 @@ import { FunctionExecutor, type ThreadLoad } from '../../host/execution/executor
 import { ExecutionIds } from '../../host/execution/id.ts';
 import { ExecutionRing } from '../../host/execution/ring.ts';
 import type { FunctionRunner, ResponseState, RunEnd, RunFailure } from '../../host/instance/runner.ts';
+import { until } from '../system/node.ts';
 
-type Started = { end: (response?: ResponseState, failure?: RunFailure) => void; stopped: string | undefined };
+type Started = { end: (response?: ResponseState, failure?: RunFailure) => void; begunMs: number; stopped: string | undefined; stoppedMs: number };
 type Ended = { execution: Execution; problem: Problem | undefined };
 
 const meter = { cpuUs: 1, wallUs: 2, memoryBytesPeak: 3, memoryRefused: false, hostCalls: { names: [], counts: [] } };
@@ -32,10 +33,16 @@ const open = (
     },
     run: () => {
       const { promise, resolve } = Promise.withResolvers<RunEnd>();
-      const started: Started = { stopped: undefined, end: (response = 'finished', failure = undefined) => resolve({ failure, response, meter, kept: true }) };
+      const started: Started = {
+        begunMs: performance.now(),
+        stopped: undefined,
+        stoppedMs: Number.NaN,
+        end: (response = 'finished', failure = undefined) => resolve({ failure, response, meter, kept: true }),
+      };
       runs.push(started);
       const stop = (code: ErrorCode): void => {
         started.stopped = code;
+        started.stoppedMs = performance.now();
         started.end('aborted', { problem: new Problem(code, 'stopped'), backtrace: undefined, exited: false });
       };
       return { ended: promise, stop };
@@ -125,13 +132,9 @@ test('execute: ends each run at its time limit, and no other', async () => {
   execute();
   await sleep(40);
   execute();
-  await sleep(40);
-  assert.equal(
-    runs.map(({ stopped }) => stopped),
-    ['time-limit', undefined],
-  );
-  await sleep(50);
+  await until(() => (ended.length === 2 ? true : undefined), 'both to end');
   assert.equal(codes(ended), ['time-limit', 'time-limit']);
+  for (const { begunMs, stoppedMs } of runs) assert.ok(stoppedMs - begunMs >= 59, `stopped ${stoppedMs - begunMs} ms after it began`);
 });
 
 test('stop: ends an execution while it runs, waits and loads; the first reason counts', async () => {

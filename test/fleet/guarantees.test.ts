@@ -14,7 +14,7 @@ import { MemoryTable } from '../../host/store/memory/table.ts';
 const owner = '~node/tenant/acme';
 const pause = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const until = async <T>(ask: () => T | undefined | Promise<T | undefined>): Promise<T> => {
-  for (let i = 0; i < 1000; i++) {
+  for (let i = 0; i < 6000; i++) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
     await pause(5);

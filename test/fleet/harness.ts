@@ -16,7 +16,7 @@ export const config: PlacementConfig = {
   idleMs: 60_000,
   instanceIdleMs: 60_000,
   whenFull: 'queue',
-  queueMs: 5000,
+  queueMs: 20_000,
   configurations: [{ name: 'standard', memoryMib: 128, bindings: '0.2', floor: 1, ceiling: 2 }],
 };
 
@@ -96,9 +96,9 @@ export const openFleet = (
 };
 
 export const until = async (holds: () => boolean, what: string): Promise<void> => {
-  const endMs = performance.now() + 10_000;
+  const endMs = performance.now() + 30_000;
   while (!holds()) {
-    if (performance.now() > endMs) throw new Error(`waited 10 s for ${what}`);
+    if (performance.now() > endMs) throw new Error(`waited 30 s for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };

@@ -9,7 +9,7 @@ import { ExecutionRing } from '../../host/execution/ring.ts';
 import { createGatewayApp } from '../../host/gateway/app.ts';
 import type { FunctionRunner, ResponseState } from '../../host/instance/runner.ts';
 import type { GuestRequest, ResponseSink } from '../../host/wasi/context.ts';
-import { exchange } from '../system/node.ts';
+import { exchange, until } from '../system/node.ts';
 
 type Guest = (request: GuestRequest, response: ResponseSink, stopped: Promise<string>) => Promise<ResponseState>;
 
@@ -272,8 +272,10 @@ test('body: more than the limit stops the execution', async () => {
 });
 
 test('client gone: stops the execution, and its body fails', async () => {
+  const begun = Promise.withResolvers<void>();
   const { port, ring } = await serve(async ({ body }, _response, stopped) => {
     body?.read(1);
+    begun.resolve();
     assert.is(await stopped, 'client-gone');
     await body?.readable();
     assert.throws(() => body?.read(10), /closed the connection/);
@@ -281,10 +283,9 @@ test('client gone: stops the execution, and its body fails', async () => {
   });
   const socket = connect({ port, host: '127.0.0.1' });
   socket.write(get('/fn/', 'POST', 'content-length: 100\r\n'));
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await begun.promise;
   socket.destroy();
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  assert.is(ring.length, 1);
+  await until(() => (ring.length === 1 ? true : undefined), 'its record');
 });
 
 test.run();

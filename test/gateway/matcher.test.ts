@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compareRoutes } from '../../host/deploy/route.ts';
 import { RouteMatcher } from '../../host/gateway/matcher.ts';
+import { threadCpuMs } from '../thread-cpu.ts';
 
 const matcherOf = (routes: { host: string | null; path: string }[]): RouteMatcher<string> => {
   const matcher = new RouteMatcher<string>();
@@ -73,9 +74,9 @@ test('find: a path of many segments costs no more than a short one', () => {
     { host: null, path: '/a/b/*' },
     { host: '*.example.com', path: '/*' },
   ]);
-  const startMs = performance.now();
+  const startMs = threadCpuMs();
   for (let i = 0; i < 1000; i++) matcher.find(`${'a.'.repeat(100)}example.org`, '/'.repeat(15_000));
-  assert.ok(performance.now() - startMs < 1000);
+  assert.ok(threadCpuMs() - startMs < 1000);
 });
 
 test.run();

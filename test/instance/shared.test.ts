@@ -125,13 +125,12 @@ test('SharedSidecars: chains that share middlewares in opposite order do not wai
 test('SharedSidecars: an execution that waits for its turn ends at its own limit', async () => {
   const runner = await runnerOf('hello', [turnstile]);
   await ask(runner, { path: '/count' });
-  const slow = Array.from({ length: 8 }, () => ask(runner, { path: '/slow' }));
-  const started = performance.now();
+  let over = 0;
+  const slow = Array.from({ length: 8 }, () => ask(runner, { path: '/slow' }).finally(() => over++));
   const { end } = await ask(runner, {}, ports(), 30);
-  const waitedMs = performance.now() - started;
   assert.is(end.failure?.problem.code, 'time-limit');
+  assert.ok(over < 8, 'before the others had ended');
   const all = await Promise.all(slow);
-  assert.ok(waitedMs < performance.now() - started - 50, 'before the others had ended');
   assert.ok(all.every(({ end }) => end.failure === undefined));
   runner.close();
 });

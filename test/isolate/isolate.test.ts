@@ -4,6 +4,7 @@ import type { ByteSource } from '../../host/base/stream.ts';
 import type { IsolateEnd } from '../../host/isolate/client.ts';
 import type { GuestRequest } from '../../host/wasi/context.ts';
 import { type Captured, Collector, ports, type Sent } from '../instance/harness.ts';
+import { until } from '../system/node.ts';
 import { type Kit, startIsolate } from './harness.ts';
 
 class Bytes implements ByteSource {
@@ -35,8 +36,14 @@ const requestOf = ({ method = 'GET', path = '/', headers = [] }: Sent, body: Byt
   body,
 });
 
-async function send(kit: Kit, cell: number, sent: Sent = {}, body: ByteSource | null = null, captured: Captured = { stdout: '', records: [] }) {
-  const collector = new Collector();
+async function send(
+  kit: Kit,
+  cell: number,
+  sent: Sent = {},
+  body: ByteSource | null = null,
+  captured: Captured = { stdout: '', records: [] },
+  collector = new Collector(),
+) {
   const run = kit.client.run(cell, ['first'], requestOf(sent, body), collector, ports(captured));
   const end = await run.ended;
   return { answer: collector.answer(), end, captured };
@@ -123,8 +130,9 @@ test('isolate: when it is lost, runs without effect may be repeated and others m
   await kit.hold('stop/poll', 1);
   await kit.hold('drip', 2);
   const before = send(kit, 1);
-  const begun = send(kit, 2, { path: '/?chunks=1000&ms=20' });
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  const answering = new Collector();
+  const begun = send(kit, 2, { path: '/?chunks=1000&ms=20' }, null, undefined, answering);
+  await until(() => answering.chunks.length > 0 || undefined, 'a first chunk');
   await kit.isolate.terminate();
   assert.equal((await before).end, { kind: 'lost', repeatable: true });
   assert.equal((await begun).end, { kind: 'lost', repeatable: false });
@@ -136,7 +144,7 @@ test('isolate: prepares instances before anybody asks, and drops those that the 
   await kit.hold('hello', 1);
   kit.isolate.prepare(1, 3);
   assert.equal(await kit.next('prepared'), { kind: 'prepared', cell: 1, instances: 3, failed: 0 });
-  while (kit.cells.idle(1) < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => kit.cells.idle(1) === 3 || undefined, 'three idle instances');
   assert.ok(kit.cells.take(1));
   kit.isolate.drop(1);
   assert.is((await send(kit, 1)).answer.status, 200);
@@ -166,8 +174,9 @@ test('isolate: tells of the runs that gateways began by themselves, and of place
 test('isolate: drain ends it when its last run has ended', async () => {
   const kit = await startIsolate();
   await kit.hold('drip', 1);
-  const slow = send(kit, 1, { path: '/?chunks=3&ms=50' });
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  const answering = new Collector();
+  const slow = send(kit, 1, { path: '/?chunks=3&ms=50' }, null, undefined, answering);
+  await until(() => answering.chunks.length > 0 || undefined, 'a first chunk');
   kit.isolate.drain();
   const { answer, end } = await slow;
   assert.is(end.kind, 'ended');

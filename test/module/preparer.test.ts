@@ -53,8 +53,11 @@ test('Preparer: the same module asked for by several is prepared once', async ()
 test('Preparer: works on at most so many at once', async () => {
   await using({ workersMax: 2 }, async (preparer) => {
     let [now, most] = [0, 0];
+    const two = Promise.withResolvers<void>();
     const load = async (): Promise<Uint8Array> => {
       most = Math.max(most, ++now);
+      if (now === 2) two.resolve();
+      await two.promise;
       await new Promise((resolve) => setTimeout(resolve, 20));
       now--;
       return fixture('hello');

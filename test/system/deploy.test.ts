@@ -59,8 +59,7 @@ test('deploy: new versions under load fail no request, and every answer after a 
 
 test('deploy: a request in flight ends on the version that it began on, which is then let go', async () => {
   await node.deploy('app', 'drip');
-  const slow = fetch(`${node.url}/app/?chunks=5&ms=100`);
-  const response = await slow;
+  const response = await fetch(`${node.url}/app/?chunks=5&ms=500`);
   await node.deploy('app', 'hello');
   assert.is(await (await fetch(`${node.url}/app/`)).text(), 'Hello from nacelle!\n');
   assert.is((await response.text()).trim().split('\n').length, 5);

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
-import { cleanUp, deadLetterOf, fixture, startTestNode, type TestNode, until } from './node.ts';
+import { cleanUp, deadLetterOf, fixture, sleep, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 
@@ -266,10 +266,10 @@ test('events: wait while their tenant is suspended', async () => {
   assert.is((await node.api('POST', '/v1/tenants', { name: 'acme' })).status, 201);
   const { digest } = (await (await node.api('PUT', '/v1/modules?tenant=acme', fixture('deliver'))).json()) as { digest: string };
   await node.api('POST', '/v1/functions?tenant=acme', { name: 'fn', module: digest, capabilities: { keyvalue: { '': 'b' } } });
-  const [sent] = await send('waits', { to: 'tenant=acme&function=fn&delayMs=300' });
+  const [sent] = await send('waits', { to: 'tenant=acme&function=fn&delayMs=1500' });
   await node.api('POST', '/v1/tenants/acme/suspend');
   const state = async () => ((await (await node.api('GET', `/v1/executions/${sent?.id}?tenant=acme`)).json()) as ExecutionRecord).state;
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await sleep(2000);
   assert.is(await state(), 'queued');
   await node.api('POST', '/v1/tenants/acme/resume');
   await until(async () => ((await state()) === 'succeeded' ? true : undefined), 'its delivery');

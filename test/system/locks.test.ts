@@ -35,7 +35,7 @@ const holders = (name: string, count: number): Promise<Resource> =>
 for (const fleet of fleets) {
   const path = `/locking-${fleet}`;
   test(`lock: one waits for another, is listed, and gets its turn, ${fleet}`, async () => {
-    const first = send(`${path}/a?hold=400`);
+    const first = send(`${path}/a?hold=1500`);
     const { holders: held } = await holders('a', 1);
     assert.is(held[0]?.mode, 'exclusive');
     const second = send(`${path}/a`);
@@ -45,19 +45,23 @@ for (const fleet of fleets) {
       [200, 'done\n'],
       [200, 'done\n'],
     ]);
-    assert.is((await lockOf('a'))?.holders.length ?? 0, 0);
+    await until(async () => ((await lockOf('a'))?.holders.length ? undefined : true), 'nobody to hold it');
   });
 
   test(`lock: those who share it hold it together, ${fleet}`, async () => {
-    const both = [send(`${path}/A?hold=400`), send(`${path}/A?hold=400`)];
+    const both = [send(`${path}/A?hold=1500`), send(`${path}/A?hold=1500`)];
     await holders('a', 2);
     assert.equal(await send(`${path}/a?timeout=1`), [409, 'timed-out\n']);
     for (const [status] of await Promise.all(both)) assert.is(status, 200);
   });
 
   test(`lock: two that wait for each other are told apart, and one goes on, ${fleet}`, async () => {
-    const answers = await Promise.all([send(`${path}/ab?hold=150`), send(`${path}/ba?hold=150`)]);
-    assert.equal(answers.map(([, text]) => text).sort(), ['deadlock-victim\n', 'done\n']);
+    const answers = await until(async () => {
+      const both = (await Promise.all([send(`${path}/ab?hold=200`), send(`${path}/ba?hold=200`)])).map(([, text]) => text);
+      assert.ok(both.includes('done\n'), both.join());
+      return both.every((text) => text === 'done\n') ? undefined : both;
+    }, 'two that meet');
+    assert.equal(answers.sort(), ['deadlock-victim\n', 'done\n']);
   });
 
   test(`lock: a guest that traps, or is ended, gives back what it held, ${fleet}`, async () => {
@@ -73,7 +77,7 @@ for (const fleet of fleets) {
 }
 
 test('lock: it excludes executions of both fleets', async () => {
-  const first = send('/locking-resident/a?hold=300');
+  const first = send('/locking-resident/a?hold=1000');
   await holders('a', 1);
   assert.equal(await send('/locking-on-demand/a?timeout=1'), [409, 'timed-out\n']);
   await first;
@@ -84,7 +88,7 @@ test('lock: one that acquires it twice is told so', async () => {
 });
 
 test('revoke: what is taken away is free for others, and its use is an error', async () => {
-  const first = send('/locking-on-demand/ab?hold=700');
+  const first = send('/locking-on-demand/ab?hold=1500');
   const { holders: held } = await holders('a', 1);
   const id = held[0]?.execution as string;
   const revoke = async (resource: string, execution?: string): Promise<[number, string[] | undefined]> => {
@@ -101,13 +105,11 @@ test('revoke: what is taken away is free for others, and its use is an error', a
 });
 
 test('node: says what is attached in each isolate', async () => {
-  const first = send('/locking-on-demand/a?hold=500');
-  await holders('a', 1);
-  const { isolates } = (await (await node.api('GET', '/v1/node')).json()) as { isolates: { attached: string[] }[] };
-  assert.equal(
-    isolates.flatMap(({ attached }) => attached),
-    ['lock/a', 'lock/b'],
-  );
+  const first = send('/locking-on-demand/a?hold=1500');
+  await until(async () => {
+    const { isolates } = (await (await node.api('GET', '/v1/node')).json()) as { isolates: { attached: string[] }[] };
+    return isolates.flatMap(({ attached }) => attached).join() === 'lock/a,lock/b' || undefined;
+  }, 'both, once');
   await first;
 });
 

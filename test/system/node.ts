@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,8 +57,8 @@ export const fixture = (name: string): Uint8Array<ArrayBuffer> => new Uint8Array
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Asks again and again until the answer is there. */
-export const until = async <T>(ask: () => T | undefined | Promise<T | undefined>, what: string, withinMs = 10_000): Promise<T> => {
+/** Asks again and again until the answer is there. The bound only ends a test that failed: a busy machine must not reach it. */
+export const until = async <T>(ask: () => T | undefined | Promise<T | undefined>, what: string, withinMs = 30_000): Promise<T> => {
   const endMs = Date.now() + withinMs;
   for (;;) {
     const answer = await ask();
@@ -170,6 +171,38 @@ export const exchange = (port: number, text: string | Uint8Array): Promise<strin
     socket.write(text);
     socket.setTimeout(10_000, () => socket.destroy(new Error(`no end of the answer: ${answer.slice(0, 200)}`)));
   });
+
+export type HeldAnswer = { status: number; text: string; headers: IncomingHttpHeaders };
+
+export type HeldRequest = {
+  /** May come before the release if the node refuses. */
+  answer: Promise<HeldAnswer>;
+  /** Ends the body, and resolves with the answer. */
+  release(): Promise<HeldAnswer>;
+};
+
+/** A request whose body stays open, so that a function which answers with it, as `echo` does, is in flight until it is released. */
+export const holdRequest = (url: string): HeldRequest => {
+  const outgoing = request(url, { method: 'POST', agent: false });
+  const answer = new Promise<HeldAnswer>((resolve, reject) => {
+    outgoing.on('error', reject).on('response', (incoming) => {
+      let text = '';
+      incoming.on('data', (chunk) => {
+        text += chunk;
+      });
+      incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, text, headers: incoming.headers })).on('error', reject);
+    });
+  });
+  answer.catch(() => undefined);
+  outgoing.write('held');
+  return {
+    answer,
+    release: () => {
+      outgoing.end(' and released');
+      return answer;
+    },
+  };
+};
 
 /** A dead letter, once it is there. */
 export const deadLetterOf = <Letter>(node: TestNode, id: string | null): Promise<Letter> =>

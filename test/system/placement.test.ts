@@ -3,19 +3,20 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cleanUp, fixture, sleep, startTestNode, type TestNode, until } from './node.ts';
+import { cleanUp, fixture, holdRequest, sleep, startTestNode, type TestNode, until } from './node.ts';
 
 type Decision = { at: string; kind: string; subject: string; tenant: string | null; choice: string; inputs: Record<string, unknown> };
 type NodeView = {
   isolates: { id: number; state: string; tenant: string | null; pool: string | null; standing: string; holds: string[] }[];
   pools: { warm: number }[];
   subPools: { isolates: number; standby: number; active: number }[];
+  queues: { waiting: number }[];
   fleets: { resident: string[]; onDemand: string[] };
 };
 
 const smallPool = JSON.stringify([{ name: 'standard', memoryMib: 256, bindings: '0.2', floor: 1, ceiling: 2 }]);
 const args = [
-  ...['--isolates-max', '6', '--isolates-slots', '2', '--isolates-idle-ms', '2000', '--isolates-instance-idle-ms', '400', '--isolates-queue-ms', '1500'],
+  ...['--isolates-max', '6', '--isolates-slots', '2', '--isolates-idle-ms', '4000', '--isolates-instance-idle-ms', '2000', '--isolates-queue-ms', '4000'],
   ...['--isolates-configurations', smallPool],
   ...['--fleets-window-ms', '1000', '--fleets-resident-above', '40', '--fleets-on-demand-below', '10'],
 ];
@@ -50,7 +51,7 @@ const placed = async (path: string) => {
 };
 
 test('ladder: each rung is hit, and says what it passed over', async () => {
-  await node.deploy('rungs', 'hello', { capacity: { fleet: 'on-demand', idleMs: 300 } });
+  await node.deploy('rungs', 'hello', { capacity: { fleet: 'on-demand', idleMs: 1500 } });
   await node.deploy('other', 'hello', { capacity: { fleet: 'on-demand' } });
   await until(async () => ((await view()).pools[0]?.warm ?? 0) > 0 || undefined, 'a warm isolate');
   const third = await placed('/rungs/');
@@ -72,23 +73,24 @@ test('ladder: each rung is hit, and says what it passed over', async () => {
 });
 
 test('ladder: beyond all isolates requests wait, and are refused after their time with what to do', async () => {
-  await node.deploy('slow', 'drip', { capacity: { fleet: 'on-demand' }, limits: { memoryMib: 128 } });
-  const slow = Array.from({ length: 16 }, () => call('/slow/?chunks=2&ms=600'));
-  const all = await Promise.all(slow);
-  const waited = await Promise.all(all.filter(({ status }) => status === 200).map(({ id }) => node.execution(id)));
-  assert.ok(waited.some(({ rung }) => rung === 4));
-  for (const { status, text, retryAfter } of all.filter(({ status: is }) => is !== 200)) {
-    assert.is(status, 503);
-    assert.match(text, 'capacity-exhausted');
-    assert.ok(Number(retryAfter) >= 1);
-  }
+  await node.deploy('slow', 'echo', { capacity: { fleet: 'on-demand' }, limits: { memoryMib: 128, timeMs: 60_000 } });
+  const held = Array.from({ length: 16 }, () => holdRequest(`${node.url}/slow/`));
+  const refused = await Promise.race(held.map(({ answer }) => answer));
+  assert.is(refused.status, 503);
+  assert.match(refused.text, 'capacity-exhausted');
+  assert.ok(Number(refused.headers['retry-after']) >= 1);
+  const waiting = call('/slow/');
+  await until(async () => (await view()).queues.some(({ waiting: count }) => count > 0) || undefined, 'one that waits');
+  for (const { status } of await Promise.all(held.map((one) => one.release()))) assert.ok([200, 503].includes(status));
+  const { status, id } = await waiting;
+  assert.equal([status, (await node.execution(id)).rung], [200, 4]);
   await node.api('DELETE', '/v1/functions/slow');
 });
 
 test('keep-alive: idle instances and then isolates are destroyed, and say how long they were unused', async () => {
   const gone = await until(async () => (await decisions('kind=idle')).find(({ subject }) => subject.startsWith('default/rungs@')), 'an idle decision');
   for (const key of ['lastUsedAt', 'timeoutMs', 'perMinute']) assert.ok(key in gone.inputs, key);
-  await until(async () => !(await view()).isolates.some(({ tenant }) => tenant === 'default') || undefined, 'isolates to go', 15_000);
+  await until(async () => !(await view()).isolates.some(({ tenant }) => tenant === 'default') || undefined, 'isolates to go');
 });
 
 test('fleets: a function moves by its volume and loses no request', async () => {
@@ -106,16 +108,16 @@ test('fleets: a function moves by its volume and loses no request', async () => 
     }
   });
   await until(() => ((seen.get('200 resident') ?? 0) > 50 ? true : undefined), 'requests in the resident fleet');
+  const { resident } = (await view()).fleets;
   going = false;
   await Promise.all(load);
   assert.equal([...seen.keys()].toSorted(), ['200 on-demand', '200 resident']);
-  assert.ok((await view()).fleets.resident.includes('default/hot'));
+  assert.ok(resident.includes('default/hot'));
   await until(async () => (await view()).fleets.onDemand.includes('default/hot') || undefined, 'its way back');
+  // More than once each where a busy machine gave the load no time for a while.
   const moves = await decisions('kind=fleet&subject=default/hot');
-  assert.equal(
-    moves.map(({ choice }) => choice),
-    ['resident', 'on-demand'],
-  );
+  assert.ok(moves.length >= 2 && moves.length % 2 === 0);
+  for (const [index, { choice }] of moves.entries()) assert.is(choice, index % 2 === 0 ? 'resident' : 'on-demand');
   assert.is((await placed('/hot/')).fleet, 'on-demand');
 });
 

@@ -49,7 +49,11 @@ for (const fleet of fleets) {
   });
 
   test(`lock: of three that wait for each other one gives way, and the log says who and for whom, ${fleet}`, async () => {
-    const answers = await Promise.all(['ab', 'bc', 'ca'].map((order) => send(`/locking-${fleet}/${order}?hold=200`)));
+    // They wait for each other only if each has its first lock before one asks for its second.
+    const answers = await until(async () => {
+      const all = await Promise.all(['ab', 'bc', 'ca'].map((order) => send(`/locking-${fleet}/${order}?hold=200`)));
+      return all.some(({ text }) => text === 'deadlock-victim\n') ? all : undefined;
+    }, 'three that meet');
     const victim = answers.find(({ text }) => text === 'deadlock-victim\n');
     assert.is(answers.filter(({ text }) => text === 'done\n').length, 2, answers.map(({ text }) => text).join());
     const { decisions } = await node.execution(victim?.execution ?? null);
@@ -70,7 +74,7 @@ test('attach: an execution says what it shares and why, and the log which thread
 });
 
 test('resources, state revoke and sessions: print who has what, take it away, and say whose turn it is', async () => {
-  const holder = send('/locking-resident/ab?hold=700');
+  const holder = send('/locking-resident/ab?hold=1500');
   const id = await heldBy('lock/b');
   assert.match(await nacelle('resources'), new RegExp(`^lock/a +1 +${id} \\(exclusive\\)`, 'm'));
   assert.is(await nacelle('state', 'revoke', 'lock/c', '--execution', 'another'), 'no execution has lock/c\n');
@@ -78,7 +82,7 @@ test('resources, state revoke and sessions: print who has what, take it away, an
   assert.is((await send('/locking-on-demand/a?timeout=5000')).text, 'done\n');
   assert.is((await holder).status, 200, 'what it holds already it needs no more');
   await node.deploy('turns', 'session', { session: { from: { header: 'x-user' }, serialize: true }, capacity: { fleet: 'resident' } });
-  const first = send('/turns/?hold=600', { 'x-user': 'ann' });
+  const first = send('/turns/?hold=300', { 'x-user': 'ann' });
   const line = await until(async () => /^turns .* 0$/m.exec(await nacelle('sessions', 'turns'))?.[0], 'a session');
   assert.match(line, /^turns +[\w-]{22} +\S+Z +\S+Z +\S+ +0$/);
   await first;

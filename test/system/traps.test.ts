@@ -114,18 +114,18 @@ test('failing: an error-code is guest-error and named', async () => {
 });
 
 test('burn: an endless loop ends at its CPU limit, and others go on meanwhile', async () => {
-  const loop = ask('/burn/loop');
-  let slowestMs = 0;
-  for (let i = 0; i < 20; i++) {
-    const startMs = performance.now();
-    assert.is((await ask('/hello/')).status, 200);
-    slowestMs = Math.max(slowestMs, performance.now() - startMs);
-  }
-  assert.ok(slowestMs < 150, `a request beside the loop took ${slowestMs} ms`);
+  await ask('/hello/');
+  let looping = true;
+  const loop = ask('/burn/loop').finally(() => {
+    looping = false;
+  });
+  let beside = 0;
+  for (; looping; beside++) assert.is((await ask('/hello/')).status, 200);
+  assert.ok(beside >= 5, `${beside} requests were answered beside the loop`);
   const told = await loop;
   assert.equal([told.status, told.code], [504, 'cpu-limit']);
   const { cpuUs } = (await node.execution(told.id)).meter;
-  assert.ok(cpuUs >= 200_000 && cpuUs < 240_000, `${cpuUs}`);
+  assert.ok(cpuUs >= 200_000 && cpuUs < 300_000, `${cpuUs}`);
 });
 
 for (const name of ['loop', 'catch-all', 'try-table', 'recursion', 'fill', 'realloc', 'start', 'post-return', 'poll', 'grow', 'handles', 'recursion-deep'])

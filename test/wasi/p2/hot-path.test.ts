@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../../../host/wasi/p2/index.ts';
+import { threadCpuMs } from '../../thread-cpu.ts';
 import { bytes, headers, makeContext, type Value } from '../guest.ts';
 import { TestResponse } from '../ports.ts';
 
@@ -45,9 +46,9 @@ test('hello: is answered without a promise, in a few microseconds at most', () =
   const rounds = 20_000;
   let bestUs = Number.POSITIVE_INFINITY;
   for (let run = 0; run < 10; run++) {
-    const start = process.hrtime.bigint();
+    const start = threadCpuMs();
     for (let i = 0; i < rounds; i++) serveHello(new TestResponse());
-    bestUs = Math.min(bestUs, Number(process.hrtime.bigint() - start) / 1000 / rounds);
+    bestUs = Math.min(bestUs, ((threadCpuMs() - start) * 1000) / rounds);
   }
   assert.ok(bestUs < 10, `${bestUs} µs`);
 });
