@@ -54,6 +54,11 @@ export class LeavingObject implements OutgoingObject {
     this.#ways.abort();
   }
 
+  /** Why the writer takes no more. */
+  get broken(): Problem | undefined {
+    return this.#broken;
+  }
+
   /** The writer has taken bytes. */
   give(bytes: number): void {
     this.#heldBytes -= bytes;

@@ -107,6 +107,7 @@ export const configSchema = section({
       1024 * MIB,
       'Size of all that is remembered of keys, in bytes. Then new keys are refused; none is forgotten early.',
     ),
+    responseBytesMax: whole(1024, 16 * 1024 * MIB, 256 * MIB, 'Largest response that is kept of an execution with a key, in bytes.'),
   }).prefault({}),
   events: section({
     inFlightMax: whole(1, 4096, 128, 'Events that are delivered at once, to all functions.'),

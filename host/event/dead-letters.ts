@@ -6,8 +6,8 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { GuardedRequest, KeptBody } from '../execution/guarantee.ts';
 import { KeptBodies } from '../execution/kept-bodies.ts';
-import type { Blobs } from '../store/blobs.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Json, Page, Table, Write } from '../store/table.ts';
 import type { EventAttempt, EventItem, EventRequest, Trigger } from './model.ts';
 
@@ -44,7 +44,7 @@ export type DeadLetterFilter = { queue?: string | undefined; function?: string |
 export type DeadLettersOptions = {
   table: Table;
   /** For payloads larger than a record. */
-  blobs: Blobs;
+  held: HeldBlobs;
   batch: CommitBatch;
   limits: DeadLetterLimits;
   now: () => number;
@@ -94,7 +94,7 @@ export class DeadLetters {
 
   constructor(options: DeadLettersOptions) {
     this.#options = options;
-    this.#bodies = new KeptBodies(options.table, options.blobs, 'dead-letter');
+    this.#bodies = new KeptBodies({ ...options, kind: 'dead-letter' });
   }
 
   /** Counts what is there of some tenants; a queue is not full before that. */
@@ -186,15 +186,27 @@ export class DeadLetters {
       return { writes: [{ key: recordKey(tenant, id), put: letter as unknown as Json }, ...beside], undo: giveBack };
     }
     const owner = ownerOf(tenant, id);
-    const held = await this.#bodies.keep(body, owner).catch(async (error: unknown) => {
+    const held = await this.#hold(body, owner).catch(async (error: unknown) => {
       await giveBack();
       throw error;
     });
     const undo = async (): Promise<void> => {
       await giveBack();
       await this.#options.batch.submit(this.#bodies.drops(held, owner));
+      this.#bodies.dropped(held);
     };
     return { writes: [{ key: recordKey(tenant, id), put: { ...letter, body: held } as unknown as Json }], undo };
+  }
+
+  /** Keeps a payload before the letter that it belongs to. */
+  async #hold(payload: Uint8Array, owner: string): Promise<KeptBody> {
+    const { body, writes, release } = await this.#bodies.keep(payload, owner);
+    try {
+      if (writes.length > 0) await this.#options.batch.submit(writes);
+      return body;
+    } finally {
+      release();
+    }
   }
 
   /** Keeps an item by itself, with whatever else is to be written. @throws Problem `dead-letters-full`, `store-full` */
@@ -287,7 +299,10 @@ export class DeadLetters {
         { key: payloadKey(tenant, letter.id), delete: true },
         ...this.#bodies.drops(letter.body, ownerOf(tenant, letter.id)),
       ],
-      removed: () => this.#count(tenant, letter.queue, -1, -sizeOf(letter)),
+      removed: () => {
+        this.#count(tenant, letter.queue, -1, -sizeOf(letter));
+        this.#bodies.dropped(letter.body);
+      },
     };
   }
 

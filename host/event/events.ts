@@ -3,8 +3,8 @@
  * `start`, when the functions are known; ends with `stop`, when what is under way has ended.
  */
 import { Problem } from '../base/errors.ts';
-import type { Blobs } from '../store/blobs.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Enqueued, NewMessage, Queue, Queued } from '../store/queue.ts';
 import type { Table, Write } from '../store/table.ts';
 import { TableQueue } from '../store/table-queue.ts';
@@ -23,7 +23,7 @@ export type EventLimits = { inFlightMax: number; dedupeMs: number; deadLetters: 
 
 export type EventsOptions = Pick<SettlerOptions, 'clock' | 'random' | 'run' | 'judge' | 'logOf' | 'endWrites' | 'onEnd' | 'warn'> & {
   table: Table;
-  blobs: Blobs;
+  held: HeldBlobs;
   batch: CommitBatch;
   limits: EventLimits;
   /** Ids that sort by time, as executions have. */
@@ -78,10 +78,10 @@ export class Events {
   #sweeping: (() => void) | undefined;
 
   constructor(options: EventsOptions) {
-    const { table, blobs, batch, clock, limits, warn, onError } = options;
+    const { table, held, batch, clock, limits, warn, onError } = options;
     this.#options = options;
     this.#clock = clock;
-    this.deadLetters = new DeadLetters({ table, blobs, batch, limits: limits.deadLetters, now: () => clock.now(), warn });
+    this.deadLetters = new DeadLetters({ table, held, batch, limits: limits.deadLetters, now: () => clock.now(), warn });
     const settler = new Settler({ ...options, deadLetters: this.deadLetters });
     const openQueue = (prefix: string): Queue<EventItem> =>
       new TableQueue<EventItem>({ table, batch, prefix, dedupeMs: limits.dedupeMs, now: () => clock.now() });

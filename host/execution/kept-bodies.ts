@@ -1,77 +1,84 @@
 /** Bodies of requests and responses that are kept: small ones in their record, larger ones in Blobs under a holder's name. */
-import { createHash } from 'node:crypto';
 import { Problem } from '../base/errors.ts';
-import type { Blobs } from '../store/blobs.ts';
+import { type HeldBlobs, hold, holdersPrefix, letGo } from '../store/held-blobs.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { KeptBody } from './guarantee.ts';
+import type { SpilledBody } from './stored-run.ts';
 
 /** A record has room for a MiB. */
 const inlineBytesMax = 48 * 1024;
-const holders = '~node/holder/';
+
+/**
+ * A body to be kept by a record: `writes` belong in its commit, and `release` is to be called after that, or when there is
+ * none.
+ */
+export type BodyToKeep = { body: KeptBody; writes: Write[]; release: () => void };
 
 const sliced = function* (body: Uint8Array): Iterable<Uint8Array> {
   const sliceBytes = 1024 * 1024;
   for (let at = 0; at < body.length; at += sliceBytes) yield body.subarray(at, at + sliceBytes);
 };
 
-export class KeptBodies {
-  readonly #table: Table;
-  readonly #blobs: Blobs;
-  /** What follows the digest in the key of a holder. */
-  readonly #own: string;
+export type KeptBodiesOptions = {
+  table: Table;
+  held: Pick<HeldBlobs, 'claimPresent' | 'doubt' | 'get' | 'put'>;
+  /** Of what holds bodies; no tenant has a name that begins with "~". */
+  kind: string;
+};
 
-  /** @param kind of the holders; no tenant has a name that begins with "~" */
-  constructor(table: Table, blobs: Blobs, kind: string) {
-    this.#table = table;
-    this.#blobs = blobs;
-    this.#own = `/~${kind}/`;
+export class KeptBodies {
+  readonly #options: KeptBodiesOptions;
+
+  constructor(options: KeptBodiesOptions) {
+    this.#options = options;
   }
 
   /** @throws Problem `store-full` */
-  async keep(body: Uint8Array, owner: string): Promise<KeptBody> {
-    if (body.length <= inlineBytesMax) return { base64: Buffer.from(body.buffer, body.byteOffset, body.length).toString('base64') };
-    const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`;
-    // The holder comes first: bytes without one may be swept at any time.
-    await this.#table.commit([{ key: this.#holder(digest, owner), put: true }]);
-    try {
-      await this.#blobs.put(sliced(body), { bytesMax: body.length, digest });
-    } catch (error) {
-      await this.#table.commit([this.#drop(digest, owner)]).catch(() => undefined);
-      throw error;
-    }
-    return { digest, bytes: body.length };
+  async keep(body: Uint8Array, owner: string): Promise<BodyToKeep> {
+    if (body.length <= inlineBytesMax)
+      return { body: { base64: Buffer.from(body.buffer, body.byteOffset, body.length).toString('base64') }, writes: [], release: () => undefined };
+    const { digest, bytes, release } = await this.#options.held.put(sliced(body), { bytesMax: body.length });
+    return { body: { digest, bytes }, writes: [hold(digest, this.#who(owner))], release };
   }
 
-  /** What a commit needs so that a body is kept no longer. The bytes go with the next sweep of Blobs. */
+  /** The same for what is in Blobs already. @throws Problem `conflict` if it is there no more */
+  async keepSpilled({ digest, bytes }: SpilledBody, owner: string): Promise<BodyToKeep> {
+    const release = await this.#options.held.claimPresent(digest);
+    if (!release) throw new Problem('conflict', 'cannot keep the response: its bytes are not there any more');
+    return { body: { digest, bytes }, writes: [hold(digest, this.#who(owner))], release };
+  }
+
+  /** What a commit needs so that a body is kept no longer; `dropped` is to be called after it. */
   drops(body: KeptBody | null | undefined, owner: string): Write[] {
-    return body && 'digest' in body ? [this.#drop(body.digest, owner)] : [];
+    return body && 'digest' in body ? [letGo(body.digest, this.#who(owner))] : [];
+  }
+
+  dropped(body: KeptBody | null | undefined): void {
+    if (body && 'digest' in body) this.#options.held.doubt(body.digest);
   }
 
   async read(body: KeptBody): Promise<Uint8Array> {
     if ('base64' in body) return Buffer.from(body.base64, 'base64');
-    const bytes = await this.#blobs.get(body.digest);
+    const bytes = await this.#options.held.get(body.digest);
     if (!bytes) throw new Problem('internal', `cannot read a kept body: ${body.digest} is not in the store`);
     return bytes;
   }
 
-  /** Removes the holders of owners that are not there any more: the node was ended between the holder and its record. */
+  /** Lets go of bodies whose owners are not there any more, as those of a tenant that was removed. */
   async sweep(isThere: (owner: string) => Promise<boolean>): Promise<void> {
+    const own = `/${this.#who('')}`;
     let cursor: string | undefined;
     do {
-      const page = await this.#table.scan({ prefix: holders, limit: 500, ...(cursor === undefined ? {} : { cursor }) });
+      const page = await this.#options.table.scan({ prefix: holdersPrefix, limit: 500, ...(cursor === undefined ? {} : { cursor }) });
       for (const { key } of page.entries) {
-        const at = key.indexOf(this.#own);
-        if (at !== -1 && !(await isThere(key.slice(at + this.#own.length)))) await this.#table.commit([{ key, delete: true }]);
+        const at = key.indexOf(own);
+        if (at !== -1 && !(await isThere(key.slice(at + own.length)))) await this.#options.table.commit([{ key, delete: true }]);
       }
       cursor = page.next;
     } while (cursor !== undefined);
   }
 
-  #drop(digest: string, owner: string): Write {
-    return { key: this.#holder(digest, owner), delete: true };
-  }
-
-  #holder(digest: string, owner: string): string {
-    return `${holders}${digest}${this.#own}${owner}`;
+  #who(owner: string): string {
+    return `~${this.#options.kind}/${owner}`;
   }
 }

@@ -24,7 +24,11 @@ export type StoredRequest = {
   body: Uint8Array | null;
 };
 
-export type StoredResponse = { status: number; headers: HeaderLines; body: Uint8Array };
+/** Bytes in Blobs: claimed by whoever made them, and held by nobody yet. */
+export type SpilledBody = { digest: string; bytes: number };
+
+/** `spilled`: the body was too large for memory, and is there; then `body` is empty. */
+export type StoredResponse = { status: number; headers: HeaderLines; body: Uint8Array; spilled?: SpilledBody | undefined };
 
 export type StoredRun = {
   /** `DeployedVersion.key` of the version that is to run. */
@@ -39,6 +43,8 @@ export type StoredRun = {
   attempt?: number | undefined;
   /** Largest body of a response; default 16 MiB. A larger one fails the run with `body-too-large`. */
   responseBytesMax?: number | undefined;
+  /** What memory has no room for of the response goes to Blobs as it comes, and is claimed until the run is settled. */
+  spill?: boolean | undefined;
 };
 
 /**

@@ -15,8 +15,8 @@ import { ExecutionIds, gatewayMax } from '../execution/id.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
 import { uploadOf } from '../object/object-events.ts';
-import type { Blobs } from '../store/blobs.ts';
 import { CommitBatch } from '../store/commit-batch.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { LastLines } from '../telemetry/last-lines.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -31,7 +31,7 @@ import { failedEnd } from './stored-runs.ts';
 
 export type EventHostOptions = {
   table: Table;
-  blobs: Blobs;
+  held: HeldBlobs;
   writer: Pick<EffectWriter, 'commit'>;
   run: RunStored;
   /** Sees to a request with a key. Never rejects. */
@@ -84,7 +84,7 @@ export class EventHost {
     this.events = new Events({
       ...shared,
       table,
-      blobs: options.blobs,
+      held: options.held,
       batch: new CommitBatch(table),
       limits,
       isEdge,

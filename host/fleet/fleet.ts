@@ -19,7 +19,7 @@ import { writeProgram } from '../isolate/program.ts';
 import { createPlacement } from '../placement/core.ts';
 import { type FleetMove, Fleets } from '../placement/fleets.ts';
 import type { PlacementConfig, PlacementDecision, PlacementSnapshot } from '../placement/model.ts';
-import type { Blobs } from '../store/blobs.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
 import type { LastLines } from '../telemetry/last-lines.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
@@ -44,7 +44,8 @@ import { StoredRuns, type StoredRunsOptions } from './stored-runs.ts';
 export type FleetOptions = {
   config: Pick<NodeConfig, 'isolates' | 'fleets' | 'deferral' | 'decisions' | 'guarantees' | 'cache' | 'data' | 'ceilings'>;
   table: Table;
-  blobs: Blobs;
+  /** For bodies that are larger than a record. */
+  held: HeldBlobs;
   /** Commits what executions in an overlay do. */
   writer: EffectWriter;
   findOwner: FindOwner;
@@ -135,7 +136,7 @@ export class Fleet {
   #programmer: NodeJS.Timeout | undefined;
 
   constructor(options: FleetOptions) {
-    const { config, table, blobs, writer, findOwner, compile, log } = options;
+    const { config, table, held, writer, findOwner, compile, log } = options;
     this.#config = config;
     this.#log = log;
     this.#fleets = new Fleets(config.fleets);
@@ -156,7 +157,7 @@ export class Fleet {
     this.control = this.#makeControl();
     const versionOf = (tenant: string, name: string, wanted?: string) => this.#versionToRun(tenant, name, wanted);
     this.guarantees = new Guarantees({
-      ...{ table, blobs, writer, findOwner },
+      ...{ table, held, writer, findOwner },
       run: (run, options) => this.runs.run(run, options),
       attempts: (request, wanted) => judgedAttempts({ versionOf, control: this.control, lastLines: options.lastLines }, request, wanted),
       config: config.guarantees,
@@ -173,8 +174,9 @@ export class Fleet {
     this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
   }
 
-  #makeRuns({ holds }: FleetOptions): StoredRuns {
-    return new StoredRuns({ gateway: (wanted) => this.#nextGateway(wanted), lent: (key) => this.#lent.get(key)?.version, holds });
+  #makeRuns({ holds, held }: FleetOptions): StoredRuns {
+    const gateway = (wanted: number | undefined) => this.#nextGateway(wanted);
+    return new StoredRuns({ gateway, lent: (key) => this.#lent.get(key)?.version, holds, claim: (digest) => held.claim(digest) });
   }
 
   #makeControl(): ControlFunctions {

@@ -2,7 +2,7 @@
 import type { Attempt } from '../execution/attempts.ts';
 import type { GuaranteeRecord, GuardedHead, GuardedRequest, KeptBody } from '../execution/guarantee.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
-import { ReceivedEnd, type StoredEnd } from '../execution/stored-run.ts';
+import { ReceivedEnd, type StoredEnd, type StoredResponse } from '../execution/stored-run.ts';
 import type { Json, Write } from '../store/table.ts';
 
 /** An execution under way: what is needed to run it again without its client. */
@@ -42,6 +42,10 @@ export const endedPrefix = '~node/guaranteed/';
 export const startedKey = (execution: string): string => startedPrefix + execution;
 export const endedKey = (execution: string): string => endedPrefix + execution;
 
+/** Whose the bodies of an execution are that are kept in Blobs. */
+export const requestOwner = (id: string): string => `${id}.request`;
+export const responseOwner = (id: string): string => `${id}.response`;
+
 /** `expectRevision`: as in `Write`. */
 export const putRecord = (key: string, value: StartedRecord | EndedRecord | GuaranteeRecord, expectRevision?: number): Write => ({
   key,
@@ -50,9 +54,9 @@ export const putRecord = (key: string, value: StartedRecord | EndedRecord | Guar
 });
 
 /** About how much is kept of an ended execution, in bytes. */
-export const keptBytes = (response: { headers: readonly [string, string][]; body: Uint8Array } | null): number => {
+export const keptBytes = (response: StoredResponse | null): number => {
   const headers = response?.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0) ?? 0;
-  return 2048 + headers + (response?.body.length ?? 0);
+  return 2048 + headers + (response?.spilled?.bytes ?? response?.body.length ?? 0);
 };
 
 /** With the step of its commit, at a time since 1970. */

@@ -8,7 +8,7 @@ import type { Attempt } from '../execution/attempts.ts';
 import type { GuardedRequest } from '../execution/guarantee.ts';
 import type { KeptBodies } from '../execution/kept-bodies.ts';
 import type { Table, Write } from '../store/table.ts';
-import { putRecord, type StartedRecord, startedKey } from './guarantee-records.ts';
+import { putRecord, requestOwner, type StartedRecord, startedKey } from './guarantee-records.ts';
 import type { GuaranteeRun } from './guarantee-run.ts';
 
 /**
@@ -56,9 +56,15 @@ export class GuaranteeStarts {
 
   async #write(run: GuaranteeRun, guarantee: Guarantee): Promise<void> {
     const { request } = run;
-    run.body = request.body && (await this.#options.bodies.keep(request.body, `${request.id}.request`));
-    const { revision } = await this.#options.commit(request.tenant, [putRecord(startedKey(request.id), this.#record(run, guarantee), 0)]);
-    run.revision = revision;
+    const kept = request.body && (await this.#options.bodies.keep(request.body, requestOwner(request.id)));
+    try {
+      run.body = kept?.body ?? null;
+      const writes = [putRecord(startedKey(request.id), this.#record(run, guarantee), 0), ...(kept?.writes ?? [])];
+      const { revision } = await this.#options.commit(request.tenant, writes);
+      run.revision = revision;
+    } finally {
+      kept?.release();
+    }
   }
 
   /** Writes down that an attempt failed, so that a later life of the node goes on counting. */

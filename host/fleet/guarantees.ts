@@ -9,11 +9,11 @@ import type { FindOwner } from '../capability/keyvalue-draft.ts';
 import { type Attempt, type AttemptsEnd, type AttemptsOptions, runUntilCommitted, type Succeeded, steadyNow } from '../execution/attempts.ts';
 import { isKept } from '../execution/failed-request.ts';
 import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type GuardedRequest, guaranteePrefix, wholeOf } from '../execution/guarantee.ts';
-import { KeptBodies } from '../execution/kept-bodies.ts';
+import { type BodyToKeep, KeptBodies } from '../execution/kept-bodies.ts';
 import { withInput } from '../execution/other-input.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
-import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
-import type { Blobs } from '../store/blobs.ts';
+import type { RunStored, StoredEnd, StoredResponse } from '../execution/stored-run.ts';
+import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { Letters } from './failed-requests.ts';
@@ -28,6 +28,8 @@ import {
   keptBytes,
   putRecord,
   recordTextOf,
+  requestOwner,
+  responseOwner,
   type StartedRecord,
   startedKey,
   startedPrefix,
@@ -37,13 +39,14 @@ import { GuaranteeStarts } from './guarantee-starts.ts';
 
 export type GuaranteesOptions = {
   table: Table;
-  blobs: Blobs;
+  /** For bodies that are larger than a record. */
+  held: HeldBlobs;
   writer: Pick<EffectWriter, 'commit'>;
   findOwner: FindOwner;
   run: RunStored;
   /** Which version makes the attempts (the wanted one if it is live), and who judges them. */
   attempts: (request: GuardedHead, wanted: string | undefined) => Pick<AttemptsOptions, 'version' | 'judge'>;
-  config: { ttlMs: number; bytesMax: number };
+  config: { ttlMs: number; bytesMax: number; responseBytesMax: number };
   onError: (error: unknown) => void;
   /** Milliseconds since 1970, by a clock that nobody sets. */
   now?: () => number;
@@ -80,7 +83,7 @@ export class Guarantees {
 
   constructor(options: GuaranteesOptions) {
     this.#options = options;
-    this.#bodies = new KeptBodies(options.table, options.blobs, 'guarantee');
+    this.#bodies = new KeptBodies({ ...options, kind: 'guarantee' });
     this.#notes = new EffectWriter({ table: options.table, keyvalue: { findOwner: options.findOwner, bucketBytesMax: 0 } });
     this.#starts = new GuaranteeStarts({
       table: options.table,
@@ -161,8 +164,10 @@ export class Guarantees {
     const prefix = name === null ? `${tenant}/guarantee/` : guaranteePrefix(tenant, name);
     for (const key of this.#keys.values()) if (key.at.startsWith(prefix)) key.forgotten = true;
     const { table } = this.#options;
-    for await (const { key, revision } of this.#scan(prefix))
-      await table.commit([{ key, delete: true, expectRevision: revision }]).catch(this.#options.onError);
+    for await (const { key, revision, value } of this.#scan<GuaranteeRecord>(prefix)) {
+      await table.commit([{ key, delete: true, expectRevision: revision }, ...this.#drops(value.last)]).catch(this.#options.onError);
+      this.#bodies.dropped(value.last?.response.body);
+    }
   }
 
   async #guardKey(asked: GuardedRequest, guarantee: NonNullable<GuardedRequest['guarantee']>, gateway: number | undefined): Promise<GuardedAnswer> {
@@ -272,6 +277,8 @@ export class Guarantees {
             },
             overlay: true,
             attempt,
+            spill: true,
+            responseBytesMax: this.#options.config.responseBytesMax,
           };
           return this.#options.run(stored, input ? { leaseMs } : options);
         },
@@ -297,23 +304,36 @@ export class Guarantees {
     const { request, key } = run;
     const { response, attempts, committedAt } = success;
     if (key?.forgotten) throw new Problem('function-not-found', `the function "${request.function}" was removed`);
-    const owner = `${request.id}.response`;
-    const body = await this.#bodies.keep(response.body, owner);
+    const { body, writes, release } = await this.#keep(request.id, response);
     const kept = { status: response.status, headers: response.headers, body };
     const tookMs = Math.max(0, committedAt - request.arrivedAt);
     const last = { execution: request.id, tookMs, response: kept };
+    // Of several runs only the response of the last is repeated.
+    const former = key?.record?.last;
     try {
       const ended = this.#endedRecord(run, success.end, attempts, { state: 'succeeded', committedAt });
       ended.body = 'digest' in body ? body : undefined;
       const removal = run.letter === undefined ? undefined : await this.letters?.removal(request.tenant, run.letter);
-      await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }), removal?.writes);
+      const also = [...writes, ...this.#drops(former), ...(removal?.writes ?? [])];
+      await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }), also);
       removal?.removed();
-    } catch (error) {
-      const drops = this.#bodies.drops(body, owner);
-      if (drops.length > 0) await this.#options.table.commit(drops).catch(() => undefined);
-      throw error;
+      this.#bodies.dropped(former?.response.body);
+    } finally {
+      release();
     }
     return { kind: 'response', replayed: false, ...last };
+  }
+
+  #drops(last: GuaranteeRecord['last'] | undefined): Write[] {
+    return last ? this.#bodies.drops(last.response.body, responseOwner(last.execution)) : [];
+  }
+
+  #keep(id: string, { body, spilled }: StoredResponse): Promise<BodyToKeep> {
+    if (!spilled) return this.#bodies.keep(body, responseOwner(id));
+    const { bytesMax } = this.#options.config;
+    if (this.#keptBytes + spilled.bytes > bytesMax)
+      throw new Problem('store-full', `cannot keep the response of ${spilled.bytes} bytes: at most ${bytesMax} of all keys together (guarantees.bytesMax)`);
+    return this.#bodies.keepSpilled(spilled, responseOwner(id));
   }
 
   async #fail(run: GuaranteeRun, failed: Failed): Promise<GuardedAnswer> {
@@ -386,13 +406,14 @@ export class Guarantees {
     let next: GuaranteeRecord | undefined;
     if (key) {
       next = { ...change(key.record ?? { fingerprint: key.fingerprint ?? '', succeeded: 0, last: null, at: 0 }), at: this.#now() };
-      writes.push(putRecord(key.at, next, key.revision), ...unreserved, ...this.#bodies.drops(run.body, `${request.id}.request`));
+      writes.push(putRecord(key.at, next, key.revision), ...unreserved, ...this.#bodies.drops(run.body, requestOwner(request.id)));
     }
     const writesBytes = also.length > 0 ? undefined : 2 * ended.bytes + (ended.record?.length ?? 0);
     const committed = await this.#commit(this.#options.writer, request.tenant, effects, writes, writesBytes).catch((error: unknown) =>
       this.#starts.tellCommit(run, error),
     );
     if (next) key?.set(next, committed.revision);
+    this.#bodies.dropped(run.body);
     key?.active.delete(request.id);
     this.#keptBytes += ended.bytes;
   }
@@ -455,8 +476,9 @@ export class Guarantees {
       if (value.more.arrivedAt > before || this.#closed) return;
       if (value.at > before) continue;
       await this.#forgetKey(value.guarantee, before);
-      const drops = this.#bodies.drops(value.body, `${value.more.id}.response`);
+      const drops = this.#bodies.drops(value.body, responseOwner(value.more.id));
       await this.#options.table.commit([{ key, delete: true }, ...drops]);
+      this.#bodies.dropped(value.body);
       this.#keptBytes -= value.bytes;
     }
   }

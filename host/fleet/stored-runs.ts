@@ -16,6 +16,8 @@ export type StoredRunsOptions = {
   lent?: (key: string) => DeployedVersion | undefined;
   /** What executions in an overlay hold until their commit is settled; default: nothing. */
   holds?: { hold(run: number): void; settle(run: number): void } | undefined;
+  /** Keeps bytes in Blobs until the returned function is called. */
+  claim?: ((digest: string) => () => void) | undefined;
   /** Monotonic milliseconds; default `performance.now`. */
   now?: () => number;
 };
@@ -55,9 +57,10 @@ export class StoredRuns {
       this.#running.set(id, { gateway, overlay: run.overlay, leaseMs, heardMs: this.#now(), end });
       if (leaseMs !== undefined) this.#startChecking();
       const request = held !== undefined && gateway.id === wanted ? { held } : run.request;
-      const { key, overlay, upload, attempt, responseBytesMax } = run;
+      const { key, overlay, upload, attempt, responseBytesMax, spill } = run;
       const lent = this.#options.lent?.(key);
-      gateway.post({ kind: 'run-stored', run: id, key, overlay, upload, attempt, responseBytesMax, request, ...(lent && { lent }) });
+      const how = { overlay, upload, attempt, responseBytesMax, ...(spill && { spill }) };
+      gateway.post({ kind: 'run-stored', run: id, key, ...how, request, ...(lent && { lent }) });
     });
   }
 
@@ -68,7 +71,13 @@ export class StoredRuns {
 
   #ended(run: number, end: SentEnd): void {
     const running = this.#running.get(run);
-    running?.end(new ReceivedEnd(end, running.overlay ? () => this.#options.holds?.settle(run) : undefined) as StoredEnd);
+    if (!running) return;
+    const release = end.response?.spilled && this.#options.claim?.(end.response.spilled.digest);
+    const settled = (): void => {
+      release?.();
+      this.#options.holds?.settle(run);
+    };
+    running.end(new ReceivedEnd(end, running.overlay ? settled : undefined) as StoredEnd);
   }
 
   /** A gateway thread is gone, and what it ran with it. */

@@ -74,7 +74,7 @@ export class Guarding {
       held = body?.length ?? 0;
       this.#heldBytes += held;
       const answer = await this.#answer(this.#asked(version, request, body, key, incoming));
-      if (answer.kind === 'response') await sendKept(incoming, outgoing, answer, () => this.#options.store().blobs);
+      if (answer.kind === 'response') await sendKept(incoming, outgoing, answer, this.#options.store);
       else this.#refuse(incoming, outgoing, answer);
     } catch (error) {
       sendProblem(incoming, outgoing, error instanceof Problem ? error : new Problem('request-invalid', `cannot take the request: ${String(error)}`));

@@ -1,18 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { GuardedAnswer } from '../execution/guarantee.ts';
-import type { BlobsReader } from '../store/store.ts';
+import type { StoreReader } from '../store/store.ts';
 import { responseHead } from './headers.ts';
 
 /** A body up to this size is copied behind its head: one write of a string costs half of a gathering write of two buffers. */
 const mergedBytesMax = 8 * 1024;
+
+/** What this thread sees may be older than the message that told of the response. */
+const newest = (store: StoreReader): StoreReader => {
+  store.table.refresh();
+  return store;
+};
 
 /** Answers with a response that was kept: the original one, or a repetition of it. */
 export const sendKept = async (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   { execution, tookMs, replayed, response }: Extract<GuardedAnswer, { kind: 'response' }>,
-  blobs: () => BlobsReader,
+  store: () => StoreReader,
 ): Promise<void> => {
   if (outgoing.destroyed || outgoing.headersSent) return;
   const { status, body } = response;
@@ -27,5 +33,5 @@ export const sendKept = async (
   if (bodyless || size === 0) outgoing.end();
   else if (bytes && bytes.length <= mergedBytesMax) outgoing.end(bytes.toString('latin1'), 'latin1');
   else if (bytes) outgoing.end(bytes);
-  else if ('digest' in body) await pipeline(blobs().stream(body.digest), outgoing).catch(() => outgoing.destroy());
+  else if ('digest' in body) await pipeline(newest(store()).blobs.stream(body.digest), outgoing).catch(() => outgoing.destroy());
 };

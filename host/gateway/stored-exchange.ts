@@ -5,10 +5,13 @@ import type { Exchange, Execution } from '../execution/execution.ts';
 import type { StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
 import type { GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
 import { checkedHead } from './headers.ts';
+import type { Spilling, SpillingBody } from './spilling.ts';
 
 const writeBytesMax = 1024 * 1024;
 /** Largest body of a response that is held. */
 const responseBytesDefault = 16 * 1024 * 1024;
+/** Of a body that may spill so much is held in memory. */
+const inMemoryBytesMax = 1024 * 1024;
 
 /** The headers that tell a guest of its run are the node's to set. */
 const attemptHeader = 'nacelle-attempt';
@@ -19,11 +22,13 @@ const guestRequestOf = ({ method, authority, pathWithQuery, headers, body }: Sto
   return { method, scheme: 'http', authority, pathWithQuery, headers: [...given, ...own], body: body === null ? null : new BytesSource(body) };
 };
 
-/** A request without a client, and the response to it, held as a whole. `onEnd` is called when the execution has ended. */
+/**
+ * A request without a client, and the response to it, held as a whole: in memory, or in Blobs if it is large and may go
+ * there. `onEnd` is called when the execution has ended; who is told takes the response by `result`, or drops it.
+ */
 export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   readonly request: GuestRequest;
   readonly bytesIn: number;
-  readonly drained = true;
   status = 0;
   complete = false;
   refused: Problem | undefined = undefined;
@@ -31,18 +36,22 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   responseStartedMs = Number.NaN;
   readonly #responseBytesMax: number;
   readonly #onEnd: (execution: Execution, problem: Problem | undefined) => void;
-  readonly #chunks: Uint8Array[] = [];
+  readonly #spilling: Spilling | undefined;
+  #chunks: Uint8Array[] = [];
+  #spill: SpillingBody | undefined;
   #headers: HeaderList = [];
   #length: number | undefined;
   #execution: Execution | undefined;
 
   constructor(
     { request, attempt, responseBytesMax = responseBytesDefault }: Pick<StoredRun, 'attempt' | 'responseBytesMax'> & { request: StoredRequest },
+    spilling: Spilling | undefined,
     onEnd: (execution: Execution, problem: Problem | undefined) => void,
   ) {
     this.request = guestRequestOf(request, attempt);
     this.bytesIn = request.body?.length ?? 0;
     this.#responseBytesMax = responseBytesMax;
+    this.#spilling = spilling;
     this.#onEnd = onEnd;
   }
 
@@ -71,24 +80,47 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   }
 
   get capacity(): number {
+    this.refused ??= this.#spill?.broken;
     if (this.refused) throw new ByteStreamError('HTTP-response-body-size', this.refused.message);
-    return writeBytesMax;
+    return this.#spill?.capacity ?? writeBytesMax;
+  }
+
+  get drained(): boolean {
+    return this.#spill?.drained ?? true;
   }
 
   write(chunk: Uint8Array): void {
     this.bytesOut += chunk.length;
     if (this.bytesOut > this.#responseBytesMax)
       this.refused ??= new Problem('body-too-large', `cannot keep the response: at most ${this.#responseBytesMax} bytes of body`);
-    else this.#chunks.push(chunk);
+    else if (this.#spill) this.#spill.write(chunk);
+    else if (!this.#isBodyless) this.#hold(chunk);
   }
 
-  async writable(): Promise<void> {}
-  async flushed(): Promise<void> {}
+  #hold(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+    if (!this.#spilling || this.bytesOut <= inMemoryBytesMax) return;
+    this.#spill = this.#spilling.begin();
+    for (const held of this.#chunks.splice(0)) this.#spill.write(held);
+  }
+
+  async writable(): Promise<void> {
+    await this.#spill?.writable();
+  }
+
+  async flushed(): Promise<void> {
+    await this.#spill?.flushed();
+  }
+
+  /** Its body goes nowhere. */
+  get #isBodyless(): boolean {
+    return this.request.method === 'HEAD' || this.status === 204 || this.status === 304;
+  }
 
   finish(): void {
-    const bodyless = this.request.method === 'HEAD' || this.status === 204 || this.status === 304;
-    if (!bodyless && (this.#length ?? this.bytesOut) !== this.bytesOut)
+    if (!this.#isBodyless && (this.#length ?? this.bytesOut) !== this.bytesOut)
       this.refused ??= new Problem('guest-no-response', `the guest announced a body of ${this.#length} bytes and sent ${this.bytesOut}`);
+    this.refused ??= this.#spill?.broken;
     this.complete = true;
   }
 
@@ -99,9 +131,20 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
     if (execution) this.#onEnd(execution, problem);
   }
 
-  /** What the guest answered. */
-  result(): StoredResponse {
+  /** What the guest answered; what was spilled is claimed until `release`. @throws Problem if it cannot be kept */
+  async result(): Promise<{ response: StoredResponse; release: () => void }> {
     const headers = this.#headers.map(([name, value]): [string, string] => [name, Buffer.from(value).toString('latin1')]);
-    return { status: this.status, headers, body: Buffer.concat(this.#chunks) };
+    // Its length is all that a client is told of a body that it does not get.
+    if (this.#isBodyless && this.#length === undefined && this.bytesOut > 0) headers.push(['content-length', String(this.bytesOut)]);
+    const answer = { status: this.status, headers, body: Buffer.concat(this.#chunks) };
+    if (!this.#spill) return { response: answer, release: () => undefined };
+    const { digest, bytes, release } = await this.#spill.keep();
+    return { response: { ...answer, spilled: { digest, bytes } }, release };
+  }
+
+  /** Nobody wants the response. */
+  drop(): void {
+    this.#spill?.abort();
+    this.#chunks = [];
   }
 }

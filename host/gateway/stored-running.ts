@@ -1,4 +1,5 @@
 /** The gateway thread's side of requests that are run without a client: runs them when the supervisor says so, and tells it their ends. */
+import { Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import type { FunctionExecutor } from '../execution/executor.ts';
@@ -6,6 +7,7 @@ import { describeExecution } from '../execution/record.ts';
 import type { SentEnd, StoredRequest } from '../execution/stored-run.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from '../fleet/stored-run-protocol.ts';
 import { Overlay } from '../wasi/overlay.ts';
+import type { Spilling } from './spilling.ts';
 import { StoredExchange } from './stored-exchange.ts';
 
 export type StoredRunningOptions = {
@@ -14,6 +16,8 @@ export type StoredRunningOptions = {
   executorOf: (key: string, lent: DeployedVersion | undefined) => { executor: FunctionExecutor; version: DeployedVersion } | undefined;
   /** A request that this thread has, by the id of its execution. */
   held: (execution: string) => StoredRequest | undefined;
+  /** Where large bodies of responses go that may be kept in Blobs. */
+  spilling: Spilling | undefined;
 };
 
 type RunMessage = Extract<StoredRunToGateway, { kind: 'run-stored' }>;
@@ -46,17 +50,28 @@ export class StoredRunning {
     }
     const { executor, version } = found;
     const overlay = rest.overlay ? new Overlay(run) : undefined;
-    const exchange = new StoredExchange({ ...rest, request }, (execution, problem) => {
+    const spilling = rest.spill ? this.#options.spilling : undefined;
+    const exchange = new StoredExchange({ ...rest, request }, spilling, (execution, problem) => {
+      const describe = (): string => JSON.stringify(describeExecution(version.tenant, version.function, execution));
       // The record is whole when the executor has let go of the execution.
-      setImmediate(() => {
-        const record = JSON.stringify(describeExecution(version.tenant, version.function, execution));
-        const end: SentEnd = problem
-          ? { problem: { code: problem.code, message: problem.message }, record, response: null, effects: null }
-          : { problem: null, record, response: exchange.result(), effects: overlay?.collect() ?? null };
-        this.#ended(run, end);
-      });
+      setImmediate(() => void this.#tell(run, exchange, problem, describe, overlay));
     });
     this.#begun(run, executor.execute(exchange, request.arrivedAt - performance.timeOrigin, { id: request.id, overlay, upload: rest.upload }));
+  }
+
+  async #tell(run: number, exchange: StoredExchange, problem: Problem | undefined, describe: () => string, overlay: Overlay | undefined): Promise<void> {
+    const effects = (problem ? undefined : overlay?.collect()) ?? null;
+    try {
+      if (problem) throw problem;
+      const { response, release } = await exchange.result();
+      this.#ended(run, { problem: null, record: describe(), response, effects });
+      // From now on the bytes have their time of grace, in which whoever commits the response claims them.
+      release();
+    } catch (error) {
+      exchange.drop();
+      const { code, message } = error instanceof Problem ? error : new Problem('internal', `cannot keep the response: ${String(error)}`);
+      this.#ended(run, { problem: { code, message }, record: describe(), response: null, effects: null });
+    }
   }
 
   #begun(run: number, execution: Execution): void {

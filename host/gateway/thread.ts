@@ -28,6 +28,7 @@ import { LentExecutors } from './lent.ts';
 import { createHttp1Listener } from './listener.ts';
 import { ModuleLoader } from './module-loader.ts';
 import type { FromGateway, GatewaySettings, ToGateway } from './protocol.ts';
+import { Spilling } from './spilling.ts';
 import { StoredRunning } from './stored-running.ts';
 
 /** Batches of logs on their way to the supervisor; more are dropped. */
@@ -111,6 +112,7 @@ const stored = new StoredRunning({
   post: postSoon,
   executorOf: (key, version) => functions.serving(key) ?? (version && { version, executor: lent.executorOf(version) }),
   held: (execution) => guarding?.held(execution),
+  spilling: objects && new Spilling(() => objects.put()),
 });
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);

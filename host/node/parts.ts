@@ -32,7 +32,7 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet => {
   const fleet = new Fleet({
     config: ground.config,
     table: ground.store.table,
-    blobs: ground.store.blobs,
+    held: ground.held,
     writer: ground.buckets,
     findOwner: (tenant) => findTenant(ground.store.table, tenant),
     compile: (digest) => ground.artifacts.compile(digest),
@@ -53,10 +53,10 @@ export const makeFleet = (ground: Ground, controlPort: number): Fleet => {
   return fleet;
 };
 
-export const makeEvents = ({ config, store, buckets, logs, metrics, log }: Ground, fleet: Fleet, lend: EventHostOptions['lend']): EventHost =>
+export const makeEvents = ({ config, store, held, buckets, logs, metrics, log }: Ground, fleet: Fleet, lend: EventHostOptions['lend']): EventHost =>
   new EventHost({
     table: store.table,
-    blobs: store.blobs,
+    held,
     writer: buckets,
     run: (run, options) => fleet.runs.run(run, options),
     guard: (asked) => fleet.guarantees.guard(asked, undefined),

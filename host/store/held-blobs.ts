@@ -20,7 +20,7 @@ export type HeldBlobsOptions = {
 };
 
 const collectEveryMs = 5000;
-const holdersPrefix = '~node/holder/';
+export const holdersPrefix = '~node/holder/';
 const holderPrefix = (digest: Digest): string => `${holdersPrefix}${digest}/`;
 
 /** The record by which `who` refers to bytes. `who` is unique among all that refer to anything: `tenant`, or `tenant/bucket/key`. */
@@ -63,6 +63,11 @@ export class HeldBlobs {
       if ((error as { code?: string }).code === 'store-full') await this.collect(true);
       throw error;
     }
+  }
+
+  /** As `Blobs.get`. */
+  get(digest: Digest): Promise<Uint8Array | undefined> {
+    return this.#blobs.get(digest);
   }
 
   /** Keeps bytes until the returned function is called, held or not. Says nothing of whether they are there. */

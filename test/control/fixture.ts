@@ -14,6 +14,7 @@ import type { ExecutionRecord } from '../../host/execution/record.ts';
 import { EventHost } from '../../host/fleet/event-host.ts';
 import type { ObjectStore } from '../../host/object/object-store.ts';
 import { createObjects } from '../../host/object/objects.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
 import type { Table } from '../../host/store/table.ts';
 import { lastLinesOf } from '../../host/telemetry/last-lines.ts';
@@ -91,7 +92,7 @@ export type RequestOptions = { token?: string; json?: unknown; body?: BodyInit; 
 const idleEvents = (table: Table, writer: EffectWriter, logs: LogHub): EventHost =>
   new EventHost({
     table: table,
-    blobs: new MemoryBlobs(),
+    held: new HeldBlobs({ table, blobs: new MemoryBlobs() }),
     guard: async () => ({ kind: 'refused', code: 'unavailable', message: 'nothing runs here', execution: null }),
     writer,
     run: async () => ({ problem: { code: 'unavailable', message: 'nothing runs here' }, record: null, response: null, effects: null }),

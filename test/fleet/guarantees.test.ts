@@ -8,6 +8,7 @@ import type { SentEnd, StoredRequest } from '../../host/execution/stored-run.ts'
 import { Guarantees, type GuaranteesOptions } from '../../host/fleet/guarantees.ts';
 import type { StoredRunToGateway } from '../../host/fleet/stored-run-protocol.ts';
 import { StoredRuns } from '../../host/fleet/stored-runs.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 
@@ -60,9 +61,10 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const errors: unknown[] = [];
   const run: GuaranteesOptions['run'] = (stored, options) => runs.run(stored, options);
   const onError = (error: unknown): void => void errors.push(error);
-  const whole = { ttlMs: 60_000, bytesMax: 1 << 30, ...config };
+  const whole = { ttlMs: 60_000, bytesMax: 1 << 30, responseBytesMax: 1 << 28, ...config };
   const attempts = () => ({ version: () => ({ key: 'acme/f@1' }) });
-  const guarantees = new Guarantees({ table, blobs, writer, findOwner, run, attempts, config: whole, onError, ...(now && { now }) });
+  const held = new HeldBlobs({ table, blobs });
+  const guarantees = new Guarantees({ table, held, writer, findOwner, run, attempts, config: whole, onError, ...(now && { now }) });
   await guarantees.open();
   let ids = 0;
   const ask = (key: string, { body = null, runs: wanted = 1, retries = 1, outbound = false }: Asked = {}) => {

@@ -5,6 +5,7 @@ import type { DeadLetter } from '../../host/event/dead-letters.ts';
 import { Events } from '../../host/event/events.ts';
 import type { Delivered, EventClock, EventFunction, EventItem } from '../../host/event/model.ts';
 import { CommitBatch } from '../../host/store/commit-batch.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 import type { Write } from '../../host/store/table.ts';
@@ -58,7 +59,7 @@ class World {
     const batch = new CommitBatch(table);
     this.events = new Events({
       table,
-      blobs: new MemoryBlobs(),
+      held: new HeldBlobs({ table, blobs: new MemoryBlobs() }),
       batch,
       clock,
       random: () => this.random.next(),

@@ -7,6 +7,7 @@ import { makeEvent } from '../../host/event/cloud-event.ts';
 import { Events } from '../../host/event/events.ts';
 import type { Delivered, EventClock, EventFunction, EventItem, Subscription } from '../../host/event/model.ts';
 import { CommitBatch } from '../../host/store/commit-batch.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 import { Agenda } from './agenda.ts';
@@ -134,7 +135,7 @@ class Node {
     const batch = new CommitBatch(table);
     this.events = new Events({
       table,
-      blobs: new MemoryBlobs(),
+      held: new HeldBlobs({ table, blobs: new MemoryBlobs() }),
       batch,
       clock,
       random: () => random.next(),
