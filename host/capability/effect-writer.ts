@@ -38,6 +38,16 @@ const waitingBytesMax = 64 * 1024 * 1024;
 /** Only the removal of a tenant gets in the way of a commit. */
 const attemptsMax = 20;
 
+/** A commit that goes with the next one that is made of others, and is not waited for. */
+export type Riding = {
+  /** Resolves when it is committed. */
+  done: Promise<{ revision: number }>;
+  /** Takes it back; false: it is being committed, or has been. */
+  leave(): boolean;
+  /** Has it committed without waiting for others. */
+  hurry(): void;
+};
+
 type Waiting = { work: Work; writes: number; bytes: number; resolve: (result: unknown) => void; reject: (problem: unknown) => void };
 type Work = { change: Change; bucket: string } | { commit: Commit };
 type Outcome = { result: unknown } | { problem: unknown };
@@ -106,6 +116,7 @@ export class EffectWriter {
   readonly #options: EffectWriterOptions;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
+  readonly #riders = new Set<Waiting>();
   #draining: Promise<void> | undefined;
 
   constructor(options: EffectWriterOptions) {
@@ -132,6 +143,20 @@ export class EffectWriter {
     return new Promise((resolve, reject) => this.#wait({ commit }, resolve as (result: unknown) => void, reject));
   }
 
+  /** As `commit`, but with the next that is made anyway. */
+  ride(commit: Commit): Riding {
+    const { promise, resolve, reject } = Promise.withResolvers<{ revision: number }>();
+    const rider: Waiting = { work: { commit }, ...costOfWork({ commit }), resolve: resolve as (result: unknown) => void, reject };
+    this.#riders.add(rider);
+    return {
+      done: promise,
+      leave: () => this.#riders.delete(rider),
+      hurry: () => {
+        if (this.#riders.delete(rider)) this.#enter(rider);
+      },
+    };
+  }
+
   /** Resolves when nothing waits. */
   async idle(): Promise<void> {
     await this.#draining;
@@ -140,8 +165,12 @@ export class EffectWriter {
   #wait(work: Work, resolve: Waiting['resolve'], reject: Waiting['reject']): void {
     const { writes, bytes } = costOfWork(work);
     if (this.#waitingBytes + bytes > waitingBytesMax) throw new Problem('unavailable', 'cannot write: too many changes wait for the store');
-    this.#waitingBytes += bytes;
-    this.#waiting.push({ work, writes, bytes, resolve, reject });
+    this.#enter({ work, writes, bytes, resolve, reject });
+  }
+
+  #enter(waiting: Waiting): void {
+    this.#waitingBytes += waiting.bytes;
+    this.#waiting.push(waiting);
     this.#draining ??= this.#drain();
   }
 
@@ -162,6 +191,13 @@ export class EffectWriter {
     }
     const batch = this.#waiting.splice(0, count);
     for (const waiting of batch) this.#waitingBytes -= waiting.bytes;
+    for (const rider of this.#riders) {
+      writes += rider.writes;
+      bytes += rider.bytes;
+      if (writes > commitWritesMax || bytes > commitBytesMax) break;
+      this.#riders.delete(rider);
+      batch.push(rider);
+    }
     return batch;
   }
 

@@ -1,6 +1,8 @@
+import type { Riding } from '../capability/effect-writer.ts';
 import type { Attempt } from '../execution/attempts.ts';
 import type { GuardedHead, GuardedRequest } from '../execution/guarantee.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { Entry } from '../store/table.ts';
 import type { GuaranteeKey } from './guarantee-key.ts';
 import type { StartedRecord } from './guarantee-records.ts';
 
@@ -12,6 +14,8 @@ export type GuaranteeRun = {
   /** Undefined if no key was given. */
   readonly key: GuaranteeKey | undefined;
   readonly guarantee: GuardedRequest['guarantee'];
+  /** The record of its tenant, as it was when the key was taken. */
+  owner: Pick<Entry, 'key' | 'revision'> | undefined;
   readonly retries: number;
   readonly leaseMs: number;
   readonly version: string | undefined;
@@ -23,9 +27,26 @@ export type GuaranteeRun = {
   revision: number;
   /** It is being written down, or has been. */
   reserved: Promise<void> | undefined;
+  /** It goes with the next commit of others. */
+  riding: Riding | undefined;
   reserving: NodeJS.Timeout | undefined;
   duplicates: number;
 };
+
+type Begun = Pick<GuaranteeRun, 'request' | 'key' | 'guarantee' | 'retries' | 'leaseMs' | 'version' | 'gateway' | 'letter'>;
+
+/** One that is not written down. */
+export const beginRun = (begun: Begun): GuaranteeRun => ({
+  ...begun,
+  body: null,
+  owner: undefined,
+  attempts: [],
+  revision: 0,
+  reserved: undefined,
+  riding: undefined,
+  reserving: undefined,
+  duplicates: 0,
+});
 
 /** What its record says of its key and attempts. */
 export const described = ({ guarantee }: GuaranteeRun, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({

@@ -4,25 +4,28 @@
  */
 import { randomUUID } from 'node:crypto';
 import { Problem } from '../base/errors.ts';
+import type { Riding } from '../capability/effect-writer.ts';
 import type { Attempt } from '../execution/attempts.ts';
 import type { GuardedRequest } from '../execution/guarantee.ts';
 import type { KeptBodies } from '../execution/kept-bodies.ts';
-import type { Table, Write } from '../store/table.ts';
+import type { Entry, Table, Write } from '../store/table.ts';
 import { putRecord, requestOwner, type StartedRecord, startedKey } from './guarantee-records.ts';
 import type { GuaranteeRun } from './guarantee-run.ts';
 
 /**
- * An execution that takes longer is written down, so that the next life of the node takes it up. For a shorter one that would
- * be a commit that says less than its last one, a moment earlier: when the node ends before either, its client has no answer
- * and nothing has happened.
+ * An execution goes into the next commit that is made, whosever it is, so that the next life of the node takes it up. When
+ * there is none for so long it gets one of its own: for a shorter one that would say less than its last commit, a moment
+ * earlier.
  */
-const writtenAfterMs = 20;
+const writtenAfterMs = Number(process.env.STARTS_MS ?? 2);
 
 export type GuaranteeStartsOptions = {
   table: Pick<Table, 'get' | 'refresh'>;
   bodies: Pick<KeptBodies, 'keep'>;
   /** A commit that depends on the tenant being there. */
   commit: (tenant: string, writes: readonly Write[]) => Promise<{ revision: number }>;
+  /** The same, with the next that is made anyway. */
+  ride: (owner: Pick<Entry, 'key' | 'revision'>, writes: readonly Write[]) => Riding;
   onError: (error: unknown) => void;
 };
 
@@ -42,14 +45,26 @@ export class GuaranteeStarts {
     return run.reserved;
   }
 
-  /** If it lasts. */
+  /** With the next commit, or soon. Does nothing if it was written down. */
   writeSoon(run: GuaranteeRun): void {
+    const { request, guarantee, owner } = run;
+    if (!guarantee || !owner || run.reserved) return;
     run.reserving = setTimeout(() => void this.write(run), writtenAfterMs);
+    // A large body has to be in Blobs first.
+    if (request.body) return;
+    run.riding = this.#options.ride(owner, [putRecord(startedKey(request.id), this.#record(run, guarantee), 0)]);
+    run.reserved = run.riding.done.then(
+      ({ revision }) => {
+        run.revision = revision;
+      },
+      (error: unknown) => this.#options.onError(error),
+    );
   }
 
   /** Once. Never rejects: what cannot be written down now is told by the last commit. */
   write(run: GuaranteeRun): Promise<void> {
     clearTimeout(run.reserving);
+    run.riding?.hurry();
     if (run.guarantee) run.reserved ??= this.#write(run, run.guarantee).catch(this.#options.onError);
     return run.reserved ?? Promise.resolve();
   }
@@ -85,6 +100,8 @@ export class GuaranteeStarts {
   /** What says that an execution is under way no more, if it was ever written down that it is. */
   async end(run: GuaranteeRun): Promise<Write[]> {
     clearTimeout(run.reserving);
+    if (run.riding?.leave()) run.reserved = undefined;
+    run.riding = undefined;
     await run.reserved;
     const { request, revision } = run;
     return revision === 0 ? [] : [{ key: startedKey(request.id), delete: true, expectRevision: revision }];

@@ -30,18 +30,19 @@ import {
   recordTextOf,
   requestOwner,
   responseOwner,
+  scanRecords,
   type StartedRecord,
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';
-import { described, type GuaranteeRun } from './guarantee-run.ts';
+import { beginRun, described, type GuaranteeRun } from './guarantee-run.ts';
 import { GuaranteeStarts } from './guarantee-starts.ts';
 
 export type GuaranteesOptions = {
   table: Table;
   /** For bodies that are larger than a record. */
   held: HeldBlobs;
-  writer: Pick<EffectWriter, 'commit'>;
+  writer: Pick<EffectWriter, 'commit' | 'ride'>;
   findOwner: FindOwner;
   run: RunStored;
   /** Which version makes the attempts (the wanted one if it is live), and who judges them. */
@@ -60,7 +61,6 @@ const requestBytesMax = 256 * 1024 * 1024;
 /** Executions of before that are taken up at once. */
 const resumedAtOnce = 16;
 const sweepMsMax = 60_000;
-const pageMax = 200;
 
 const nothing: Effects = { reads: [], effects: [] };
 
@@ -89,6 +89,7 @@ export class Guarantees {
       table: options.table,
       bodies: this.#bodies,
       commit: (tenant, writes) => this.#commit(this.#notes, tenant, nothing, writes),
+      ride: ({ key, revision }, writes) => options.writer.ride({ ...nothing, writes: [{ key, check: true, expectRevision: revision }, ...writes] }),
       onError: options.onError,
     });
     this.#duplicates = new GuaranteeDuplicates({ table: options.table, notes: this.#notes, onError: options.onError });
@@ -98,7 +99,7 @@ export class Guarantees {
   /** Takes up what was under way; to be called when gateway threads can run it. */
   async open(): Promise<void> {
     const started: Entry<StartedRecord>[] = [];
-    for await (const entry of this.#scan<StartedRecord>(startedPrefix)) {
+    for await (const entry of scanRecords<StartedRecord>(this.#options.table, startedPrefix)) {
       const { at, fingerprint } = entry.value.guarantee;
       const key = this.#key(at);
       key.active.add(entry.value.request.id);
@@ -164,7 +165,7 @@ export class Guarantees {
     const prefix = name === null ? `${tenant}/guarantee/` : guaranteePrefix(tenant, name);
     for (const key of this.#keys.values()) if (key.at.startsWith(prefix)) key.forgotten = true;
     const { table } = this.#options;
-    for await (const { key, revision, value } of this.#scan<GuaranteeRecord>(prefix)) {
+    for await (const { key, revision, value } of scanRecords<GuaranteeRecord>(table, prefix)) {
       await table.commit([{ key, delete: true, expectRevision: revision }, ...this.#drops(value.last)]).catch(this.#options.onError);
       this.#bodies.dropped(value.last?.response.body);
     }
@@ -213,22 +214,7 @@ export class Guarantees {
     if (key && this.#keptBytes >= this.#options.config.bytesMax)
       throw new Problem('store-full', `cannot remember another key: at most ${this.#options.config.bytesMax} bytes (guarantees.bytesMax)`);
     this.#requestBytes += bytes;
-    const run: GuaranteeRun = {
-      request,
-      body: null,
-      key,
-      guarantee,
-      retries,
-      leaseMs,
-      version,
-      gateway,
-      letter,
-      attempts: [],
-      revision: 0,
-      reserved: undefined,
-      reserving: undefined,
-      duplicates: 0,
-    };
+    const run = beginRun({ request, key, guarantee, retries, leaseMs, version, gateway, letter });
     try {
       if (key && guarantee) await this.#enter(run, key, guarantee, asked.outbound);
       this.#runs.set(request.id, run);
@@ -242,7 +228,7 @@ export class Guarantees {
   /** From now on the key is taken. What cannot be undone is not begun before it is written down. */
   async #enter(run: GuaranteeRun, key: GuaranteeKey, guarantee: NonNullable<GuardedRequest['guarantee']>, outbound: boolean): Promise<void> {
     if (outbound) await this.#starts.writeFirst(run, guarantee);
-    else this.#starts.writeSoon(run);
+    else run.owner = await this.#options.findOwner(run.request.tenant);
     key.active.add(run.request.id);
     key.fingerprint = guarantee.fingerprint;
   }
@@ -280,6 +266,7 @@ export class Guarantees {
             spill: true,
             responseBytesMax: this.#options.config.responseBytesMax,
           };
+          this.#starts.writeSoon(run);
           return this.#options.run(stored, input ? { leaseMs } : options);
         },
         retries,
@@ -427,22 +414,8 @@ export class Guarantees {
     const key = this.#key(guarantee.at);
     const body = request.body && (await this.#bodies.read(request.body));
     const attempts = [...value.attempts, ended];
-    const run: GuaranteeRun = {
-      request: { ...request, body },
-      body: request.body,
-      key,
-      guarantee,
-      retries,
-      leaseMs,
-      version: undefined,
-      gateway: undefined,
-      letter,
-      attempts,
-      revision,
-      reserved: Promise.resolve(),
-      reserving: undefined,
-      duplicates: 0,
-    };
+    const run = beginRun({ request: { ...request, body }, key, guarantee, retries, leaseMs, version: undefined, gateway: undefined, letter });
+    Object.assign(run, { body: request.body, attempts, revision, reserved: Promise.resolve() });
     this.#runs.set(request.id, run);
     this.#requestBytes += body?.length ?? 0;
     await key.serial(() => this.#starts.note(run, attempts));
@@ -472,7 +445,7 @@ export class Guarantees {
   /** Removes what ended longer ago than it is to be remembered. */
   async sweep(): Promise<void> {
     const before = this.#now() - this.#options.config.ttlMs;
-    for await (const { key, value } of this.#scan<EndedRecord>(endedPrefix)) {
+    for await (const { key, value } of scanRecords<EndedRecord>(this.#options.table, endedPrefix)) {
       if (value.more.arrivedAt > before || this.#closed) return;
       if (value.at > before) continue;
       await this.#forgetKey(value.guarantee, before);
@@ -496,22 +469,12 @@ export class Guarantees {
   }
 
   async #measure(): Promise<void> {
-    for await (const { value } of this.#scan<EndedRecord>(endedPrefix)) this.#keptBytes += value.bytes;
+    for await (const { value } of scanRecords<EndedRecord>(this.#options.table, endedPrefix)) this.#keptBytes += value.bytes;
     await this.#bodies.sweep(async (owner) => {
       const id = owner.slice(0, owner.indexOf('.'));
       if (this.#runs.has(id)) return true;
       const { table } = this.#options;
       return ((await table.get(startedKey(id))) ?? (await table.get(endedKey(id)))) !== undefined;
     });
-  }
-
-  async *#scan<T>(prefix: string): AsyncGenerator<Entry<T>, void, void> {
-    let cursor: string | undefined;
-    do {
-      const page = await this.#options.table.scan<T>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
-      yield* page.entries;
-      cursor = page.next;
-      await new Promise((resolve) => setImmediate(resolve));
-    } while (cursor !== undefined);
   }
 }

@@ -56,7 +56,13 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const started: Running[] = [];
   const stopped: number[] = [];
   let clock = 0;
-  const post = (message: StoredRunToGateway): void => void (message.kind === 'run-stored' ? started.push(message) : stopped.push(message.run));
+  /** Executions of these ends are over in the turn in which they begin. */
+  const quick = new Set<string>();
+  const post = (message: StoredRunToGateway): void => {
+    if (message.kind === 'stop-stored') stopped.push(message.run);
+    else if (quick.has((message.request as StoredRequest).pathWithQuery)) end(message);
+    else started.push(message);
+  };
   const runs = new StoredRuns({ gateway: () => ({ id: 1, post }), now: () => clock });
   const errors: unknown[] = [];
   const run: GuaranteesOptions['run'] = (stored, options) => runs.run(stored, options);
@@ -67,9 +73,9 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const guarantees = new Guarantees({ table, held, writer, findOwner, run, attempts, config: whole, onError, ...(now && { now }) });
   await guarantees.open();
   let ids = 0;
-  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1, outbound = false }: Asked = {}) => {
+  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1, outbound = false, path = '/' }: Asked = {}) => {
     const id = `id-${String(++ids).padStart(6, '0')}-${Math.random()}`;
-    const request: StoredRequest = { ...plain, id, arrivedAt: now?.() ?? Date.now(), body };
+    const request: StoredRequest = { ...plain, pathWithQuery: path, id, arrivedAt: now?.() ?? Date.now(), body };
     const guarantee = { at: guaranteeKey('acme', 'f', '', key), key, runs: wanted, fingerprint: fingerprintOf(request) };
     return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, outbound, waitMs: 0 }, undefined);
   };
@@ -79,10 +85,10 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
     clock += ms;
     runs.check();
   };
-  return { table, blobs, guarantees, runs, ask, next, end, pass, stopped, started, errors, ...seenIn(table) };
+  return { table, blobs, guarantees, runs, ask, next, end, pass, stopped, started, quick, errors, ...seenIn(table) };
 };
 
-type Asked = { body?: Uint8Array | null; runs?: number; retries?: number; outbound?: boolean };
+type Asked = { body?: Uint8Array | null; runs?: number; retries?: number; outbound?: boolean; path?: string };
 
 const codeOf = (answer: GuardedAnswer): string => (answer.kind === 'refused' ? answer.code : answer.kind);
 
@@ -169,19 +175,50 @@ test('Guarantees: an execution that ends nodes is given up in the end', async ()
   await node.guarantees.close();
 });
 
-test('Guarantees: what is soon done leaves one commit, what takes longer or cannot be undone is written down first', async () => {
+/** What each commit of the table writes. */
+const commitsOf = (table: MemoryTable): string[][] => {
+  const commits: string[][] = [];
+  const commit = table.commit.bind(table);
+  table.commit = (writes) => {
+    commits.push(writes.filter((write) => !('check' in write)).map(({ key }) => key));
+    return commit(writes);
+  };
+  return commits;
+};
+const startedIn = (keys: readonly string[]): string[] => keys.filter((key) => key.startsWith('~node/started/'));
+
+test('Guarantees: what is done before the next commit is never written down as under way', async () => {
+  const { ask, quick, table, guarantees, left } = await openNode();
+  const commits = commitsOf(table);
+  quick.add('/');
+  assert.is(codeOf(await ask('quick')), 'response');
+  assert.equal(commits.map(startedIn), [[]]);
+  await pause(20);
+  assert.is(await left('~node/started/'), 0, 'and nothing comes after its end');
+  await guarantees.close();
+});
+
+test('Guarantees: what is under way is written down with the next commit, whosever it is, and by itself when there is none', async () => {
   const node = await openNode();
-  const quick = node.ask('quick');
-  const run = await node.next();
-  assert.is(await node.left('~node/started/'), 0);
-  node.end(run);
-  assert.is(codeOf(await quick), 'response');
-  assert.is(await node.left('~node/started/'), 0, 'and nothing comes after its end');
+  const commits = commitsOf(node.table);
+  node.quick.add('/quick');
   const slow = node.ask('slow', { retries: 0 });
+  assert.is(codeOf(await node.ask('quick', { path: '/quick' })), 'response');
+  assert.equal(commits.map((keys) => startedIn(keys).length), [1], 'one commit for both');
+  node.end(await node.next(), 'guest-trap');
+  assert.is(codeOf(await slow), 'execution-failed');
+  assert.is(await node.left('~node/started/'), 0);
+  const alone = node.ask('alone');
   const long = await node.next();
   await until(async () => (await node.left('~node/started/')) === 1);
-  node.end(long, 'guest-trap');
-  assert.is(codeOf(await slow), 'execution-failed');
+  node.end(long);
+  assert.is(codeOf(await alone), 'response');
+  assert.is(await node.left('~node/started/'), 0);
+  await node.guarantees.close();
+});
+
+test('Guarantees: what cannot be undone is written down before it is begun', async () => {
+  const node = await openNode();
   const irreversible = node.ask('irreversible', { outbound: true });
   const sending = await node.next();
   assert.is(await node.left('~node/started/'), 1);
