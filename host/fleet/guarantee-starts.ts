@@ -17,7 +17,7 @@ import type { GuaranteeRun } from './guarantee-run.ts';
  * there is none for so long it gets one of its own: for a shorter one that would say less than its last commit, a moment
  * earlier.
  */
-const writtenAfterMs = Number(process.env.STARTS_MS ?? 2);
+const writtenAfterMs = 2;
 
 export type GuaranteeStartsOptions = {
   table: Pick<Table, 'get' | 'refresh'>;

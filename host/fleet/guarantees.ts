@@ -30,8 +30,8 @@ import {
   recordTextOf,
   requestOwner,
   responseOwner,
-  scanRecords,
   type StartedRecord,
+  scanRecords,
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';

@@ -2,9 +2,10 @@
  * Bodies of responses that are too large to be held in memory until their commit: they go to Blobs as they come. So many at
  * once; the others make their guests wait. A body begins with `begin`; it ends with `keep` or `abort`.
  */
-import type { KeptObject, LeavingObject } from '../capability/object-departure.ts';
-import type { ByteSink } from '../base/stream.ts';
+
 import type { Problem } from '../base/errors.ts';
+import type { ByteSink } from '../base/stream.ts';
+import type { KeptObject, LeavingObject } from '../capability/object-departure.ts';
 
 const atOnceMax = 8;
 /** What guests write in smaller pieces travels together. */

@@ -204,7 +204,11 @@ test('Guarantees: what is under way is written down with the next commit, whosev
   node.quick.add('/quick');
   const slow = node.ask('slow', { retries: 0 });
   assert.is(codeOf(await node.ask('quick', { path: '/quick' })), 'response');
-  assert.equal(commits.map((keys) => startedIn(keys).length), [1], 'one commit for both');
+  assert.equal(
+    commits.map((keys) => startedIn(keys).length),
+    [1],
+    'one commit for both',
+  );
   node.end(await node.next(), 'guest-trap');
   assert.is(codeOf(await slow), 'execution-failed');
   assert.is(await node.left('~node/started/'), 0);

@@ -34,7 +34,13 @@ type Answer = { status: number; bytes: number; digest: string; replayed: boolean
 const send = async (path: string, key: string, from = node, method = 'GET'): Promise<Answer> => {
   const response = await fetch(from.url + path, { method, headers: { 'idempotency-key': key } });
   const body = new Uint8Array(await response.arrayBuffer());
-  return { status: response.status, bytes: body.length, digest: digestOf(body), replayed: response.headers.has('idempotent-replayed'), headers: response.headers };
+  return {
+    status: response.status,
+    bytes: body.length,
+    digest: digestOf(body),
+    replayed: response.headers.has('idempotent-replayed'),
+    headers: response.headers,
+  };
 };
 
 /** Digests of all bytes in the store of a node that has ended. */
