@@ -7,6 +7,7 @@ import { KeyValueDraft, type KeyValueRules } from './keyvalue-draft.ts';
 import { checkChange } from './keyvalue-limits.ts';
 import { regionCost } from './overlaid-region.ts';
 import { chunksChanged } from './region-pages.ts';
+import { noteOf, noteWrites } from './request-resources.ts';
 
 /** Turns effects of each kind into changes of a draft. */
 export type Appliers = { [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>, commit: Commit) => Promise<unknown> };
@@ -58,9 +59,10 @@ const bytesOfChange = (change: Change): number => {
   return change.key.length + (change.kind === 'swap' ? change.value.length : 0);
 };
 /** Writes that a change needs at most: its keys, when they and those before them are gone, the counter of its bucket and the owner. */
-const writesOfChange = (change: Change): number => {
-  if (change.kind === 'put') return change.entries.length * (change.until === undefined ? 2 : 3) + 2;
-  return (change.kind === 'expire' ? change.keys.length : 1) * 2 + 2;
+const writesOfChange = (change: Change, bucket: string): number => {
+  const note = noteOf(bucket) ? noteWrites : 0;
+  if (change.kind === 'put') return change.entries.length * (change.until === undefined ? 2 : 3) + 2 + note;
+  return (change.kind === 'expire' ? change.keys.length : 1) * 2 + 2 + note;
 };
 
 /** The object, its bucket, who holds bytes now and before, a former version and its holder, an event, and the tenant. */
@@ -76,11 +78,11 @@ export const objectCost = (object: StagedObject | null): { writes: number; bytes
 const costOf = (effect: Effect): { writes: number; bytes: number } => {
   switch (effect.kind) {
     case 'keyvalue':
-      return { writes: writesOfChange(effect.change), bytes: bytesOfChange(effect.change) };
+      return { writes: writesOfChange(effect.change, effect.bucket), bytes: bytesOfChange(effect.change) };
     case 'object':
       return objectCost(effect.object);
     case 'region':
-      return regionCost(chunksChanged(effect.steps).size, effect.bytes);
+      return regionCost(chunksChanged(effect.steps).size, effect.bytes, effect.id);
   }
 };
 
@@ -96,7 +98,7 @@ const sizeOf = (value: unknown): number => {
 const bytesOfWrite = (write: Write): number => write.key.length + ('put' in write ? sizeOf(write.put) : 0);
 
 const costOfWork = (work: Work): { writes: number; bytes: number } => {
-  if ('change' in work) return { writes: writesOfChange(work.change), bytes: bytesOfChange(work.change) };
+  if ('change' in work) return { writes: writesOfChange(work.change, work.bucket), bytes: bytesOfChange(work.change) };
   const { reads, effects, writes, writesBytes } = work.commit;
   const cost = { writes: reads.length + writes.length, bytes: writesBytes ?? writes.reduce((sum, write) => sum + bytesOfWrite(write), 0) };
   for (const effect of effects) {

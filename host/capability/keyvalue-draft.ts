@@ -5,6 +5,7 @@ import type { Change } from '../wasi/keyvalue-port.ts';
 import { bytesOf, expiryKey, isGone, type Stored, storedOf } from './keyvalue-entry.ts';
 import { bucketOf, entryPrefix, outboxId, placeOfEntry, tenantOf, type Usage, usageKey } from './keyvalue-keys.ts';
 import { sumOf } from './keyvalue-sum.ts';
+import { noteOf, renewedUntil } from './request-resources.ts';
 
 /** The owner of buckets, or undefined if there is no such tenant (any more). */
 export type FindOwner = (tenant: string) => Promise<Entry<unknown> | undefined>;
@@ -14,6 +15,8 @@ export type KeyValueRules = {
   findOwner: FindOwner;
   /** Most bytes of one bucket, its keys and values together. */
   bucketBytesMax: number;
+  /** How long what requests name is kept after it was last written; default: for ever. */
+  requestTtlMs?: number | undefined;
   /** Who is to know of changes and of messages; default: nobody. */
   happenings?: Happenings | undefined;
 };
@@ -33,6 +36,9 @@ const seen = (stored: Stored | undefined): { value: Uint8Array | undefined; unti
   return { value: bytesOf(stored), until: stored instanceof Uint8Array ? undefined : stored.until };
 };
 
+const keepsSomething = (change: Change): boolean =>
+  change.kind === 'put' ? change.entries.some(([, value]) => value !== undefined) : change.kind !== 'expire';
+
 /** Changes of buckets as changes of records, with the counters of the buckets. */
 export class KeyValueDraft {
   readonly #draft: Draft;
@@ -51,6 +57,7 @@ export class KeyValueDraft {
     await this.#requireOwner(bucket);
     this.#hops = hops;
     if (change.kind === 'put' && bucket === outboxId(tenantOf(bucket))) return this.#send(bucket, change.entries);
+    if (keepsSomething(change)) await this.#noteRequest(bucket);
     switch (change.kind) {
       case 'put':
         await this.#put(bucket, change.entries, change.until);
@@ -69,6 +76,15 @@ export class KeyValueDraft {
         return sum;
       }
     }
+  }
+
+  async #noteRequest(bucket: string): Promise<void> {
+    const { requestTtlMs } = this.#rules;
+    const note = requestTtlMs === undefined ? undefined : noteOf(bucket);
+    if (!note || requestTtlMs === undefined) return;
+    const { until } = seen(await this.#draft.get<Stored>(entryPrefix(note.bucket) + note.key));
+    const renewed = renewedUntil(until, requestTtlMs, Date.now());
+    if (renewed !== undefined) await this.#put(note.bucket, [[note.key, new Uint8Array()]], renewed);
   }
 
   /** A value that is gone but not swept is at revision 0 for whoever reads it. */

@@ -2,6 +2,7 @@ import type { Overlay, RegionStep } from '../wasi/overlay.ts';
 import type { Region } from '../wasi/shared-port.ts';
 import { chunkBytes, type RegionMemory } from './region-memory.ts';
 import { bytesOfNumber, chunksOf, RegionPages } from './region-pages.ts';
+import { noteOf, noteWrites } from './request-resources.ts';
 
 /** What a step takes of an execution's room beside its bytes. */
 const stepBytes = 32;
@@ -10,8 +11,8 @@ const chunkWrites = 2;
 const bucketWrites = 2;
 
 /** What the stored chunks of a region take of a commit. */
-export const regionCost = (chunks: number, bytes: number): { writes: number; bytes: number } => ({
-  writes: chunks * chunkWrites + bucketWrites,
+export const regionCost = (chunks: number, bytes: number, id: string): { writes: number; bytes: number } => ({
+  writes: chunks * chunkWrites + bucketWrites + (noteOf(id) ? noteWrites : 0),
   bytes: chunks * Math.min(chunkBytes, bytes),
 });
 
@@ -83,7 +84,7 @@ export class OverlaidRegion implements Region {
 
   #spend(start: number, length: number, own: number): void {
     const chunks = chunksOf(start, length).filter((chunk) => !this.#changed.has(chunk));
-    const { writes, bytes } = chunks.length === 0 ? { writes: 0, bytes: 0 } : regionCost(chunks.length, this.bytes);
+    const { writes, bytes } = chunks.length === 0 ? { writes: 0, bytes: 0 } : regionCost(chunks.length, this.bytes, this.id);
     this.#overlay.spend(writes, stepBytes + own + bytes);
     for (const chunk of chunks) this.#changed.add(chunk);
   }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { GuestRequest } from '../wasi/context.ts';
 import type { Attachment, ResourceKind } from '../wasi/shared-port.ts';
 import { bucketId, bucketOf, tenantOf } from './keyvalue-keys.ts';
+import { notesOfFunction } from './request-resources.ts';
 
 /** Where a request says which resource or session is its own. `path` counts segments from 1. */
 export type KeySource = { header: string } | { cookie: string } | { path: number } | { query: string };
@@ -78,6 +79,7 @@ const idOf = (kind: ResourceKind, { tenant, function: name }: Owner, resource: s
 export const resourcesOfFunction = (tenant: string, name: string): string[] => [
   ...(['region', 'bucket'] as const).flatMap((kind) => ['function', 'request'].map((by) => bucketId(tenant, `~${kind}/${by}/${name}`))),
   ...[sessionsRoot, sessionRoot].map((root) => bucketId(tenant, `${root}/${name}`)),
+  ...notesOfFunction(tenant, name),
 ];
 
 /** What a request's execution is to have attached. A resource that the request does not name is left out. */

@@ -164,6 +164,12 @@ export const configSchema = section({
   store: section({
     bytesMax: whole(MIB, 16 * 1024 * 1024 * MIB, 16 * 1024 * MIB, 'Size that the store may reach, in bytes.'),
     bucketBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 1024 * MIB, 'Size that one bucket of a tenant may reach, its keys and values together, in bytes.'),
+    requestTtlMs: whole(
+      1000,
+      3650 * DAY_MS,
+      30 * DAY_MS,
+      'How long the values of a resource that requests name (`by: request`) are kept after one of them was last written, in milliseconds.',
+    ),
   }).prefault({}),
   objects: section({
     rates: section({

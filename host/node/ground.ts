@@ -80,7 +80,7 @@ const openValues = (
     };
     return { appliers: { object: objects.object, region: (effect) => regions.apply(effect) }, settled };
   };
-  const writer = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: config.store.bucketBytesMax, happenings }, others });
+  const writer = new EffectWriter({ table, keyvalue: { findOwner, ...config.store, happenings }, others });
   const opened = openState({ table, writer, onDecision: (decision) => late.fleet?.note(decision), log });
   return { late, buckets: writer, ...opened };
 };

@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import type { KeyValueDraft } from '../capability/keyvalue-draft.ts';
 import { tenantOf } from '../capability/keyvalue-keys.ts';
+import { resourceOf } from '../capability/request-resources.ts';
 import type { Attached, FromShared, SharedAccess, ToShared } from '../capability/shared-protocol.ts';
 import { kindOf, resourceId, resourceName, resourcesOfFunction } from '../capability/shared-resources.ts';
 import type { Draft } from '../store/draft.ts';
@@ -21,6 +22,8 @@ import { Sessions } from './sessions.ts';
 const answerMs = 2000;
 const passedOverMax = 8;
 /** Values that are removed in one commit. */
+/** What somebody has is looked at again after that. */
+const inUseMs = 3_600_000;
 const erasedAtOnce = 200;
 
 /** A choice, for the log of decisions. `subject` is an execution, or a resource. */
@@ -193,6 +196,20 @@ export class StateHub {
     for (const prefix of resourcesOfFunction(tenant, name)) {
       await this.#forgetRegions(`${prefix}/`);
       await this.#erase(prefix);
+    }
+  }
+
+  /**
+   * To be called before values are removed because their time is over. With the note of a resource that requests name goes all
+   * that it has, unless somebody has its memory: then it is kept for another while.
+   */
+  async expire(bucket: string, keys: readonly string[]): Promise<void> {
+    await this.sessions.expire(bucket, keys);
+    for (const key of keys) {
+      const id = resourceOf({ bucket, key });
+      if (id === undefined) continue;
+      if (this.#regions.use(id).threads === 0) await this.#erase(id);
+      else await this.#open(bucket).change({ kind: 'put', entries: [[key, new Uint8Array()]], until: Date.now() + inUseMs });
     }
   }
 

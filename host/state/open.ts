@@ -30,7 +30,7 @@ export const openState = ({ table, writer, onDecision, log }: StateOptions): { s
   const sweeper = new KeyValueSweeper({
     table,
     change,
-    onGone: (bucket, keys) => state.sessions.expire(bucket, keys),
+    onGone: (bucket, keys) => state.expire(bucket, keys),
     onError: (error) => log.error({ error: String(error) }, 'cannot remove values whose time is over'),
   });
   return { state, sweeper };
