@@ -14,6 +14,7 @@ import type { Ceilings } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
 import { createModules, type Modules } from './module.ts';
 import { createPublisher, type RouteListener } from './publisher.ts';
+import { finishRemovals } from './removals.ts';
 import type { DeployedVersion, RouteTable } from './route-table.ts';
 import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
@@ -44,7 +45,7 @@ export type DeploymentOptions = {
   /** Makes changes of objects; without it there are no buckets of objects. */
   changeObjects?: ChangeObjects;
   /** A function (or with null a tenant) is gone: drop what memory holds of it. */
-  forget?: (tenant: string, name: string | null) => void;
+  forget?: (tenant: string, name: string | null) => Promise<void>;
   /** A rollout has begun. */
   rolling?: (tenant: string, name: string) => Promise<void>;
   /** Which version a node serves, and whether. Default: what is live, and all of it. */
@@ -115,7 +116,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     now: options.now ?? Date.now,
     publish: () => publisher.publish(),
     rolling: options.rolling ?? (async () => undefined),
-    forget: options.forget ?? (() => undefined),
+    forget: options.forget ?? (async () => undefined),
     moduleKeepMs: options.moduleKeepMs ?? hourMs,
   };
   const modules = createModules(ground);
@@ -125,6 +126,10 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
   const sidecars = new SidecarLibrary(ground, read);
   const composer = new Composer(ground, sidecars);
   const functions = { read, write: new FunctionWriter(ground, read, modules, composer), secrets: new FunctionSecrets(ground, read) };
+  /** What cannot be removed now is tried again. */
+  const finishAll = async (): Promise<void> => {
+    for await (const { value } of scanAll<TenantRecord>(table, tenantPrefix)) await finishRemovals(ground, value.name).catch(() => undefined);
+  };
   return {
     functions,
     judged: createJudgedVersions(ground, functions, builder),
@@ -139,11 +144,13 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
       await tenants.finishRemovals();
       for await (const { value } of scanAll<TenantRecord>(table, tenantPrefix)) await functions.write.renewDefaultRoutes(value.name);
       await publisher.publish();
+      void finishAll();
     },
     publish: () => publisher.publish(),
     version: (tenant, name, version) => builder.describe(tenant, name, version),
     sweep: async () => {
       await tenants.finishRemovals();
+      await finishAll();
       await modules.sweep();
     },
     get routeTable() {

@@ -17,6 +17,7 @@ import { requireReversible } from './overlay.ts';
 import { endRollout, type RolloutRecord, type Staged } from './rollout.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
 import { scanAll, scanValues } from './scan.ts';
+import { finishRemoval, noteRemoval } from './removals.ts';
 
 const versionsKept = 100;
 const historyMax = 20;
@@ -65,6 +66,7 @@ export class FunctionWriter {
    */
   async deploy(tenant: string, input: unknown): Promise<FunctionView> {
     const manifest = parseManifest(input, this.ground.ceilings);
+    await finishRemoval(this.ground, tenant, manifest.name);
     const view = await this.ground.serial(() => this.commitVersion(tenant, manifest));
     if (view.record.staged) await this.ground.rolling(tenant, manifest.name);
     await this.ground.publish();
@@ -154,6 +156,7 @@ export class FunctionWriter {
       const secrets = await scanValues<SecretRecord>(table, secretPrefix(tenant, name));
       await table.commit([
         { key: entry.key, delete: true, expectRevision: entry.revision },
+        noteRemoval(tenant, name),
         { key: rolloutKey(tenant, name), delete: true },
         ...entry.value.routes.map((route): Write => ({ key: claimKey(route), delete: true })),
         ...versions.map(({ version }): Write => ({ key: versionKey(tenant, name, version), delete: true })),
@@ -161,7 +164,8 @@ export class FunctionWriter {
       ]);
     });
     await this.ground.publish();
-    this.ground.forget(tenant, name);
+    // Nobody has to wait for it but who deploys a function of that name.
+    void finishRemoval(this.ground, tenant, name).catch(() => undefined);
     await this.modules.collect(tenant);
   }
 

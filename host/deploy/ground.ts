@@ -29,8 +29,8 @@ export type Ground = {
   publish: () => Promise<void>;
   /** A rollout has begun; resolves when its first stage has, or when all edges have it because there are none. */
   rolling: (tenant: string, name: string) => Promise<void>;
-  /** What was kept in memory of a function (or of all of a tenant's) is to be dropped: logs, executions. */
-  forget: (tenant: string, name: string | null) => void;
+  /** Drops what executions of a function (or of all of a tenant's) have left: what they shared, keys of requests, logs. */
+  forget: (tenant: string, name: string | null) => Promise<void>;
   /** How long a module that no version refers to is kept after its last upload. */
   moduleKeepMs: number;
 };

@@ -34,6 +34,10 @@ export const allVersionsPrefix = (tenant: string): string => `${tenant}/version/
 export const secretKey = (tenant: string, name: string, secret: string): string => `${secretPrefix(tenant, name)}${secret}`;
 export const secretPrefix = (tenant: string, name: string): string => `${tenant}/secret/${name}/`;
 
+/** A function that was removed, until nothing of it is left. */
+export const removalKey = (tenant: string, name: string): string => `${removalPrefix(tenant)}${name}`;
+export const removalPrefix = (tenant: string): string => `${tenant}/removal/`;
+
 /** How the last rollout of a function stands. */
 export const rolloutKey = (tenant: string, name: string): string => `${rolloutPrefix(tenant)}${name}`;
 export const rolloutPrefix = (tenant: string): string => `${tenant}/rollout/`;

@@ -129,7 +129,7 @@ class TableTenants implements Tenants {
       await this.deleteAll(ownedPrefix(name));
       await table.commit([{ key: tenantKey(name), delete: true }]);
     });
-    forget(name, null);
+    await forget(name, null);
   }
 
   private async deleteAll(prefix: string): Promise<void> {

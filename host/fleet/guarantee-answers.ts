@@ -13,6 +13,7 @@ const told: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'tenant-suspended',
   'not-found',
   'body-too-large',
+  'deadlock-victim',
 ]);
 
 export const refused = (code: ErrorCode, message: string, execution: string | null = null): GuardedAnswer => ({ kind: 'refused', code, message, execution });

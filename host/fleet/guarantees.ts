@@ -165,9 +165,10 @@ export class Guarantees {
     const prefix = name === null ? `${tenant}/guarantee/` : guaranteePrefix(tenant, name);
     for (const key of this.#keys.values()) if (key.at.startsWith(prefix)) key.forgotten = true;
     const { table } = this.#options;
-    for await (const { key, revision, value } of scanRecords<GuaranteeRecord>(table, prefix)) {
-      await table.commit([{ key, delete: true, expectRevision: revision }, ...this.#drops(value.last)]).catch(this.#options.onError);
-      this.#bodies.dropped(value.last?.response.body);
+    for (let found = await table.scan<GuaranteeRecord>({ prefix }); found.entries.length > 0; found = await table.scan<GuaranteeRecord>({ prefix })) {
+      await table.commit(found.entries.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...this.#drops(value.last)]));
+      for (const { value } of found.entries) this.#bodies.dropped(value.last?.response.body);
+      table.refresh();
     }
   }
 

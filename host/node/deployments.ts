@@ -43,16 +43,18 @@ export const openDeployments = async (
     rolling: async (tenant, name) => late.rollouts?.begin(tenant, name),
     ...(standing ? { serving: standing } : {}),
     fleetOf: (version) => fleet.fleetOf(version),
-    forget: (tenant, name) => {
-      void fleet.guarantees.forget(tenant, name);
+    forget: async (tenant, name) => {
       recorded.forget(tenant, name);
-      state.forget(tenant, name).catch((error: unknown) => log.error({ error: String(error) }, 'cannot remove what a function shared'));
       if (name !== null) logs.remove(tenant, name);
       else {
         logs.removeTenant(tenant);
         void late.events?.events.forget(tenant);
         void fleet.reservations.remove(tenant);
       }
+      await Promise.all([fleet.guarantees.forget(tenant, name), state.forget(tenant, name)]).catch((error: unknown) => {
+        log.error({ error: String(error) }, 'cannot remove what a function has left');
+        if (name !== null) throw error;
+      });
     },
   });
 

@@ -50,7 +50,7 @@ export const openFixture = async ({ table = new MemoryTable(), blobs = new Memor
       return httpModule;
     },
     onRouteTable: async (table) => void fixture.tables.push(table),
-    forget: (tenant, name) => void fixture.forgotten.push(`${tenant}/${name}`),
+    forget: async (tenant, name) => void fixture.forgotten.push(`${tenant}/${name}`),
     now: () => fixture.clock.now,
     ...options,
   });

@@ -35,6 +35,8 @@ const answerOf = ({ request }: Running, problem?: ErrorCode): SentEnd => {
   return { problem: null, record, response, effects: { reads: [], effects: [{ kind: 'keyvalue', bucket: 'acme/b', change }] } };
 };
 
+const pathOf = ({ request }: Running): string => (request as StoredRequest).pathWithQuery;
+
 /** What the table has of the executions' work, and of records. */
 const seenIn = (table: MemoryTable) => ({
   hits: async (): Promise<string | undefined> => {
@@ -57,10 +59,10 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const stopped: number[] = [];
   let clock = 0;
   /** Executions of these ends are over in the turn in which they begin. */
-  const quick = new Set<string>();
+  const quick = new Map<string, ErrorCode | undefined>();
   const post = (message: StoredRunToGateway): void => {
     if (message.kind === 'stop-stored') stopped.push(message.run);
-    else if (quick.has((message.request as StoredRequest).pathWithQuery)) end(message);
+    else if (quick.has(pathOf(message))) end(message, quick.get(pathOf(message)));
     else started.push(message);
   };
   const runs = new StoredRuns({ gateway: () => ({ id: 1, post }), now: () => clock });
@@ -190,7 +192,7 @@ const startedIn = (keys: readonly string[]): string[] => keys.filter((key) => ke
 test('Guarantees: what is done before the next commit is never written down as under way', async () => {
   const { ask, quick, table, guarantees, left } = await openNode();
   const commits = commitsOf(table);
-  quick.add('/');
+  quick.set('/', undefined);
   assert.is(codeOf(await ask('quick')), 'response');
   assert.equal(commits.map(startedIn), [[]]);
   await pause(20);
@@ -201,7 +203,7 @@ test('Guarantees: what is done before the next commit is never written down as u
 test('Guarantees: what is under way is written down with the next commit, whosever it is, and by itself when there is none', async () => {
   const node = await openNode();
   const commits = commitsOf(node.table);
-  node.quick.add('/quick');
+  node.quick.set('/quick', undefined);
   const slow = node.ask('slow', { retries: 0 });
   assert.is(codeOf(await node.ask('quick', { path: '/quick' })), 'response');
   assert.equal(
@@ -263,6 +265,20 @@ test('Guarantees: of two that ask at once one is begun, and with runs of 2 both'
   assert.is(await hits(), '3');
   const replay = (await ask('twice', { runs: 2 })) as Extract<GuardedAnswer, { kind: 'response' }>;
   assert.ok(replay.replayed);
+  await guarantees.close();
+});
+
+test('Guarantees: an execution that has to give way each time is given up in the end, and may be asked for again', async () => {
+  const { ask, quick, hits, left, guarantees } = await openNode();
+  quick.set('/', 'deadlock-victim');
+  const answer = (await ask('k', { retries: 0 })) as Extract<GuardedAnswer, { kind: 'refused' }>;
+  assert.is(answer.code, 'deadlock-victim');
+  const record = await guarantees.find(answer.execution as string);
+  assert.equal([record?.state, record?.code, record?.attempts?.at(-1)?.attempt], ['failed', 'deadlock-victim', 101]);
+  assert.equal([await hits(), await left('~node/started/')], [undefined, 0]);
+  quick.set('/', undefined);
+  assert.is(codeOf(await ask('k')), 'response');
+  assert.is(await hits(), '1');
   await guarantees.close();
 });
 

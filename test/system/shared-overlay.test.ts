@@ -120,11 +120,33 @@ for (const fleet of fleets) {
   });
 }
 
+test('shared in an overlay: what is not attached to an execution cannot be opened by it', async () => {
+  for (const fleet of fleets) {
+    const name = `bare-${fleet}`;
+    await node.deploy(name, 'region', { shared: [{ resource: 'another', kind: 'region', by: 'tenant' }], guarantee: {}, capacity: { fleet } });
+    await node.deploy(`unnamed-${fleet}`, 'region', {
+      shared: [{ ...board, by: 'request', from: { header: 'x-user' } }],
+      guarantee: {},
+      capacity: { fleet },
+    });
+    const answers = [await guarded(`/${name}/add?by=5`), await guarded(`/unnamed-${fleet}/add?by=5`)];
+    assert.equal(
+      answers.map(({ status, text }) => [status, text]),
+      [
+        [409, 'not-attached\n'],
+        [409, 'not-attached\n'],
+      ],
+      fleet,
+    );
+    assert.is((await guarded(`/unnamed-${fleet}/add?by=5`, { 'x-user': 'ann' })).text, '5\n');
+  }
+});
+
 test('region in an overlay: both fleets and plain executions count together exactly', async () => {
   for (const fleet of fleets) await node.deploy(`all-${fleet}`, 'region', { shared: [board], guarantee: {}, capacity: { fleet } });
   const before = Number((await send('/all-resident/get?at=64')).text);
   const done = await Promise.all(
-    Array.from({ length: 40 }, async (_, index) => {
+    Array.from({ length: 100 }, async (_, index) => {
       const path = `/all-${fleets[index % 2]}/add?at=64`;
       const { status } = index % 4 < 2 ? await guarded(path) : await send(path);
       return Number(status === 200);

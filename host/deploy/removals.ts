@@ -1,0 +1,23 @@
+/**
+ * Functions that were removed and have left something: what only their executions shared, and the keys of their requests. A
+ * record tells of each until all of that is gone, so that it goes also when the node ends meanwhile, and no later function
+ * of that name sees any of it.
+ */
+import type { Write } from '../store/table.ts';
+import type { Ground } from './ground.ts';
+import { removalKey, removalPrefix } from './keys.ts';
+import { scanAll } from './scan.ts';
+
+export const noteRemoval = (tenant: string, name: string): Write => ({ key: removalKey(tenant, name), put: true });
+
+/** Does nothing for a function that has left nothing. Every step may be repeated. */
+export const finishRemoval = async ({ table, forget }: Pick<Ground, 'table' | 'forget'>, tenant: string, name: string): Promise<void> => {
+  const key = removalKey(tenant, name);
+  if (!(await table.get(key))) return;
+  await forget(tenant, name);
+  await table.commit([{ key, delete: true }]);
+};
+
+export const finishRemovals = async (ground: Pick<Ground, 'table' | 'forget'>, tenant: string): Promise<void> => {
+  for await (const { key } of scanAll(ground.table, removalPrefix(tenant))) await finishRemoval(ground, tenant, key.slice(removalPrefix(tenant).length));
+};
