@@ -14,10 +14,10 @@ import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, TenantSidecarsRecord, VersionRecord } from './model.ts';
 import { type Modules, placedFor, requireGrants, requireHandler } from './module.ts';
 import { requireReversible } from './overlay.ts';
+import { finishRemoval, noteRemoval } from './removals.ts';
 import { endRollout, type RolloutRecord, type Staged } from './rollout.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
 import { scanAll, scanValues } from './scan.ts';
-import { finishRemoval, noteRemoval } from './removals.ts';
 
 const versionsKept = 100;
 const historyMax = 20;

@@ -93,6 +93,20 @@ test('respond-async: any answer but 5xx is the result, and is not tried again', 
   assert.equal([result.status, await result.text(), await counted('status-409')], [409, 'as asked', 1]);
 });
 
+test('events: what one changes the next one reads, also in the other fleet', async () => {
+  const fleets = ['resident', 'on-demand'] as const;
+  for (const fleet of fleets) await node.deploy(`moves-${fleet}`, 'transfer', { capabilities, onFailure, capacity: { fleet } });
+  for (const [fleet, balances] of [
+    ['resident', '999 1001'],
+    ['on-demand', '998 1002'],
+    ['resident', '997 1003'],
+  ]) {
+    const [sent] = await send('', { to: `function=moves-${fleet}` });
+    assert.is(await (await resultOf(sent?.id as string)).text(), `1 ${balances} `);
+    assert.is((await ended(sent?.id as string)).fleet, fleet);
+  }
+});
+
 test('events: are delivered in the binary form', async () => {
   const [sent] = await send('plain text', { id: 'e1', more: { 'ce-subject': '%E2%82%AC' } });
   const result = await resultOf(sent?.id as string);

@@ -111,9 +111,10 @@ test('guarantee: a large response goes with the record of its execution', async 
   assert.is(forgotten.bytes, 5 * mib);
   for (const prefix of ['~node/guaranteed/', 'default/guarantee/'])
     await until(async () => ((await recordsIn(brief.data, prefix)) === 0 ? true : undefined), `${prefix} to go`, 30_000);
-  await brief.end();
-  // What is in its time of grace when a node ends goes when it starts.
+  // What is in its time of grace when a node ends goes when one starts.
+  await brief.end('SIGKILL');
   const again = await startTestNode({ data: brief.data });
+  await until(async () => ((await recordsIn(brief.data, '~node/holder/')) === modules ? true : undefined), 'no holder but that of the module');
   await again.end();
   assert.is((await blobsIn(brief.data)).length, modules);
 });
@@ -139,8 +140,6 @@ test('guarantee: kill -9 while a large response is written leaves nothing behind
     30_000,
   );
   assert.equal([answer.bytes, answer.digest, answer.replayed], [bytes, digestOf(bodyOf(bytes)), true]);
-  await killed.end('SIGKILL');
-  killed = await startTestNode({ data });
   await killed.end();
   const found = await blobsIn(data);
   assert.is(found.length, 2, 'the module and the response');
