@@ -6,6 +6,8 @@ import { type Isolate, isolateLabel, type Pool, type Queue, type State, type Ten
 const LOOKED_AT_MAX = 8;
 /** An isolate that rested for less is in use, however few its requests are. */
 const RESTED_MS = 50;
+/** The owner of an isolate that rested for so long is idle: it makes way for a tenant that has its share as well. */
+const UNUSED_MS = 1000;
 
 /** The waiting tenant that makes room is sought for: the first in turn that has less than its share. */
 export function neediest(state: State, pool: Pool): Queue | undefined {
@@ -51,6 +53,26 @@ function byTurns(state: State, needy: Queue | undefined): Isolate | undefined {
   return state.assigned.first;
 }
 
+/** The first in turn that has its share, and has waited for longer than a moment. */
+function beyondItsShare(state: State, pool: Pool): Queue | undefined {
+  const queue = pool.turns.first;
+  const waited = queue?.entries.first;
+  return waited && state.nowMs - waited.arrivedMs >= RESTED_MS ? queue : undefined;
+}
+
+/**
+ * Ends the longest idle isolate so that a tenant beyond its share gets another one, if the owner is idle. It is not handed over: another
+ * one starts, and stands by for tenants below their share first.
+ */
+function makeRoomBeyondShare(state: State, pool: Pool): boolean {
+  const waiting = beyondItsShare(state, pool)?.tenant;
+  const isolate = state.idle.first;
+  if (!waiting || !isolate || isolate.tenant === waiting || state.nowMs - isolate.lastUsedMs < Math.min(UNUSED_MS, state.config.idleMs / 4)) return false;
+  const beneficiary = `for ${waiting.name}, which waits and has ${waiting.common} of ${state.share} isolates`;
+  retire(state, isolate, 'scale-in', `${isolateLabel(isolate)}: its owner is idle, ${beneficiary}`);
+  return true;
+}
+
 /**
  * Chooses an isolate that ends so that another can start, and lets it drain: one that stands by elsewhere, one of a tenant with more than
  * its share, the longest idle, or the longest assigned. Nothing if none may go.
@@ -58,7 +80,7 @@ function byTurns(state: State, needy: Queue | undefined): Isolate | undefined {
 export function makeRoom(state: State, pool: Pool): boolean {
   const needy = neediest(state, pool);
   const belowFloor = pool.warm.size + pool.warming < urgentSize(state, pool);
-  if (!needy && !belowFloor) return false;
+  if (!needy && !belowFloor) return makeRoomBeyondShare(state, pool);
   const beneficiary = needy
     ? `for ${needy.tenant.name}, which has ${needy.tenant.common} of ${state.share} isolates`
     : `for the floor of pool ${pool.configuration.name}`;

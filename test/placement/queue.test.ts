@@ -111,6 +111,55 @@ test('makeRoom: a tenant with more than its share gives an isolate back when ano
   assert.is(node.answer(other.execution)?.type, 'place');
 });
 
+/** Two tenants with an isolate each that they do not use, and one that has its share and waits: all isolates there are. */
+function crowded(): { node: Harness; waiting: string; owners: ReturnType<Harness['placed']>[] } {
+  const node = new Harness({ max: 3, slots: 2, queueMs: 5000, idleMs: 60_000, instanceIdleMs: 60_000 });
+  const owners = ['b', 'c'].map((tenant) => {
+    const { execution } = node.ask(node.add(`${tenant}/f@1`));
+    node.warm();
+    return node.answer(execution) as ReturnType<Harness['placed']>;
+  });
+  const busy = node.add('a/f@1');
+  for (let i = 0; i < 2; i++) node.ask(busy);
+  node.warm();
+  assert.equal(
+    node.isolates('assigned').map(({ tenant }) => tenant),
+    ['b', 'c', 'a'],
+  );
+  for (const place of owners) node.end(place);
+  const { execution, type } = node.ask(busy);
+  assert.is(type, 'queue');
+  return { node, waiting: execution, owners };
+}
+
+test('makeRoom: an isolate that its owner does not use ends, and another one starts, for a tenant that has its share and waits', () => {
+  const { node, waiting, owners } = crowded();
+  node.pass(900);
+  assert.is(node.of('drain').length, 0, 'an owner that was there a moment ago keeps its isolate');
+  node.pass(150);
+  const [drain, ...more] = node.of('drain');
+  assert.is(more.length, 0, 'one is enough');
+  assert.is(drain?.isolate, owners[0]?.isolate, 'the longest idle');
+  assert.match(drain!.decision.choice, 'its owner is idle, for a, which waits and has 1 of 1 isolates');
+  node.sweep();
+  node.warm();
+  const place = node.answer(waiting)!;
+  assert.ok(place.type === 'place' && !owners.some(({ isolate }) => isolate === place.isolate), 'it is a new one');
+});
+
+test('makeRoom: an isolate that its owner uses stays, whoever waits beyond its share', () => {
+  const { node, waiting, owners } = crowded();
+  for (let i = 0; i < 20; i++) {
+    for (const { version } of owners) {
+      const place = node.placed(version);
+      node.pass(100);
+      node.end(place);
+    }
+  }
+  assert.is(node.of('drain').length, 0);
+  assert.is(node.answer(waiting)?.type, 'queue');
+});
+
 test('makeRoom: with more tenants than isolates the longest assigned goes when a tenant has waited', () => {
   const node = new Harness({ max: 1, queueMs: 1000, slots: 2 });
   const a = node.ask(node.add('a/f@1'));

@@ -24,12 +24,13 @@ test('play: the same seed plays the same', () => {
   assert.equal(play(42), play(42));
 });
 
-const TENANTS = 5;
 const SECONDS = 20;
 const WARM_MS = 2000;
 
-/** 99th percentile of the time that others wait, once all is warm, while one tenant sends `factor` times its share. */
-function waitOfOthersMs(factor: number): number {
+const percentile = (values: readonly number[], part: number): number => [...values].sort((a, b) => a - b)[Math.floor(values.length * part)] as number;
+
+/** How long requests wait, once all is warm, while one of `count` tenants sends `floodPerSecond` and the others `perSecond`. */
+function waitsOf(count: number, perSecond: number, floodPerSecond: number): { flood: number[]; others: number[] } {
   const random = new Random(7);
   const config = {
     max: 16,
@@ -47,25 +48,34 @@ function waitOfOthersMs(factor: number): number {
   };
   const world = new World(config, random, { start: 0, hang: 0, load: 0, kill: 0, drop: 0, clock: 0 });
   const spec = (tenant: string) => ({ version: `${tenant}/f@1`, tenant, memoryMib: 32, bindings: '0.2', whenExhausted: 'overflow' as const });
-  const tenants = Array.from({ length: TENANTS }, (_, i) => `tenant${i}`);
+  const tenants = Array.from({ length: count }, (_, i) => `tenant${i}`);
   for (const tenant of tenants) world.tell({ type: 'version-added', spec: spec(tenant) });
-  const perSecond = 100;
   for (const [i, tenant] of tenants.entries()) {
-    const rate = i === 0 ? factor * perSecond : perSecond;
+    const rate = i === 0 ? floodPerSecond : perSecond;
     for (let atMs = random.exponential(1000 / rate), n = 0; atMs < SECONDS * 1000; atMs += random.exponential(1000 / rate), n++)
       world.agenda.after(atMs, () => world.arrive(`${tenant}-${n}-${atMs}`, spec(tenant).version, true));
   }
   for (let ms = 0; ms < SECONDS * 1000; ms += 20) world.agenda.after(ms, () => world.tell({ type: 'tick' }));
   world.agenda.after(WARM_MS, () => world.waitedMs.clear());
   while (world.agenda.step());
-  const waits = tenants.slice(1).flatMap((tenant) => world.waitedMs.get(tenant) ?? []);
-  return waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.99)] as number;
+  return { flood: world.waitedMs.get('tenant0') ?? [], others: tenants.slice(1).flatMap((tenant) => world.waitedMs.get(tenant) ?? []) };
 }
 
 test('placement: a tenant that floods at ten times its share hardly delays the others', () => {
-  const [alone, flooded] = [waitOfOthersMs(1), waitOfOthersMs(10)];
+  const [alone, flooded] = [100, 1000].map((flood) => percentile(waitsOf(5, 100, flood).others, 0.99)) as [number, number];
   console.log(`the others wait ${alone} ms (p99) without the flood, ${flooded} ms with it`);
   assert.ok(flooded <= Math.max(2 * alone, 1), `${flooded} ms, ${alone} ms without the flood`);
+});
+
+test('placement: a tenant that has its share gets isolates that others do not use, and hardly delays them', () => {
+  const { flood, others } = waitsOf(20, 0.3, 400);
+  const refused = flood.filter((ms) => ms === Number.POSITIVE_INFINITY).length / flood.length;
+  console.log(
+    `a tenant needs three of sixteen isolates, which nineteen others use once in three seconds: ${percentile(flood, 0.5)} ms (p50), ${percentile(flood, 0.99)} ms (p99), ${(100 * refused).toFixed(1)} % refused; the others wait ${percentile(others, 0.99)} ms (p99)`,
+  );
+  assert.is(refused, 0);
+  assert.ok(percentile(flood, 0.99) <= 100, 'while only isolates that timed out went to another tenant this was 593 ms');
+  assert.ok(percentile(others, 0.99) <= 20);
 });
 
 /** To start a thread takes about 20 ms of a processor, of which what else runs leaves less than one. */
