@@ -449,8 +449,8 @@ export class FleetDriver {
       if (peakBytes > 0) this.feed({ type: 'measured', version, peakMib: peakBytes / bytesPerMib });
       if (taken > 0) this.feed({ type: 'taken', isolate, version, count: taken });
       for (let i = 0; i < withheld && !closing; i++) this.#threads.cells.give(cell);
-      for (let i = 0; i < kept; i++) this.feed({ type: 'released', isolate, version, kept: true });
-      for (let i = 0; i < gone; i++) this.feed({ type: 'released', isolate, version, kept: false });
+      if (kept > 0) this.feed({ type: 'released', isolate, version, kept: true, count: kept });
+      if (gone > 0) this.feed({ type: 'released', isolate, version, kept: false, count: gone });
     }
     for (const { cell, execution, kept, withheld } of placed) {
       const version = this.#threads.keyOf(cell);

@@ -1,6 +1,6 @@
 import { type ErrorCode, Problem } from '../base/errors.ts';
-import { type FunctionRunner, noMeter, type Run, type RunDecision, type RunEnd, type RunPlace } from '../instance/runner.ts';
-import type { IsolateEnd, IsolateRun } from '../isolate/client.ts';
+import { type FunctionRunner, notRun, type Run, type RunDecision, type RunEnd, type RunPlace } from '../instance/runner.ts';
+import type { IsolateEnd, IsolateRun, RunOwner } from '../isolate/client.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import type { IsolateDirectory, NotPlaced, Placed, Reachable } from './directory.ts';
 import { asFromStart } from './replayed-body.ts';
@@ -8,19 +8,15 @@ import { asFromStart } from './replayed-body.ts';
 /** How often a run is begun before it is given up: isolates may be lost under it, or have let go of its version. */
 const attemptsMax = 4;
 
-const failed = (problem: Problem): RunEnd => ({
-  failure: { problem, backtrace: undefined, exited: false },
-  response: 'unset',
-  meter: noMeter,
-  kept: false,
-  startedMs: undefined,
-});
+const failed = (problem: Problem): RunEnd => notRun({ problem, backtrace: undefined, exited: false });
+
+const none: readonly RunDecision[] = [];
 
 /** One run from the search for its place to its end, in as many isolates as it takes. */
-class PlacedRun implements Run {
+class PlacedRun implements Run, RunOwner {
   readonly ended: Promise<RunEnd>;
   place: RunPlace | undefined;
-  readonly decisions: RunDecision[] = [];
+  decisions = none;
   readonly #directory: IsolateDirectory;
   readonly #key: string;
   readonly #response: ResponseSink;
@@ -28,6 +24,8 @@ class PlacedRun implements Run {
   readonly #resolve: (end: RunEnd) => void;
   #request: GuestRequest;
   #current: IsolateRun | undefined;
+  /** The supervisor found the place of the current run. */
+  #placed = false;
   #attempts = 0;
   #stopped = false;
 
@@ -56,11 +54,11 @@ class PlacedRun implements Run {
     this.#attempts++;
     const idle = this.#directory.takeIdle(this.#key);
     if (idle) this.#run(idle, { rung: 1, isolate: idle.isolate, load: 'thread', atMs: performance.now() }, false);
-    else this.#directory.ask(this.#ports.id, this.#key, this.#answered);
+    else this.#directory.ask(this.#ports.id, this.#key, (answer) => this.#answered(answer));
   }
 
-  readonly #answered = (answer: Placed | NotPlaced): void => {
-    this.decisions.push(...answer.decisions);
+  #answered(answer: Placed | NotPlaced): void {
+    this.decisions = [...this.decisions, ...answer.decisions];
     if (answer.kind === 'not-placed') {
       this.#resolve(failed(new Problem(answer.code, answer.message, undefined, answer.retryAfterMs ?? undefined)));
       return;
@@ -69,16 +67,16 @@ class PlacedRun implements Run {
     const found = this.#directory.find(this.#key, isolate);
     if (found) this.#run(found, { rung, isolate, load, atMs: performance.now() }, true);
     else this.#again(false);
-  };
+  }
 
   #run(reachable: Reachable, place: RunPlace, placed: boolean): void {
     this.place = place;
     const { client, cell, hostCallNames } = reachable;
-    this.#current = client.run(cell, hostCallNames, this.#request, this.#response, this.#ports, placed);
-    this.#current.ended.then((end) => this.#end(end, placed));
+    this.#placed = placed;
+    this.#current = client.run(cell, hostCallNames, this.#request, this.#response, this.#ports, placed, this);
   }
 
-  #end(end: IsolateEnd, placed: boolean): void {
+  runEnded(end: IsolateEnd): void {
     if (end.kind === 'ended') {
       this.#resolve(end.end);
       return;
@@ -88,19 +86,20 @@ class PlacedRun implements Run {
     if (end.kind === 'lost') this.#noteLost(repeatable);
     if (repeatable) this.#request = asFromStart(this.#request);
     if (!repeatable || this.#stopped) this.#giveUp(end);
-    else this.#again(end.kind === 'not-held' && placed);
+    else this.#again(end.kind === 'not-held' && this.#placed);
   }
 
   #noteLost(repeatable: boolean): void {
     const isolate = this.place?.isolate ?? 0;
     const again = repeatable && !this.#stopped && this.#attempts < attemptsMax;
-    this.decisions.push({
+    const decision = {
       atMs: performance.now(),
       kind: 'place',
       choice: again ? 'again' : 'isolate-lost',
       inputs: { isolate, repeatable, attempt: this.#attempts, attemptsMax },
       passedOver: [{ candidate: `isolate-${isolate}`, reason: 'was lost' }],
-    });
+    };
+    this.decisions = [...this.decisions, decision];
   }
 
   #again(refused: boolean): void {
@@ -108,7 +107,7 @@ class PlacedRun implements Run {
     else if (!refused) this.#begin();
     else {
       this.#attempts++;
-      this.#directory.askAgain(this.#ports.id, this.#answered);
+      this.#directory.askAgain(this.#ports.id, (answer) => this.#answered(answer));
     }
   }
 

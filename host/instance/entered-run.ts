@@ -3,7 +3,7 @@ import { Problem } from '../base/errors.ts';
 import type { ExecutionPorts, GuestRequest, ResponseSink } from '../wasi/context.ts';
 import { type Entered, type Entries, enterCommand, enterMessaging, type OtherEntry, readWhole } from './entry.ts';
 import type { InstancePool, Outcome, Running } from './pool.ts';
-import { noMeter, type Run, type RunEnd, type RunFailure } from './runner.ts';
+import { notRun, type Run, type RunEnd, type RunFailure } from './runner.ts';
 
 const enter = async (entries: Entries, other: OtherEntry, request: GuestRequest, ports: ExecutionPorts): Promise<Entered> => {
   const body = await readWhole(request.body);
@@ -31,7 +31,7 @@ export const runEntered = (
   const finish = async (): Promise<RunEnd> => {
     const entered = await enter(entries, other, request, ports).catch(() => undefined);
     const failure = stopped ?? (entered ? undefined : brokenOff);
-    if (failure || !entered) return { failure, response: 'unset', meter: noMeter, kept: false };
+    if (failure || !entered) return notRun(failure);
     running = pool.run(entered.ports, entered.call);
     const outcome = await running.done;
     return endOf(outcome, entered.answer(outcome, sink) ? 'finished' : 'unset');

@@ -48,8 +48,7 @@ const endOf = (outcome: Outcome, names: readonly string[], response: RunEnd['res
   const { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls } = outcome.meter;
   const meter = { cpuUs, wallUs, memoryBytesPeak, memoryRefused, hostCalls: { names, counts: hostCalls } };
   const { kept, startedMs, sidecars, steps } = outcome;
-  const end = { failure: failureOf(outcome), response, meter, kept, startedMs };
-  return sidecars || steps ? { ...end, ...(sidecars && { sidecars }), ...(steps && { steps }) } : end;
+  return { failure: failureOf(outcome), response, meter, kept, startedMs, sidecars, steps };
 };
 
 const poolOf = ({ artifact, grant, limits, mode }: PoolRunnerOptions, groups: Groups | undefined): InstancePool =>

@@ -48,16 +48,30 @@ export type SidecarRun = {
 /** What came before the guest began, if it did: the moments (`performance.now()`) when shared resources were attached, and when an instance had been made. */
 export type RunSteps = { attachedMs?: number; instantiatedMs?: number };
 
-/** `kept`: the instance waits for the next run. `startedMs`: `performance.now()` of this thread when the guest began, if it did. */
+/**
+ * `kept`: the instance waits for the next run. `startedMs`: `performance.now()` of this thread when the guest began, if it did.
+ * Made with all fields in this order everywhere: to V8 all are then of one shape, in whichever fleet a run was.
+ */
 export type RunEnd = {
   failure: RunFailure | undefined;
   response: ResponseState;
   meter: RunMeter;
   kept: boolean;
-  startedMs?: number | undefined;
-  sidecars?: readonly SidecarRun[];
-  steps?: RunSteps;
+  startedMs: number | undefined;
+  sidecars: readonly SidecarRun[] | undefined;
+  steps: RunSteps | undefined;
 };
+
+/** The end of a run that nothing was run of. */
+export const notRun = (failure: RunFailure | undefined): RunEnd => ({
+  failure,
+  response: 'unset',
+  meter: noMeter,
+  kept: false,
+  startedMs: undefined,
+  sidecars: undefined,
+  steps: undefined,
+});
 
 /** Why something happened to an execution: a choice, what it was made from, and what was not chosen. `atMs`: `performance.now()`. */
 export type RunDecision = {

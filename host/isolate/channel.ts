@@ -19,9 +19,9 @@ export class Channel {
   private readonly writer: RingWriter;
   private readonly port: MessagePort;
   private readonly receive: (frame: FrameReader) => void;
-  private readonly held: Uint8Array[] = [];
+  private readonly held: Buffer[] = [];
   private readonly frames = new FrameWriter();
-  private readonly current = new FrameReader();
+  private readonly current: FrameReader;
   /** Frames were sent, and the other side has not been woken for them. */
   private waking = false;
   private unrungMs = 0;
@@ -33,6 +33,7 @@ export class Channel {
   /** `receive` is called with each frame; it must read it before it returns. */
   constructor(ends: ChannelEnds, receive: (frame: FrameReader) => void) {
     this.reader = new RingReader(ends.incoming);
+    this.current = new FrameReader(this.reader.data);
     this.writer = new RingWriter(ends.outgoing);
     this.port = ends.port;
     this.receive = receive;
@@ -69,8 +70,8 @@ export class Channel {
 
   private readonly readNext = (): void => process.nextTick(this.read);
 
-  private readonly visit = (data: Buffer, start: number): void => {
-    const frame = this.current.begin(data, start);
+  private readonly visit = (start: number): void => {
+    const frame = this.current.begin(start);
     this.opened = frame.kind === kinds.open;
     this.receive(frame);
   };
@@ -83,8 +84,7 @@ export class Channel {
   send(kind: Kind, run: number, fill?: (frame: FrameWriter) => void): void {
     const frame = this.frames.begin(kind, run);
     fill?.(frame);
-    const bytes = frame.take();
-    if (this.held.length > 0 || !this.writer.write(bytes)) this.held.push(Uint8Array.from(bytes));
+    if (this.held.length > 0 || !this.writer.write(frame.buffer, frame.length)) this.held.push(Buffer.from(frame.buffer.subarray(0, frame.length)));
     if (this.waking) return;
     this.waking = true;
     if (this.reading) this.unrungMs = performance.now();
@@ -103,7 +103,7 @@ export class Channel {
 
   private flush(): void {
     let sent = 0;
-    while (sent < this.held.length && this.writer.write(this.held[sent] as Uint8Array)) sent++;
+    while (sent < this.held.length && this.writer.write(this.held[sent] as Buffer)) sent++;
     if (sent === 0) return;
     this.held.splice(0, sent);
     if (this.writer.mustWake()) this.port.postMessage(0);

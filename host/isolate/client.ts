@@ -2,18 +2,18 @@
  * A gateway thread's side of one isolate: starts runs there and carries their requests and responses. Begins with the
  * channel; ends with `lost`, when the isolate is gone.
  */
-import { type ErrorCode, Problem } from '../base/errors.ts';
+import { BytesSource } from '../base/bytes-source.ts';
+import type { ErrorCode } from '../base/errors.ts';
 import { Slots } from '../base/slots.ts';
-import { ByteStreamError } from '../base/stream.ts';
+import { type ByteSink, type ByteSource, ByteStreamError } from '../base/stream.ts';
 import { encodeAttachments } from '../capability/shared-protocol.ts';
-import type { RunEnd, RunMeter } from '../instance/runner.ts';
+import type { RunEnd } from '../instance/runner.ts';
 import type { ExecutionPorts, GuestRequest, LogLevel, ResponseSink } from '../wasi/context.ts';
 import { ArrivingBody, LeavingBody, pump } from './body.ts';
 import { Channel, type ChannelEnds } from './channel.ts';
+import { readEnd } from './end-frame.ts';
 import { type FrameReader, kinds, openFlags } from './frame.ts';
 import { decodeEffects } from './gathered.ts';
-import { ownMs, stepsBy, withMoments } from './moment.ts';
-import type { DescribedEnd } from './serving.ts';
 
 /** Request bodies up to this size are kept until the response begins, so that a lost run can be placed again. */
 const REPLAY_BYTES_MAX = 64 * 1024;
@@ -21,24 +21,48 @@ const REPLAY_BYTES_MAX = 64 * 1024;
 /** How a run ended: as runs do; or the isolate had let go of the version; or the isolate was lost under it. */
 export type IsolateEnd = { kind: 'ended'; end: RunEnd } | { kind: 'not-held' } | { kind: 'lost'; repeatable: boolean };
 
-export type IsolateRun = { readonly ended: Promise<IsolateEnd>; stop(code: ErrorCode, message: string): void };
+/** Whoever began a run. `runEnded` is called once, and never before `run` has returned. */
+export type RunOwner = { runEnded(end: IsolateEnd): void };
 
-type Carried = {
-  response: ResponseSink;
-  ports: ExecutionPorts;
-  requestBody: LeavingBody | undefined;
-  responseBody: ArrivingBody | undefined;
+/** One run under way. */
+export type IsolateRun = { stop(code: ErrorCode, message: string): void };
+
+class CarriedRun implements IsolateRun {
+  readonly response: ResponseSink;
+  readonly ports: ExecutionPorts;
+  readonly hostCallNames: readonly string[];
+  readonly #owner: RunOwner;
+  readonly #channel: Channel;
+  /** 0: it was not begun, or is over. */
+  id = 0;
+  requestBody: LeavingBody | undefined = undefined;
+  responseBody: ArrivingBody | undefined = undefined;
   /** Resolves when the response's body has gone where it goes. */
-  responded: Promise<void>;
-  hostCallNames: readonly string[];
+  responded: Promise<void> | undefined = undefined;
   /** Parts of what its overlay holds. */
-  gathered: Uint8Array[];
+  gathered: Uint8Array[] | undefined = undefined;
   /** The client has seen a byte, or the guest did what cannot be undone, or its request is no longer held. */
-  irreversible: boolean;
+  irreversible = false;
   /** The run has ended; only its response is still on its way to the client. */
-  ended: boolean;
-  resolve: (end: IsolateEnd) => void;
-};
+  ended = false;
+
+  constructor(hostCallNames: readonly string[], response: ResponseSink, ports: ExecutionPorts, owner: RunOwner, channel: Channel) {
+    this.hostCallNames = hostCallNames;
+    this.response = response;
+    this.ports = ports;
+    this.#owner = owner;
+    this.#channel = channel;
+  }
+
+  stop(code: ErrorCode, message: string): void {
+    if (this.id !== 0) this.#channel.send(kinds.stop, this.id, (frame) => frame.text(code).text(message));
+  }
+
+  end(end: IsolateEnd): void {
+    this.id = 0;
+    this.#owner.runEnded(end);
+  }
+}
 
 /** A request whose body can be given again from its start, as far as it has been read. */
 export type ReplayableRequest = GuestRequest & { replay?: { chunks: Uint8Array[]; bytes: number; whole: boolean } };
@@ -53,7 +77,7 @@ const flagsOf = ({ overlay, shared, upload }: ExecutionPorts, body: boolean, pla
 export class IsolateClient {
   readonly id: number;
   private readonly channel: Channel;
-  private readonly runs = new Slots<Carried>();
+  private readonly runs = new Slots<CarriedRun>();
   private gone = false;
 
   constructor(id: number, ends: ChannelEnds) {
@@ -66,46 +90,37 @@ export class IsolateClient {
   }
 
   /** @param placed the supervisor placed this run, and is told of its end by its id */
-  run(cell: number, hostCallNames: readonly string[], request: ReplayableRequest, response: ResponseSink, ports: ExecutionPorts, placed = false): IsolateRun {
-    const { promise, resolve } = Promise.withResolvers<IsolateEnd>();
+  run(
+    cell: number,
+    hostCallNames: readonly string[],
+    request: ReplayableRequest,
+    response: ResponseSink,
+    ports: ExecutionPorts,
+    placed: boolean,
+    owner: RunOwner,
+  ): IsolateRun {
+    const carried = new CarriedRun(hostCallNames, response, ports, owner, this.channel);
     if (this.gone) {
-      resolve({ kind: 'lost', repeatable: true });
-      return { ended: promise, stop: () => undefined };
+      queueMicrotask(() => carried.end({ kind: 'lost', repeatable: true }));
+      return carried;
     }
-    const carried: Carried = {
-      response,
-      ports,
-      requestBody: undefined,
-      responseBody: undefined,
-      responded: Promise.resolve(),
-      hostCallNames,
-      gathered: [],
-      irreversible: false,
-      ended: false,
-      resolve,
-    };
     const id = this.runs.add(carried);
+    carried.id = id;
     const body = request.body === null ? undefined : new LeavingBody(this.channel, id);
     carried.requestBody = body;
     const { method, scheme, authority, pathWithQuery, headers } = request;
     this.channel.send(kinds.open, id, (frame) => {
-      frame
-        .number(cell)
-        .text(ports.id)
-        .number(flagsOf(ports, body !== undefined, placed));
-      frame.text(method).text(scheme).text(authority).text(pathWithQuery).headers(headers);
+      frame.number(cell).number(flagsOf(ports, body !== undefined, placed));
+      frame.texts([ports.id, method, scheme, authority, pathWithQuery]).headers(headers);
       if (ports.overlay) frame.number(ports.overlay.run);
       if (ports.shared) frame.text(encodeAttachments(ports.shared.attachments));
       if (ports.upload) frame.text(ports.upload.container).text(ports.upload.name);
     });
     if (body) this.sendBody(id, request, body, carried);
-    return {
-      ended: promise,
-      stop: (code, message) => this.runs.get(id) === carried && this.channel.send(kinds.stop, id, (frame) => frame.text(code).text(message)),
-    };
+    return carried;
   }
 
-  private sendBody(id: number, request: ReplayableRequest, body: LeavingBody, carried: Carried): void {
+  private sendBody(id: number, request: ReplayableRequest, body: LeavingBody, carried: CarriedRun): void {
     const replay = { chunks: [] as Uint8Array[], bytes: 0, whole: true };
     request.replay = replay;
     const keep = (chunk: Uint8Array) => {
@@ -152,66 +167,82 @@ export class IsolateClient {
         carried.irreversible = true;
         break;
       case kinds.gathered:
+        carried.gathered ??= [];
         carried.gathered.push(frame.bytes());
         break;
       case kinds.ended:
-        this.end(frame.run, carried, frame.text());
+        this.end(carried, frame);
+        break;
+      case kinds.answer:
+        this.answer(carried, frame);
         break;
       default:
         carried.responseBody?.take(frame);
     }
   }
 
-  private respond(id: number, carried: Carried, frame: FrameReader): void {
+  private respond(id: number, carried: CarriedRun, frame: FrameReader): void {
     carried.irreversible = true;
-    const sink = carried.response.respond(frame.number(), frame.headers());
     const body = new ArrivingBody(this.channel, id);
     carried.responseBody = body;
-    carried.responded = pump(body, sink).catch((error: unknown) => {
-      body.cancel();
-      sink.abort(error instanceof Error ? error.message : String(error));
-    });
+    carried.responded = conveyed(body, carried.response.respond(frame.number(), frame.headers()));
   }
 
-  private end(id: number, carried: Carried, described: string): void {
-    if (described === '') {
-      this.runs.delete(id);
-      carried.resolve({ kind: 'not-held' });
-      return;
-    }
-    const end = JSON.parse(described) as DescribedEnd;
-    if (carried.gathered.length > 0) carried.ports.overlay?.take(decodeEffects(carried.gathered));
+  /** The whole of a small response and the end of its run. */
+  private answer(carried: CarriedRun, frame: FrameReader): void {
+    carried.irreversible = true;
+    const sink = carried.response.respond(frame.number(), frame.headers());
+    carried.responded = convey(frame.bytes(), sink);
+    this.close(carried, readEnd(frame, carried.hostCallNames));
+  }
+
+  private end(carried: CarriedRun, frame: FrameReader): void {
+    if (frame.number() === 1) this.close(carried, readEnd(frame, carried.hostCallNames));
+    else this.over(carried, { kind: 'not-held' });
+  }
+
+  /** It has ended in its isolate, and is over when its response has gone where it goes. */
+  private close(carried: CarriedRun, end: RunEnd): void {
+    if (carried.gathered) carried.ports.overlay?.take(decodeEffects(carried.gathered));
     carried.ended = true;
-    void carried.responded.then(() => {
-      this.runs.delete(id);
-      carried.resolve({ kind: 'ended', end: revive(end, carried.hostCallNames) });
-    });
+    if (carried.responded) void carried.responded.then(() => this.over(carried, { kind: 'ended', end }));
+    else this.over(carried, { kind: 'ended', end });
+  }
+
+  private over(carried: CarriedRun, end: IsolateEnd): void {
+    this.runs.delete(carried.id);
+    carried.end(end);
   }
 
   /** The isolate is gone. What it had written before is still read; then its runs end. */
   lost(): void {
     this.channel.drainLast();
     this.gone = true;
-    for (const [id, carried] of this.runs) {
+    for (const [, carried] of this.runs) {
       if (carried.ended) continue;
-      this.runs.delete(id);
       carried.requestBody?.break(new ByteStreamError('connection-terminated', 'the isolate is gone'));
       carried.responseBody?.break(new ByteStreamError('connection-terminated', 'the isolate is gone'));
-      carried.resolve({ kind: 'lost', repeatable: !carried.irreversible });
+      this.over(carried, { kind: 'lost', repeatable: !carried.irreversible });
     }
     this.channel.close();
   }
 }
 
-function revive({ failure, response, kept, startedAt, sidecars, steps, meter: { counts, ...meter } }: DescribedEnd, names: readonly string[]): RunEnd {
-  const whole: RunMeter = { ...meter, hostCalls: { names, counts } };
-  return {
-    failure: failure && { problem: new Problem(failure.code as ErrorCode, failure.message), backtrace: failure.backtrace, exited: failure.exited },
-    response,
-    kept,
-    startedMs: startedAt === undefined ? undefined : ownMs(startedAt),
-    meter: whole,
-    ...(sidecars ? { sidecars: sidecars.map((run) => withMoments(run, ownMs)) } : {}),
-    ...(steps ? { steps: stepsBy(steps, ownMs) } : {}),
-  };
-}
+/** Passes on a body that arrives; what goes wrong breaks off the response. */
+const conveyed = (body: ByteSource, sink: ByteSink): Promise<void> =>
+  pump(body, sink).catch((error: unknown) => {
+    body.cancel();
+    sink.abort(error instanceof Error ? error.message : String(error));
+  });
+
+/** Passes on a body that is there; undefined if that is done by now. */
+const convey = (body: Uint8Array, sink: ByteSink): Promise<void> | undefined => {
+  try {
+    if (sink.capacity < body.length) return conveyed(new BytesSource(body), sink);
+    if (body.length > 0) sink.write(body);
+    sink.finish();
+  } catch (error) {
+    sink.abort(error instanceof Error ? error.message : String(error));
+  }
+  return undefined;
+};

@@ -5,7 +5,7 @@ import type { HeaderList } from '../wasi/context.ts';
  *
  * | kind | from | fields |
  * |---|---|---|
- * | open | gateway | holding, execution id, `openFlags`, method, scheme, authority, path, headers; the run of its overlay, if it has one; what it shares, if anything; container and name of its upload, if it has one |
+ * | open | gateway | holding, `openFlags`, execution id with method, scheme, authority and path, headers; the run of its overlay, if it has one; what it shares, if anything; container and name of its upload, if it has one |
  * | stop | gateway | code, message |
  * | head | isolate | status, headers |
  * | interim | isolate | status, headers |
@@ -16,7 +16,8 @@ import type { HeaderList } from '../wasi/context.ts';
  * | record | isolate | level, context, message |
  * | effect | isolate | none: the guest is about to do what cannot be undone |
  * | gathered | isolate | a part of what the execution's overlay holds, before `ended` |
- * | ended | isolate | the end of the run, as JSON |
+ * | ended | isolate | the end of the run (end-frame.ts); nothing if it was not begun |
+ * | answer | isolate | status, headers, body and the end of the run: all of a small response that was whole by then |
  */
 export const kinds = {
   open: 1,
@@ -33,6 +34,7 @@ export const kinds = {
   effect: 12,
   ended: 13,
   gathered: 14,
+  answer: 15,
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];
@@ -45,99 +47,163 @@ export const openFlags = { body: 1, placed: 2, overlay: 4, shared: 8, upload: 16
 
 const PREFIX_BYTES = 5;
 
-/** Builds one frame after the other in a buffer that grows as needed; `take` is valid until the next `begin`. */
+/** Up to here a loop is faster than a call into native code, for which V8 would move a small array out of its heap. */
+const LOOPED_BYTES_MAX = 64;
+
+/** Builds one frame after the other in a buffer that grows as needed; it is valid until the next `begin`. */
 export class FrameWriter {
-  private buffer = Buffer.allocUnsafe(65_536);
-  private at = 0;
+  /** The frame is its first `length` bytes. */
+  buffer = Buffer.allocUnsafeSlow(65_536);
+  length = 0;
+  private view = new DataView(this.buffer.buffer);
 
   begin(kind: Kind, run: number): this {
-    this.at = 0;
-    this.buffer[0] = kind;
-    this.buffer.writeUInt32LE(run, 1);
-    this.at = PREFIX_BYTES;
+    this.view.setUint8(0, kind);
+    this.view.setUint32(1, run, true);
+    this.length = PREFIX_BYTES;
     return this;
   }
 
   private room(bytes: number): void {
-    if (this.at + bytes <= this.buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.at + bytes));
-    this.buffer.copy(larger, 0, 0, this.at);
+    if (this.length + bytes <= this.buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.length + bytes));
+    this.buffer.copy(larger, 0, 0, this.length);
     this.buffer = larger;
+    this.view = new DataView(larger.buffer);
   }
 
+  /** A whole number from 0 to 2^32 - 1. */
   number(value: number): this {
     this.room(4);
-    this.buffer.writeUInt32LE(value, this.at);
-    this.at += 4;
+    this.view.setUint32(this.length, value, true);
+    this.length += 4;
+    return this;
+  }
+
+  decimal(value: number): this {
+    this.room(8);
+    this.view.setFloat64(this.length, value, true);
+    this.length += 8;
     return this;
   }
 
   text(value: string): this {
     this.room(value.length * 3 + 4);
-    const bytes = this.buffer.write(value, this.at + 4);
-    this.buffer.writeUInt32LE(bytes, this.at);
-    this.at += 4 + bytes;
+    const bytes = value === '' ? 0 : this.buffer.write(value, this.length + 4);
+    this.view.setUint32(this.length, bytes, true);
+    this.length += 4 + bytes;
     return this;
   }
 
+  /** Several at the price of one: what costs is the call into native code. */
+  texts(values: readonly string[]): this {
+    let whole = '';
+    for (const value of values) {
+      this.number(value.length);
+      whole += value;
+    }
+    return this.text(whole);
+  }
+
   bytes(value: Uint8Array): this {
-    this.room(value.length + 4);
-    this.buffer.writeUInt32LE(value.length, this.at);
-    this.buffer.set(value, this.at + 4);
-    this.at += 4 + value.length;
+    this.number(value.length).room(value.length);
+    this.buffer.set(value, this.length);
+    this.length += value.length;
     return this;
   }
 
   headers(list: HeaderList): this {
     this.number(list.length);
-    for (const [name, value] of list) this.text(name).bytes(value);
-    return this;
-  }
-
-  take(): Uint8Array {
-    return this.buffer.subarray(0, this.at);
+    let names = '';
+    for (const [name, value] of list) {
+      this.number(name.length);
+      names += name;
+      this.bytes(value);
+    }
+    return list.length === 0 ? this : this.text(names);
   }
 }
 
 /** Reads the fields of one frame in the order in which they were written. */
 export class FrameReader {
-  private data: Buffer = Buffer.alloc(0);
+  private readonly data: Buffer;
+  private readonly view: DataView;
   private at = 0;
   kind: Kind = kinds.open;
   run = 0;
 
-  begin(data: Buffer, start: number): this {
+  /** @param data memory that frames are in */
+  constructor(data: Buffer) {
     this.data = data;
-    this.kind = data[start] as Kind;
-    this.run = data.readUInt32LE(start + 1);
+    this.view = new DataView(data.buffer, data.byteOffset, data.length);
+  }
+
+  begin(start: number): this {
+    this.kind = this.view.getUint8(start) as Kind;
+    this.run = this.view.getUint32(start + 1, true);
     this.at = start + PREFIX_BYTES;
     return this;
   }
 
   number(): number {
-    const value = this.data.readUInt32LE(this.at);
+    const value = this.view.getUint32(this.at, true);
     this.at += 4;
+    return value;
+  }
+
+  decimal(): number {
+    const value = this.view.getFloat64(this.at, true);
+    this.at += 8;
     return value;
   }
 
   text(): string {
     const length = this.number();
     this.at += length;
-    return this.data.toString('utf8', this.at - length, this.at);
+    return length === 0 ? '' : this.data.toString('utf8', this.at - length, this.at);
+  }
+
+  /** `count` texts that `texts` wrote. */
+  texts(count: number): string[] {
+    const lengths = this.numbers(count);
+    return parts(this.text(), lengths);
+  }
+
+  private numbers(count: number): number[] {
+    const numbers: number[] = [];
+    for (let i = 0; i < count; i++) numbers.push(this.number());
+    return numbers;
   }
 
   /** A copy in memory of this thread's own. */
   bytes(): Uint8Array {
     const length = this.number();
+    const start = this.at;
     this.at += length;
     const copy = new Uint8Array(length);
-    this.data.copy(copy, 0, this.at - length, this.at);
+    if (length > LOOPED_BYTES_MAX) this.data.copy(copy, 0, start, this.at);
+    else for (let i = 0; i < length; i++) copy[i] = this.data[start + i] as number;
     return copy;
   }
 
   headers(): HeaderList {
-    const list: HeaderList = [];
-    for (let left = this.number(); left > 0; left--) list.push([this.text(), this.bytes()]);
-    return list;
+    const count = this.number();
+    if (count === 0) return [];
+    const lengths: number[] = [];
+    const values: Uint8Array[] = [];
+    for (let i = 0; i < count; i++) {
+      lengths.push(this.number());
+      values.push(this.bytes());
+    }
+    return parts(this.text(), lengths).map((name, i) => [name, values[i] as Uint8Array]);
   }
 }
+
+/** The parts of a text by their lengths. */
+const parts = (whole: string, lengths: readonly number[]): string[] => {
+  let at = 0;
+  return lengths.map((length) => {
+    at += length;
+    return whole.substring(at - length, at);
+  });
+};

@@ -21,20 +21,23 @@ export const allocateRing = (bytes: number): SharedArrayBuffer => new SharedArra
 
 class RingEnd {
   protected readonly cells: Int32Array;
-  protected readonly data: Buffer;
+  /** Memory that frames are in. */
+  readonly data: Buffer;
+  protected readonly view: DataView;
   protected readonly capacity: number;
 
   constructor(shared: SharedArrayBuffer) {
     this.cells = new Int32Array(shared, 0, HEADER_BYTES / 4);
     this.capacity = shared.byteLength - HEADER_BYTES;
     this.data = Buffer.from(shared as unknown as ArrayBuffer, HEADER_BYTES, this.capacity);
+    this.view = new DataView(shared, HEADER_BYTES, this.capacity);
   }
 }
 
 export class RingWriter extends RingEnd {
-  /** Writes one frame; false if there is no room, and then the reader wakes this side once there is. */
-  write(frame: Uint8Array): boolean {
-    const bytes = aligned(frame.length);
+  /** Writes the first `length` bytes as one frame; false if there is no room, and then the reader wakes this side once there is. */
+  write(frame: Buffer, length = frame.length): boolean {
+    const bytes = aligned(length);
     const written = Atomics.load(this.cells, WRITTEN);
     const position = (written >>> 0) & (this.capacity - 1);
     const skipped = position + bytes > this.capacity ? this.capacity - position : 0;
@@ -43,10 +46,10 @@ export class RingWriter extends RingEnd {
       if (!this.hasRoom(written, skipped + bytes)) return false;
       Atomics.store(this.cells, WRITER_WAITS, 0);
     }
-    if (skipped > 0) this.data.writeUInt32LE(WRAP, position);
+    if (skipped > 0) this.view.setUint32(position, WRAP, true);
     const start = skipped > 0 ? 0 : position;
-    this.data.writeUInt32LE(frame.length, start);
-    this.data.set(frame, start + LENGTH_BYTES);
+    this.view.setUint32(start, length, true);
+    frame.copy(this.data, start + LENGTH_BYTES, 0, length);
     Atomics.store(this.cells, WRITTEN, (written + skipped + bytes) | 0);
     return true;
   }
@@ -68,22 +71,18 @@ export class RingWriter extends RingEnd {
 }
 
 export class RingReader extends RingEnd {
-  /**
-   * Hands over the next frame; false if there is none. `visit` gets the ring's memory and where the frame is in it; it must
-   * not keep it.
-   */
-  next(visit: (data: Buffer, start: number, end: number) => void): boolean {
+  /** Hands over the next frame; false if there is none. `visit` is told where in `data` it begins; it must not keep it. */
+  next(visit: (start: number) => void): boolean {
     let read = Atomics.load(this.cells, READ);
     if (read === Atomics.load(this.cells, WRITTEN)) return false;
     let position = (read >>> 0) & (this.capacity - 1);
-    let length = this.data.readUInt32LE(position);
+    let length = this.view.getUint32(position, true);
     if (length === WRAP) {
       read = (read + this.capacity - position) | 0;
       position = 0;
-      length = this.data.readUInt32LE(0);
+      length = this.view.getUint32(0, true);
     }
-    const start = position + LENGTH_BYTES;
-    visit(this.data, start, start + length);
+    visit(position + LENGTH_BYTES);
     Atomics.store(this.cells, READ, (read + aligned(length)) | 0);
     return true;
   }

@@ -10,17 +10,18 @@ import { connectObjects } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
 import { SharedClient } from '../capability/shared-client.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
-import type { MainChange, Run } from '../instance/runner.ts';
+import type { MainChange } from '../instance/runner.ts';
 import { SharedSidecars } from '../instance/shared-sidecars.ts';
 import { RecordedCopy } from '../sidecar/recorded.ts';
 import type { StoreReader } from '../store/store.ts';
 import { ExecutionLog } from '../telemetry/execution-log.ts';
 import { LogBatch } from '../telemetry/log-batch.ts';
-import type { ExecutionPorts, GuestRequest, OutboundHttp, ResponseSink } from '../wasi/context.ts';
+import type { ExecutionPorts, OutboundHttp } from '../wasi/context.ts';
 import { Activity } from './activity.ts';
 import { IdleCells } from './holdings.ts';
 import type { FromIsolate, Holding, IsolateSettings, ToIsolate } from './protocol.ts';
-import { Serving } from './serving.ts';
+import type { Reach } from './served-run.ts';
+import { Serving, type StartRun } from './serving.ts';
 
 const port = parentPort;
 if (!port) throw new Error('an isolate is started as a worker thread');
@@ -58,6 +59,8 @@ const logOf = (user: string): ExecutionLog => {
   return new ExecutionLog(origin, (record) => said.push(record));
 };
 
+const reachable: Reach = { outbound, keyvalue, objects, shared: settings.shared && new SharedClient(settings.shared) };
+
 let told = false;
 /** Instances that executions share, told of once in a while. */
 const sidecars = new SharedSidecars(() => {
@@ -68,7 +71,6 @@ const sidecars = new SharedSidecars(() => {
     post({ kind: 'sidecars', instances: sidecars.list() });
   }, sidecarsMs);
 }, logOf);
-const shared = settings.shared && new SharedClient(settings.shared);
 
 /** `peakBytes`: most memory of a run that was told; of a composition, whose parts have memories of their own, none is. */
 type Held = { function: string; runner: PoolRunner; running: number; released: boolean; peakBytes: number };
@@ -96,7 +98,7 @@ const endIfDrained = (): void => {
   for (const serving of gateways.values()) serving.close();
   client?.close();
   recorded?.close();
-  shared?.close();
+  reachable.shared?.close();
   void Promise.all([sidecars.ended(), keyvalue?.close(), objects?.close()]).then(() => {
     activity.tell();
     said.close();
@@ -118,23 +120,23 @@ const ended = (cell: number, held: Held, execution: string | undefined, kept: bo
   if (draining) setImmediate(endIfDrained);
 };
 
-const start = (cell: number, placed: boolean, request: GuestRequest, response: ResponseSink, ports: ExecutionPorts): Run | undefined => {
+const start: StartRun = (cell, placed, request, response, ports, onEnd) => {
   const held = holdings.get(cell);
   if (!held || held.released) return undefined;
   if (!placed) activity.took(cell);
   const run = held.runner.run(request, response, ports);
   running++;
   held.running++;
-  const done = run.ended.then((end) => {
+  run.ended.then((end) => {
     ports.shared?.release(!end.failure || end.failure.exited);
     if (end.meter.memoryBytesPeak > held.peakBytes) {
       held.peakBytes = end.meter.memoryBytesPeak;
       activity.peaked(cell, held.peakBytes);
     }
     ended(cell, held, placed ? ports.id : undefined, end.kept);
-    return end;
+    onEnd(end);
   });
-  return { ended: done, stop: run.stop };
+  return run;
 };
 
 const hold = (holding: Holding): void => {
@@ -209,7 +211,7 @@ const take = (message: ToIsolate): void => {
       withholding = message.on;
       break;
     case 'connect':
-      gateways.set(message.gateway, new Serving(message, start, outbound, keyvalue, objects, shared));
+      gateways.set(message.gateway, new Serving(message, start, reachable));
       break;
     case 'disconnect':
       disconnect(message.gateway);

@@ -88,15 +88,15 @@ export function taken(state: State, { isolate, version, count }: Event<'taken'>)
   takeIdle(state, holding, count);
 }
 
-export function released(state: State, { isolate, version, execution, kept }: Event<'released'>): void {
-  state.releases.add(state.nowMs);
+export function released(state: State, { isolate, version, execution, kept, count = 1 }: Event<'released'>): void {
+  state.releases.add(state.nowMs, count);
   if (execution !== undefined) forgetPlaced(state, execution);
   const holding = holdingFor(state, isolate, version);
   if (!holding) return;
   if (kept) {
-    freeInstances(state, holding, 1);
+    freeInstances(state, holding, count);
     dropRemoved(state, holding);
-  } else removeInstances(state, holding, 1, 'busy');
+  } else removeInstances(state, holding, count, 'busy');
   serve(state, holding.isolate);
 }
 

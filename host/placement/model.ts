@@ -72,8 +72,8 @@ export type PlacementEvent =
   /** What `load` asked for is there, or could not be had. */
   | { type: 'loaded'; isolate: IsolateName; version: VersionName; instances: number; failed: number }
   | { type: 'taken'; isolate: IsolateName; version: VersionName; count: number }
-  /** An execution ended. `kept`: its instance is idle again, otherwise it is gone. */
-  | { type: 'released'; isolate: IsolateName; version: VersionName; execution?: string; kept: boolean }
+  /** An execution ended, or `count` of those that gateways placed. `kept`: its instance is idle again, otherwise it is gone. */
+  | { type: 'released'; isolate: IsolateName; version: VersionName; execution?: string; kept: boolean; count?: number }
   /** An execution of the version had `peakMib` at most; may be told again, and need not be if it is no more than before. */
   | { type: 'measured'; version: VersionName; peakMib: number }
   /** The instance of a `drop` was taken by a gateway before. */

@@ -6,7 +6,7 @@ import type { Exchange, Execution } from '../../host/execution/execution.ts';
 import { FunctionExecutor, type ThreadLoad } from '../../host/execution/executor.ts';
 import { ExecutionIds } from '../../host/execution/id.ts';
 import { ExecutionRing } from '../../host/execution/ring.ts';
-import type { FunctionRunner, ResponseState, RunEnd, RunFailure } from '../../host/instance/runner.ts';
+import { type FunctionRunner, notRun, type ResponseState, type RunEnd, type RunFailure } from '../../host/instance/runner.ts';
 import { until } from '../system/node.ts';
 
 type Started = { end: (response?: ResponseState, failure?: RunFailure) => void; begunMs: number; stopped: string | undefined; stoppedMs: number };
@@ -37,7 +37,7 @@ const open = (
         begunMs: performance.now(),
         stopped: undefined,
         stoppedMs: Number.NaN,
-        end: (response = 'finished', failure = undefined) => resolve({ failure, response, meter, kept: true }),
+        end: (response = 'finished', failure = undefined) => resolve({ ...notRun(failure), response, meter, kept: true }),
       };
       runs.push(started);
       const stop = (code: ErrorCode): void => {

@@ -7,7 +7,7 @@ import { FunctionExecutor } from '../../host/execution/executor.ts';
 import { ExecutionIds } from '../../host/execution/id.ts';
 import { ExecutionRing } from '../../host/execution/ring.ts';
 import { createGatewayApp } from '../../host/gateway/app.ts';
-import type { FunctionRunner, ResponseState } from '../../host/instance/runner.ts';
+import { type FunctionRunner, notRun, type ResponseState } from '../../host/instance/runner.ts';
 import type { GuestRequest, ResponseSink } from '../../host/wasi/context.ts';
 import { exchange, until } from '../system/node.ts';
 
@@ -34,7 +34,7 @@ const serve = async (guest: Guest, bodyMib = 1): Promise<{ port: number; ring: E
     run: (request, response) => {
       const stop = Promise.withResolvers<string>();
       return {
-        ended: guest(request, response, stop.promise).then((state) => ({ failure: undefined, response: state, meter, kept: true })),
+        ended: guest(request, response, stop.promise).then((state) => ({ ...notRun(undefined), response: state, meter, kept: true })),
         stop: (code) => stop.resolve(code),
       };
     },

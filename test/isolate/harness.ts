@@ -1,8 +1,27 @@
-import { IsolateClient } from '../../host/isolate/client.ts';
+import type { ErrorCode } from '../../host/base/errors.ts';
+import { IsolateClient, type IsolateEnd } from '../../host/isolate/client.ts';
 import { allocateHoldings, IdleCells } from '../../host/isolate/holdings.ts';
 import { Isolate } from '../../host/isolate/isolate.ts';
 import type { FromIsolate, Holding } from '../../host/isolate/protocol.ts';
+import type { ExecutionPorts, GuestRequest, ResponseSink } from '../../host/wasi/context.ts';
 import { grant, load } from '../instance/harness.ts';
+
+export type Begun = { ended: Promise<IsolateEnd>; stop(code: ErrorCode, message: string): void };
+
+/** Begins a run whose end can be awaited. */
+export const begin = (
+  client: IsolateClient,
+  cell: number,
+  hostCallNames: readonly string[],
+  request: GuestRequest,
+  response: ResponseSink,
+  ports: ExecutionPorts,
+  placed = false,
+): Begun => {
+  const { promise, resolve } = Promise.withResolvers<IsolateEnd>();
+  const run = client.run(cell, hostCallNames, request, response, ports, placed, { runEnded: resolve });
+  return { ended: promise, stop: (code, message) => run.stop(code, message) };
+};
 
 export type Kit = {
   isolate: Isolate;

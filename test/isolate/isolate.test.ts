@@ -5,7 +5,7 @@ import type { IsolateEnd } from '../../host/isolate/client.ts';
 import type { GuestRequest } from '../../host/wasi/context.ts';
 import { type Captured, Collector, ports, type Sent } from '../instance/harness.ts';
 import { until } from '../system/node.ts';
-import { type Kit, startIsolate } from './harness.ts';
+import { begin, type Kit, startIsolate } from './harness.ts';
 
 class Bytes implements ByteSource {
   private readonly chunks: Uint8Array[];
@@ -44,7 +44,7 @@ async function send(
   captured: Captured = { stdout: '', records: [] },
   collector = new Collector(),
 ) {
-  const run = kit.client.run(cell, ['first'], requestOf(sent, body), collector, ports(captured));
+  const run = begin(kit.client, cell, ['first'], requestOf(sent, body), collector, ports(captured));
   const end = await run.ended;
   return { answer: collector.answer(), end, captured };
 }
@@ -105,7 +105,7 @@ test('isolate: traps, limits and stops end one run with its code; others go on',
   await kit.hold('stop/poll', 3);
   await kit.hold('hello', 4);
   const collector = new Collector();
-  const waiting = kit.client.run(3, [], requestOf({}, null), collector, ports());
+  const waiting = begin(kit.client, 3, [], requestOf({}, null), collector, ports());
   assert.is(codeOf((await send(kit, 1, { path: '/unreachable' })).end), 'guest-trap');
   const looping = send(kit, 2);
   assert.is((await send(kit, 4)).answer.status, 200, 'another run is served while a guest loops');
@@ -162,7 +162,7 @@ test('isolate: tells of the runs that gateways began by themselves, and of place
   assert.equal(placed, []);
   kit.isolate.withhold(true);
   const before = kit.cells.idle(1);
-  const run = kit.client.run(1, [], requestOf({}, null), new Collector(), ports(), true);
+  const run = begin(kit.client, 1, [], requestOf({}, null), new Collector(), ports(), true);
   await run.ended;
   const told = await kit.next('activity');
   assert.is(told.placed.length, 1);

@@ -8,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { joinModules, writeProgram } from '../../host/isolate/program.ts';
 import { Collector, grant, ports } from '../instance/harness.ts';
-import { startIsolate } from './harness.ts';
+import { begin, startIsolate } from './harness.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'nacelle-program-'));
 
@@ -17,7 +17,7 @@ test.after(() => rmSync(directory, { recursive: true, force: true }));
 const ask = async (kit: Awaited<ReturnType<typeof startIsolate>>, cell: number, path: string) => {
   const collector = new Collector();
   const request = { method: 'GET', scheme: 'http' as const, authority: 'localhost', pathWithQuery: path, headers: [], body: null };
-  await kit.client.run(cell, [], request, collector, ports({ stdout: '', records: [] })).ended;
+  await begin(kit.client, cell, [], request, collector, ports({ stdout: '', records: [] })).ended;
   return collector.answer();
 };
 

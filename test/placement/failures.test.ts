@@ -175,7 +175,7 @@ test('refused: idle instances that gateways took without saying so yet are each 
   assert.is(refusals, 3, 'as many as there were');
   assert.is(last.instance, 'new');
   node.tell({ type: 'taken', isolate: last.isolate, version, count: 3 });
-  for (let i = 0; i < 3; i++) node.tell({ type: 'released', isolate: last.isolate, version, kept: true });
+  node.tell({ type: 'released', isolate: last.isolate, version, kept: true, count: 3 });
   node.end(last);
   assert.is(node.placed(version).instance, 'idle', 'what was told late is counted right');
 });

@@ -85,7 +85,7 @@ export class Judge {
       asked.state = 'asked';
     } else if (event.type === 'released') {
       if (event.execution !== undefined) this.settle(event.execution);
-      if (!event.kept) this.change(event.isolate, event.version, -1);
+      if (!event.kept) this.change(event.isolate, event.version, -(event.count ?? 1));
     } else if (event.type === 'measured') this.measured(event);
     else if (event.type === 'loaded' && event.failed > 0) this.change(event.isolate, event.version, -event.failed);
     else if (event.type === 'load-failed') this.change(this.asked.get(event.execution)!.isolate!, this.asked.get(event.execution)!.version, -1);

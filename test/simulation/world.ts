@@ -23,6 +23,8 @@ type Thread = {
   idle: Map<string, number>;
   /** What is on its way to it or runs in it. */
   runs: Map<string, Run>;
+  /** Ends that it tells next: those of one version together. */
+  ends: Map<string, { version: string; kept: boolean; count: number }>;
 };
 
 /** How often something goes wrong: 0 never, 1 always. */
@@ -123,6 +125,7 @@ export class World {
       reportMs: 0,
       idle: new Map(),
       runs: new Map(),
+      ends: new Map(),
     };
     this.threads.set(isolate, thread);
     this.started++;
@@ -230,12 +233,25 @@ export class World {
     thread.runs.delete(execution);
     const kept = !this.random.chance(this.faults.drop);
     if (kept) thread.idle.set(version, (thread.idle.get(version) ?? 0) + 1);
+    if (!byCore) {
+      const ends = thread.ends.get(`${version} ${kept}`) ?? { version, kept, count: 0 };
+      ends.count++;
+      thread.ends.set(`${version} ${kept}`, ends);
+    }
     this.report(thread, 1, () => {
       if (this.random.chance(0.3)) this.measure(version);
-      if (this.threads.has(thread.name)) this.tell({ type: 'released', isolate: thread.name, version, ...(byCore ? { execution } : {}), kept });
-      else if (byCore) this.judge.asked.get(execution)!.state = 'done';
+      if (!byCore) this.tellEnds(thread);
+      else if (this.threads.has(thread.name)) this.tell({ type: 'released', isolate: thread.name, version, execution, kept });
+      else this.judge.asked.get(execution)!.state = 'done';
     });
     this.drainedIfEmpty(thread);
+  }
+
+  /** The ends of runs that gateways placed, as many as there were since they were told last. */
+  private tellEnds(thread: Thread): void {
+    const ends = [...thread.ends.values()];
+    thread.ends.clear();
+    if (this.threads.has(thread.name)) for (const end of ends) this.tell({ type: 'released', isolate: thread.name, ...end });
   }
 
   /** Most executions take little of their limit, few take all. */
