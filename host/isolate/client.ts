@@ -54,6 +54,11 @@ class CarriedRun implements IsolateRun {
     this.#channel = channel;
   }
 
+  gather(part: Uint8Array): void {
+    this.gathered ??= [];
+    this.gathered.push(part);
+  }
+
   stop(code: ErrorCode, message: string): void {
     if (this.id !== 0) this.#channel.send(kinds.stop, this.id, (frame) => frame.text(code).text(message));
   }
@@ -167,8 +172,7 @@ export class IsolateClient {
         carried.irreversible = true;
         break;
       case kinds.gathered:
-        carried.gathered ??= [];
-        carried.gathered.push(frame.bytes());
+        carried.gather(frame.bytes());
         break;
       case kinds.ended:
         this.end(carried, frame);
