@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ByteSource } from '../../host/base/stream.ts';
+import type { ByteSink, ByteSource } from '../../host/base/stream.ts';
 import type { IsolateEnd } from '../../host/isolate/client.ts';
 import type { GuestRequest } from '../../host/wasi/context.ts';
 import { type Captured, Collector, ports, type Sent } from '../instance/harness.ts';
@@ -80,6 +80,28 @@ test('isolate: bodies of megabytes stream both ways, logs come along', async () 
   const { captured } = await send(kit, 2);
   assert.ok(captured.stdout.length > 256);
   assert.ok(captured.records.length >= 6, 'one record of each level');
+  await kit.isolate.terminate();
+});
+
+/** Takes a few bytes at a time. */
+class Narrow extends Collector {
+  override respond(...head: Parameters<Collector['respond']>): ByteSink {
+    return { ...super.respond(...head), capacity: 100 };
+  }
+}
+
+test('isolate: a response arrives whole, in one frame or in several, whatever there is room for', async () => {
+  const kit = await startIsolate();
+  await kit.hold('echo', 1);
+  for (const bytes of [0, 1, 64, 65, 1000, 16 * 1024, 16 * 1024 + 1, 300_000]) {
+    for (const collector of [new Collector(), new Narrow()]) {
+      const body = Buffer.alloc(bytes, 'é0123456789');
+      const { answer, end } = await send(kit, 1, { method: 'POST' }, new Bytes([body]), undefined, collector);
+      assert.is(Buffer.compare(answer.body, body), 0, `${bytes} bytes`);
+      assert.ok(answer.complete && end.kind === 'ended' && end.end.meter.hostCalls.counts.some((count) => count > 0));
+      if (collector instanceof Narrow) assert.ok(collector.chunks.every(({ length }) => length <= 100));
+    }
+  }
   await kit.isolate.terminate();
 });
 
