@@ -3,7 +3,7 @@ import { Problem } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { bucketId } from '../capability/keyvalue-keys.ts';
 import { shown, withoutVersion } from '../module/interface-name.ts';
-import { ambiguous, type Candidate, compose, kindsOf, providersOf, type Unmet } from '../sidecar/compose.ts';
+import { ambiguous, type Candidate, compose, providersOf, type Unmet } from '../sidecar/compose.ts';
 import type { ComposedSidecar, Composition, SidecarReason } from '../sidecar/composition.ts';
 import { compareVersions } from '../sidecar/version.ts';
 import type { Ground } from './ground.ts';
@@ -15,10 +15,10 @@ import type { SidecarLibrary } from './sidecar-library.ts';
 /** All of one function: its manifest's, its tenant's, and those that were found for it. */
 const sidecarsMax = 24;
 
-type Chosen = { record: SidecarRecord; use: SidecarUse; why: SidecarReason };
+export type Chosen = { record: SidecarRecord; use: SidecarUse; why: SidecarReason };
 
 /** @throws Problem `sidecar-not-found` if it is no name of a sidecar */
-const defaultUse = (use: string): SidecarUse => {
+export const defaultUse = (use: string): SidecarUse => {
   const [found] = sidecarsSchema.safeParse([{ use }]).data ?? [];
   if (!found) throw new Problem('sidecar-not-found', `there is no sidecar ${JSON.stringify(use.slice(0, 100))}`);
   return found;
@@ -53,11 +53,16 @@ export class Composer {
       const parts = [main, ...(await Promise.all(chosen.map((choice) => this.partOf(choice))))];
       const { composition, unmet } = compose(parts);
       const [first] = unmet;
-      if (!first)
-        return { ...composition, sidecars: chosen.map((choice) => composed(tenant, manifest.name, choice, parts[chosen.indexOf(choice) + 1] as Candidate)) };
+      if (!first) return { ...composition, sidecars: chosen.map((choice) => composed(tenant, manifest.name, choice)) };
       if (chosen.length >= sidecarsMax) throw new Problem('sidecar-invalid', `cannot link "${manifest.name}": it has more than ${sidecarsMax} sidecars`);
       chosen.push(await this.determine(tenant, parts, first));
     }
+  }
+
+  /** Those that are always there, as all functions of a tenant have them. @throws Problem `sidecar-not-found`, `sidecar-invalid` */
+  async sidecarsOf(tenant: string, uses: readonly SidecarUse[]): Promise<ComposedSidecar[]> {
+    const chosen = await Promise.all(uses.filter(({ when }) => when !== 'debug').map((use) => this.choice(tenant, use, 'tenant')));
+    return chosen.map((choice) => composed(tenant, '', choice));
   }
 
   private async choose(tenant: string, manifest: Manifest, debug: readonly string[]): Promise<Chosen[]> {
@@ -147,15 +152,15 @@ function sharedAs(owner: string, { name, version, digest }: SidecarRecord, { con
   return `${owner} ${name}@${version} ${settings.slice(0, 16)}`;
 }
 
-function composed(tenant: string, functionName: string, { record, use, why }: Chosen, { plan }: Candidate): ComposedSidecar {
-  const { name, version, digest, from, settings } = record;
+export function composed(tenant: string, functionName: string, { record, use, why }: Chosen): ComposedSidecar {
+  const { name, version, digest, kinds, from, settings } = record;
   const { scope, required, graceMs, readyMs, onMainChange, limits, capabilities } = use;
   const config = from === 'image' ? settings : use.config;
   return {
     name,
     version,
     digest,
-    kinds: kindsOf(plan),
+    kinds,
     scope,
     ...(scope === 'execution' ? {} : { sharedAs: sharedAs(scope === 'tenant' ? tenant : `${tenant}/${functionName}`, record, use) }),
     from,

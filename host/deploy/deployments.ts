@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import type { ComposedSidecar } from '../sidecar/composition.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
 import { Buckets, type ChangeObjects } from './bucket-settings.ts';
@@ -36,6 +37,8 @@ export type DeploymentOptions = {
   prepare: (digest: string) => Promise<ModuleSummary>;
   /** What of a component others are linked with. Default: nothing is imported or exported. */
   inspect?: (digest: string) => Promise<InspectedComponent>;
+  /** Why a sidecar does not take its configuration; undefined if it does. Default: all do. */
+  trial?: (sidecar: ComposedSidecar) => Promise<string | undefined>;
   /** Awaited by every change: it resolves when all gateways route by the table. */
   onRouteTable: RouteListener;
   /** Where each version runs; asked for each table. Default: in the gateway threads. */
@@ -112,6 +115,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     domain,
     prepare,
     inspect: options.inspect ?? (async () => ({ plan: emptyPlan, open: [] })),
+    trial: options.trial ?? (async () => undefined),
     serial: createSerial(),
     now: options.now ?? Date.now,
     publish: () => publisher.publish(),

@@ -18,6 +18,7 @@ import { finishRemoval, noteRemoval } from './removals.ts';
 import { endRollout, type RolloutRecord, type Staged } from './rollout.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
 import { scanAll, scanValues } from './scan.ts';
+import { requireConfigurable } from './trying.ts';
 
 const versionsKept = 100;
 const historyMax = 20;
@@ -66,6 +67,7 @@ export class FunctionWriter {
    */
   async deploy(tenant: string, input: unknown): Promise<FunctionView> {
     const manifest = parseManifest(input, this.ground.ceilings);
+    await this.tryOut(tenant, manifest);
     await finishRemoval(this.ground, tenant, manifest.name);
     const view = await this.ground.serial(() => this.commitVersion(tenant, manifest));
     if (view.record.staged) await this.ground.rolling(tenant, manifest.name);
@@ -73,9 +75,18 @@ export class FunctionWriter {
     return view;
   }
 
+  /** Asks sidecars for their consent before anybody has to wait for the change; what cannot be linked is said then. */
+  private async tryOut(tenant: string, manifest: Manifest): Promise<void> {
+    const { name, module: digest } = manifest;
+    const isKnown = digest !== undefined && (await this.modules.find(tenant, digest)) !== undefined;
+    const composition = isKnown ? await this.composer.compose(tenant, manifest, digest).catch(() => undefined) : undefined;
+    if (composition) await requireConfigurable(this.ground, tenant, name, composition.sidecars);
+  }
+
   /** Sets the sidecars of all functions of a tenant, those that are live included. @throws Problem as `deploy` does */
   async setTenantSidecars(tenant: string, input: unknown): Promise<SidecarUse[]> {
     const { sidecars } = parseManifest({ name: 'all-functions', sidecars: input }, this.ground.ceilings);
+    await requireConfigurable(this.ground, tenant, 'all functions', await this.composer.sidecarsOf(tenant, sidecars));
     await this.ground.serial(async () => {
       const { table } = this.ground;
       const key = tenantSidecarsKey(tenant);

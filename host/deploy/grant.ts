@@ -1,7 +1,7 @@
 import type { Sharing } from '../capability/admission.ts';
 import { outboxId } from '../capability/keyvalue-keys.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
-import type { CompiledComposition } from '../instance/parts.ts';
+import type { CompiledComposition, CompiledSidecar } from '../instance/parts.ts';
 import type { ComposedSidecar } from '../sidecar/composition.ts';
 import type { Grant } from '../wasi/context.ts';
 import type { DeployedVersion } from './route-table.ts';
@@ -33,16 +33,19 @@ const sidecarGrant = ({ settings, files, outboundHosts, keyvalue }: ComposedSide
   keyvalue: new Map(keyvalue),
 });
 
+type LoadModule = (digest: string) => Promise<{ artifact: CompiledArtifact }>;
+
+/** Rejects with what `load` rejects with. */
+export const loadSidecar = async (sidecar: ComposedSidecar, load: LoadModule): Promise<CompiledSidecar> => ({
+  ...sidecar,
+  artifact: (await load(sidecar.digest)).artifact,
+  grant: sidecarGrant(sidecar),
+});
+
 /** The sidecars of a version, loaded. `load` gives the modules, and rejects with a `Problem`. */
-export const loadComposition = async (
-  { composition }: Pick<DeployedVersion, 'composition'>,
-  load: (digest: string) => Promise<{ artifact: CompiledArtifact }>,
-): Promise<CompiledComposition | undefined> => {
+export const loadComposition = async ({ composition }: Pick<DeployedVersion, 'composition'>, load: LoadModule): Promise<CompiledComposition | undefined> => {
   if (!composition) return undefined;
-  const sidecars = await Promise.all(
-    composition.sidecars.map(async (sidecar) => ({ ...sidecar, artifact: (await load(sidecar.digest)).artifact, grant: sidecarGrant(sidecar) })),
-  );
-  return { ...composition, sidecars };
+  return { ...composition, sidecars: await Promise.all(composition.sidecars.map((sidecar) => loadSidecar(sidecar, load))) };
 };
 
 /** What executions of a version share, if anything. */

@@ -1,5 +1,6 @@
 import { Problem } from '../base/errors.ts';
 import type { Plan } from '../component/plan.ts';
+import type { ComposedSidecar } from '../sidecar/composition.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Entry, Table } from '../store/table.ts';
 import { tenantKey } from './keys.ts';
@@ -26,6 +27,8 @@ export type Ground = {
   prepare: (digest: string) => Promise<ModuleSummary>;
   /** What of a component others are linked with. */
   inspect: (digest: string) => Promise<InspectedComponent>;
+  /** Why a sidecar does not take its configuration, as a trial shows; undefined if it does, or if that cannot be told. */
+  trial: (sidecar: ComposedSidecar) => Promise<string | undefined>;
   publish: () => Promise<void>;
   /** A rollout has begun; resolves when its first stage has, or when all edges have it because there are none. */
   rolling: (tenant: string, name: string) => Promise<void>;

@@ -8,6 +8,7 @@ import { functionPrefix, sidecarKey, sidecarPrefix, tenantPrefix, tenantSidecars
 import type { FunctionRecord, SidecarRecord, TenantRecord, TenantSidecarsRecord, VersionRecord } from './model.ts';
 import { isName, nameConstraint } from './names.ts';
 import { scanAll, scanValues } from './scan.ts';
+import { requireTakesSettings } from './trying.ts';
 
 export type NewSidecar = {
   name: string;
@@ -36,44 +37,40 @@ export class SidecarLibrary {
     this.reader = reader;
   }
 
-  /** @throws Problem `request-invalid`, `module-not-found`, `module-invalid` if it is no sidecar, `already-exists` */
-  add(tenant: string, wanted: NewSidecar): Promise<SidecarRecord> {
+  /**
+   * @throws Problem `request-invalid`, `module-not-found`, `module-invalid` if it is no sidecar, `already-exists`,
+   * `sidecar-invalid` with what an image says that does not take its configuration
+   */
+  async add(tenant: string, wanted: NewSidecar): Promise<SidecarRecord> {
+    const draft = await this.draft(tenant, wanted);
+    if (!wanted.agent && draft.imports.every((name) => !isGranted(name))) await requireTakesSettings(this.ground, draft);
     return this.ground.serial(async () => {
-      const { name, module: digest, agent, settings, debug } = wanted;
-      if (!isName(name)) throw new Problem('request-invalid', `cannot add sidecar ${JSON.stringify(name.slice(0, 80))}: its name ${nameConstraint}`);
-      if (agent && Object.keys(settings).length > 0)
-        throw new Problem('request-invalid', `cannot add "${name}" as an agent with settings: who uses it gives them`);
       const { table, now } = this.ground;
       const owner = await requireTenant(table, tenant);
-      const module = await this.reader.requireModule(tenant, digest);
-      const { plan } = await this.ground.inspect(digest);
-      const kinds = kindsOf(plan);
-      if (kinds.length === 0) throw notASidecar(name, module.value.exports);
+      const module = await this.reader.requireModule(tenant, wanted.module);
       const version = await this.versionFor(tenant, wanted);
-      const { bytes, imports, exports } = module.value;
-      const from = agent ? 'agent' : 'image';
-      const record: SidecarRecord = {
-        name,
-        version,
-        tenant,
-        digest,
-        bytes,
-        kinds,
-        imports,
-        exports,
-        from,
-        settings,
-        debug,
-        public: wanted.public,
-        createdAt: now(),
-      };
+      const record: SidecarRecord = { ...draft, version, createdAt: now() };
       await table.commit([
         { key: owner.key, check: true, expectRevision: owner.revision },
         { key: module.key, put: { ...module.value, usedAt: now() }, expectRevision: module.revision },
-        { key: sidecarKey(wanted.public ? null : tenant, name, version), put: record, expectRevision: 0 },
+        { key: sidecarKey(wanted.public ? null : tenant, wanted.name, version), put: record, expectRevision: 0 },
       ]);
       return record;
     });
+  }
+
+  /** What it is whatever its version. */
+  private async draft(tenant: string, { name, module: digest, agent, settings, debug, public: shared }: NewSidecar): Promise<SidecarRecord> {
+    if (!isName(name)) throw new Problem('request-invalid', `cannot add sidecar ${JSON.stringify(name.slice(0, 80))}: its name ${nameConstraint}`);
+    if (agent && Object.keys(settings).length > 0)
+      throw new Problem('request-invalid', `cannot add "${name}" as an agent with settings: who uses it gives them`);
+    await requireTenant(this.ground.table, tenant);
+    const { bytes, imports, exports } = (await this.reader.requireModule(tenant, digest)).value;
+    const { plan } = await this.ground.inspect(digest);
+    const kinds = kindsOf(plan);
+    if (kinds.length === 0) throw notASidecar(name, exports);
+    const from = agent ? 'agent' : 'image';
+    return { name, version: '', tenant, digest, bytes, kinds, imports, exports, from, settings, debug, public: shared, createdAt: 0 };
   }
 
   private async versionFor(tenant: string, { name, version, public: shared }: NewSidecar): Promise<string> {
@@ -155,6 +152,9 @@ export class SidecarLibrary {
     });
   }
 }
+
+/** What only manifests of functions grant. */
+const isGranted = (name: string): boolean => /^wasi:(keyvalue|blobstore|messaging|filesystem|sockets)\/|^wasi:http\/outgoing-handler/.test(name);
 
 const nearestName = (name: string, records: readonly SidecarRecord[]): string => {
   const near = nearest(name, new Set(records.map((record) => record.name)));

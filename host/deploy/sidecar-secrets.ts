@@ -8,12 +8,19 @@ import { scanValues } from './scan.ts';
 /** Under which name a function keeps a secret that one of its sidecars has: no secret of its own has a `/`. */
 const secretName = (sidecar: string, name: string): string => `${sidecar}/${name}`;
 
+/** Names under which a function keeps the secrets of its sidecars. */
+export const secretsOf = (sidecars: readonly { name: string; secrets?: string[] | undefined }[]): string[] =>
+  sidecars.flatMap(({ name, secrets }) => (secrets ?? []).map((secret) => secretName(name, secret)));
+
+/** Whether one of its secrets has no value yet. */
+export const missingSecret = (sidecar: { name: string; secrets?: string[] | undefined }, values: ReadonlyMap<string, string>): boolean =>
+  secretsOf([sidecar]).some((name) => !values.has(name));
+
 /** Names of all secrets of a version, its own and those of its sidecars (`SIDECAR/NAME`). */
 export function secretsWanted({ manifest, composition }: Pick<VersionRecord, 'manifest' | 'composition'>): string[] {
   // Versions of before there were sidecars have none.
   const named = (manifest.sidecars ?? []).map(({ use, secrets }) => ({ name: use.split('@')[0] as string, secrets }));
-  const ofSidecars = [...named, ...(composition?.sidecars ?? [])].flatMap(({ name, secrets }) => (secrets ?? []).map((secret) => secretName(name, secret)));
-  return [...new Set([...manifest.secrets, ...ofSidecars])];
+  return [...new Set([...manifest.secrets, ...secretsOf([...named, ...(composition?.sidecars ?? [])])])];
 }
 
 /** Values of secrets of a function by their names: those of `wanted` that have one. */

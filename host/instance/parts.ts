@@ -55,7 +55,8 @@ function linkedInterfaces({ links }: CompiledComposition, from: number, plan: Pl
 
 type Ingredients = { artifact: CompiledArtifact; grant: Grant; limits: { memoryMib: number; cpuMs: number } };
 
-function makePart(composition: CompiledComposition, index: number, { artifact, grant, limits }: Ingredients): Part {
+/** Throws if it cannot be linked. */
+export function makePart(composition: CompiledComposition, index: number, { artifact, grant, limits }: Ingredients): Part {
   const { plan, modules, restorable } = artifact;
   const linked = [...linkedInterfaces(composition, index, plan), ...(index > 0 ? sidecarInterfaces : [])];
   const interfaces = linked.length === 0 ? hostInterfaces : new Map([...hostInterfaces, ...linked.map((table) => [table.name, table] as const)]);

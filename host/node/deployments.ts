@@ -5,6 +5,7 @@ import { Problem } from '../base/errors.ts';
 import { version } from '../config/version.ts';
 import { createDeployments, type Deployments } from '../deploy/deployments.ts';
 import { deployExamples } from '../deploy/examples.ts';
+import { loadSidecar } from '../deploy/grant.ts';
 import type { JudgedVersions } from '../deploy/judged-versions.ts';
 import type { ModuleSummary } from '../deploy/model.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
@@ -24,7 +25,7 @@ const summaryOf = async (artifacts: Artifacts, digest: string): Promise<ModuleSu
 };
 
 export const openDeployments = async (
-  { config, secretKey, logs, store, held, objects, artifacts, recorded, state, standing, late, log }: Ground,
+  { config, secretKey, logs, store, held, objects, artifacts, trials, recorded, state, standing, late, log }: Ground,
   fleet: Fleet,
   extra: ExtraRoutes,
   onRouteTable: (table: RouteTable) => Promise<void>,
@@ -37,6 +38,7 @@ export const openDeployments = async (
     secretKey,
     prepare: (digest) => summaryOf(artifacts, digest),
     inspect: async (digest) => (await artifacts.get(digest)).artifact,
+    trial: async (sidecar) => trials.run(await loadSidecar(sidecar, artifacts.compile)),
     extra,
     changeObjects: (id, change) => objects.store.change(id, change),
     onRouteTable,

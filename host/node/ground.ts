@@ -18,6 +18,7 @@ import { createHappenings } from '../event/happenings.ts';
 import type { EventHost } from '../fleet/event-host.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { type Artifacts, createArtifacts } from '../gateway/artifacts.ts';
+import { Trials } from '../instance/trials.ts';
 import { PROFILE } from '../module/artifact.ts';
 import { type ArtifactCache, artifactKey, openCache } from '../module/cache.ts';
 import { Preparer } from '../module/preparer.ts';
@@ -48,6 +49,7 @@ export type Ground = {
   cache: ArtifactCache;
   preparer: Preparer;
   artifacts: Artifacts;
+  trials: Trials;
   buckets: EffectWriter;
   /** What is put together later. */
   late: { events: EventHost | undefined; fleet: Fleet | undefined; rollouts: Rollouts | undefined };
@@ -122,6 +124,7 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
     cache,
     preparer,
     artifacts,
+    trials: new Trials(),
     ...values,
     secretKey,
     origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version }),
@@ -131,12 +134,13 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
   return ground;
 };
 
-export const closeGround = async ({ preparer, cache, store, buckets, objects, sweeper, state, recorded }: Ground): Promise<void> => {
+export const closeGround = async ({ trials, preparer, cache, store, buckets, objects, sweeper, state, recorded }: Ground): Promise<void> => {
   await recorded.close();
   await sweeper.close();
   await state.close();
   await buckets.idle();
   await objects.idle();
+  await trials.close();
   await preparer.close();
   await cache.close();
   await store.close();
