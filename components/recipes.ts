@@ -3,8 +3,8 @@ import { componentOfAssemblyScript } from './toolchain/assemblyscript.ts';
 import { breakings } from './toolchain/broken.ts';
 import { componentOfC } from './toolchain/c.ts';
 import { composedWithGuard, composedWithProvider } from './toolchain/composed.ts';
-import { componentOfJavaScript } from './toolchain/javascript.ts';
-import { componentOfRust, componentOfRustByAdapter } from './toolchain/rust.ts';
+import { componentOfJavaScript, middlewareOfJavaScript } from './toolchain/javascript.ts';
+import { componentOfRust, componentOfRustByAdapter, sidecarOfRust } from './toolchain/rust.ts';
 import { sidecarOfC, sidecars } from './toolchain/sidecars.ts';
 import { componentOfWat, functionWorld, messageWorld, withLegacyTry } from './toolchain/wat.ts';
 
@@ -116,6 +116,18 @@ export const recipes: Recipe[] = [
     build: composedWithProvider,
   },
   ...Object.keys(sidecars).map(sidecar),
+  {
+    name: 'sidecar/rust-gate',
+    about: headOf('rust-sidecar/src/lib.rs'),
+    sources: ['rust-sidecar/src/lib.rs', 'rust-sidecar/Cargo.toml', 'rust-sidecar/Cargo.lock', '../wit/nacelle-sidecar.wit'],
+    build: sidecarOfRust,
+  },
+  {
+    name: 'sidecar/js-maintenance',
+    about: headOf('js/sidecar/maintenance.ts'),
+    sources: ['js/sidecar/maintenance.ts', 'js/runtime/text.ts'],
+    build: () => middlewareOfJavaScript(new URL('js/sidecar/maintenance.ts', here)),
+  },
   ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),
   ...namesIn('wat/state/', '.wat').map((name) => fromWat('state', name)),
   ...Object.keys(breakings).map(broken),

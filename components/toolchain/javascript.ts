@@ -30,10 +30,12 @@ const names = (entry: string) => ({
   },
 });
 
-async function bundle(entry: string): Promise<string> {
+const handler = fileURLToPath(new URL('../js/runtime/handler.ts', import.meta.url));
+
+async function bundle(start: string, user: string): Promise<string> {
   const { build } = await tool<Esbuild>('esbuild');
   const result = await build({
-    entryPoints: [fileURLToPath(new URL('../js/runtime/handler.ts', import.meta.url))],
+    entryPoints: [start],
     bundle: true,
     write: false,
     format: 'esm',
@@ -43,23 +45,20 @@ async function bundle(entry: string): Promise<string> {
     supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
     minify: true,
     legalComments: 'none',
-    plugins: [names(entry)],
+    plugins: [names(user)],
   });
   return result.outputFiles[0]!.text;
 }
 
-/**
- * A component of a JavaScript or TypeScript module whose default export has `fetch(request)`, in QuickJS. Top-level code
- * runs now; its state is part of the component.
- */
-export async function componentOfJavaScript(entry: URL): Promise<Uint8Array> {
+/** A component whose start module exports what its world does. */
+async function componentOf(start: string, user: string, imports: readonly string[]): Promise<Uint8Array> {
   const { componentize } = await tool<Componentize>('componentize-qjs');
   const folder = mkdtempSync(join(tmpdir(), 'fixture-'));
   try {
     const jsPath = join(folder, 'handler.js');
     const witPath = join(folder, 'world.wit');
-    const world = `${INTERFACES.map((name) => `import wasi:${name}@${VERSION};`).join(' ')} export wasi:http/incoming-handler@${VERSION};`;
-    writeFileSync(jsPath, await bundle(fileURLToPath(entry)));
+    const world = `${imports.map((name) => `import wasi:${name}@${VERSION};`).join(' ')} export wasi:http/incoming-handler@${VERSION};`;
+    writeFileSync(jsPath, await bundle(start, user));
     writeFileSync(witPath, worldSource(VERSION, world).replaceAll('wasi:', 'wasj:'));
     const options = {
       witPath,
@@ -77,3 +76,13 @@ export async function componentOfJavaScript(entry: URL): Promise<Uint8Array> {
     rmSync(folder, { recursive: true });
   }
 }
+
+/**
+ * A component of a JavaScript or TypeScript module whose default export has `fetch(request)`, in QuickJS. Top-level code
+ * runs now; its state is part of the component.
+ */
+export const componentOfJavaScript = (entry: URL): Promise<Uint8Array> => componentOf(handler, fileURLToPath(entry), INTERFACES);
+
+/** Middleware of a module that exports `incomingHandler` itself and imports the next one. */
+export const middlewareOfJavaScript = (entry: URL): Promise<Uint8Array> =>
+  componentOf(fileURLToPath(entry), '', ['http/types', 'io/streams', 'http/incoming-handler']);

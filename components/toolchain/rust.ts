@@ -1,18 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { componentNew, preview1AdapterReactorPath } from '@bytecodealliance/jco';
+import { draft, worldSource } from './wit.ts';
 
-const workspace = fileURLToPath(new URL('../rust/', import.meta.url));
+const workspace = new URL('../rust/', import.meta.url);
 const target = fileURLToPath(new URL('../build/rust/', import.meta.url));
 
-function cargo(crate: string, triple: string, file: string): Uint8Array {
+function cargo(crate: string, triple: string, file: string, directory = workspace): Uint8Array {
+  const cwd = fileURLToPath(directory);
   const args = ['build', '--quiet', '--release', '--locked', '--package', crate, '--target', triple, '--target-dir', target];
   const home = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
-  const env = { ...process.env, RUSTFLAGS: `--remap-path-prefix=${home}=/cargo --remap-path-prefix=${workspace}=/src` };
-  execFileSync('cargo', args, { cwd: workspace, stdio: 'inherit', env });
+  const env = { ...process.env, RUSTFLAGS: `--remap-path-prefix=${home}=/cargo --remap-path-prefix=${cwd}=/src` };
+  execFileSync('cargo', args, { cwd, stdio: 'inherit', env });
   return readFileSync(`${target}${triple}/release/${file}.wasm`);
 }
 
@@ -25,4 +27,15 @@ export async function componentOfRust(crate: string, file: string): Promise<Uint
 export async function componentOfRustByAdapter(crate: string, file: string): Promise<Uint8Array> {
   const adapter = readFileSync(preview1AdapterReactorPath());
   return componentNew(cargo(crate, 'wasm32-wasip1', file), [['wasi_snapshot_preview1', adapter]]);
+}
+
+const SIDECAR_VERSION = '0.2.3';
+const sidecarWorld = `import wasi:http/incoming-handler@${SIDECAR_VERSION}; export wasi:http/incoming-handler@${SIDECAR_VERSION}; export nacelle:sidecar/lifecycle@0.1.0;`;
+
+/** The component of components/rust-sidecar, middleware and companion: its bindings are made of components/build/rust-sidecar.wit. */
+export async function sidecarOfRust(): Promise<Uint8Array> {
+  mkdirSync(new URL('../build/', import.meta.url), { recursive: true });
+  const wit = worldSource(SIDECAR_VERSION, sidecarWorld, [draft('nacelle-sidecar')]);
+  writeFileSync(new URL('../build/rust-sidecar.wit', import.meta.url), wit);
+  return cargo('rust-sidecar', 'wasm32-wasip2', 'rust_sidecar', new URL('../rust-sidecar/', import.meta.url));
 }

@@ -70,8 +70,8 @@ const table = {
   },
   'sidecar-invalid': {
     status: 422,
-    cause: 'The sidecars cannot be linked with the function, or with each other.',
-    remedy: 'Correct what the message names: an interface, a version, a type, or a circle.',
+    cause: 'The sidecars cannot be linked with the function, or with each other, or one does not take its configuration.',
+    remedy: 'Correct what the message names: an interface, a version, a type, a circle, or a setting.',
   },
   'sidecar-in-use': { status: 409, cause: 'Functions link the sidecar.', remedy: 'Deploy the functions that the message names without it first.' },
   'sidecar-failed': {

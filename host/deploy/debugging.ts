@@ -41,6 +41,6 @@ export class Debugger {
     if (!composition) return version;
     const debugged = composition.sidecars.filter(({ why }) => why === 'debug').map((sidecar) => `${sidecarLabel(sidecar)}:${sidecar.digest.slice(7, 23)}`);
     const secrets = await openSecrets(this.ground, tenant, name, secretsWanted({ ...entry.value, composition }));
-    return { ...version, key: `${version.key}+debug:${debugged.join(',')}`, composition: withSecrets(composition, secrets), prewarm: 0 };
+    return { ...version, key: `${version.key}+debug:${debugged.join(',')}`, like: version.key, composition: withSecrets(composition, secrets), prewarm: 0 };
   }
 }

@@ -70,6 +70,8 @@ export type DeployedVersion = {
   composition?: Composition;
   /** Versions with the same run in one isolate: they share instances of sidecars there. */
   affinity?: string;
+  /** Key of the version that this one is but for sidecars that a request asked for. */
+  like?: string;
   /** Every request runs in an overlay, those without a key too: what it does is committed when it has ended well. */
   overlay?: boolean;
   /** Labels of the edges that serve it; absent: all. */

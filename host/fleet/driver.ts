@@ -158,11 +158,20 @@ export class FleetDriver {
   /** To be called before gateways route requests to it. */
   addVersion(version: DeployedVersion): void {
     this.#versions.set(version.key, version);
-    const { key, tenant, limits, idleMs, whenExhausted, prewarm, fleet, composition, affinity } = version;
+    const { key, tenant, limits, idleMs, whenExhausted, prewarm, fleet, composition, affinity, like } = version;
     const memoryMib = (composition?.sidecars ?? []).reduce((sum, sidecar) => sum + sidecar.limits.memoryMib, limits.memoryMib);
     this.feed({
       type: 'version-added',
-      spec: { version: key, tenant, memoryMib, bindings: '0.2', whenExhausted, idleMs, ...(affinity === undefined ? {} : { affinity }) },
+      spec: {
+        version: key,
+        tenant,
+        memoryMib,
+        bindings: '0.2',
+        whenExhausted,
+        idleMs,
+        ...(affinity === undefined ? {} : { affinity }),
+        ...(like === undefined ? {} : { like }),
+      },
     });
     if (prewarm > 0 && fleet === 'on-demand') this.feed({ type: 'prewarm', version: key, instances: prewarm });
   }

@@ -3,10 +3,10 @@
  * with `start`; it ends with `destroy`, or is lost.
  */
 import { Problem } from '../base/errors.ts';
+import type { LoadSource, StoredSource } from '../base/load-source.ts';
 import { grantOf, loadComposition } from '../deploy/grant.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { CompiledArtifact } from '../instance/compiled.ts';
-import type { RunPlace } from '../instance/runner.ts';
 import type { SharedInstance } from '../instance/shared-sidecars.ts';
 import { allocateHoldings, HOLDINGS_MAX, IdleCells } from '../isolate/holdings.ts';
 import { Isolate, type IsolateOptions } from '../isolate/isolate.ts';
@@ -16,12 +16,11 @@ import type { LogRecord } from '../telemetry/log-record.ts';
 /** Heap of an isolate thread: what the runtime keeps of modules and instances, not their memories. */
 const heapMib = 128;
 
-export type LoadedFrom = Exclude<RunPlace['load'], 'thread'>;
 /** @throws Problem `module-not-found`, `module-invalid` */
-export type CompileModule = (digest: string) => Promise<{ artifact: CompiledArtifact; from: LoadedFrom }>;
+export type CompileModule = (digest: string) => Promise<{ artifact: CompiledArtifact; from: StoredSource }>;
 
 /** A version in an isolate. `ready` when runs can be sent there. */
-export type HeldVersion = { readonly key: string; readonly cell: number; ready: boolean; hostCallNames: readonly string[]; readonly done: Promise<LoadedFrom> };
+export type HeldVersion = { readonly key: string; readonly digest: string; readonly cell: number; ready: boolean; hostCallNames: readonly string[]; readonly done: Promise<LoadSource> };
 
 export type LiveIsolate = {
   readonly name: number;
@@ -50,7 +49,13 @@ export type IsolateThreadsEvents = {
   onExit: (isolate: LiveIsolate, reason: string | undefined) => void;
 };
 
-type Waiting = { held: HeldVersion; loadedFrom: LoadedFrom; resolve: (from: LoadedFrom) => void; reject: (problem: Problem) => void };
+type Waiting = { held: HeldVersion; loadedFrom: LoadSource; resolve: (from: LoadSource) => void; reject: (problem: Problem) => void };
+
+/** Another version of the same module that is there, whose artifact can be used. */
+const twinOf = ({ holds }: LiveIsolate, digest: string): { artifact: number; from: 'thread' } | undefined => {
+  for (const held of holds.values()) if (held.ready && held.digest === digest) return { artifact: held.cell, from: 'thread' };
+  return undefined;
+};
 
 /** What one more isolate is to be started with. */
 export type MakeSettings = (isolate: number) => Omit<IsolateOptions, 'id' | 'cells' | 'heapMib'>;
@@ -112,9 +117,9 @@ export class IsolateThreads {
   hold(isolate: LiveIsolate, version: DeployedVersion): HeldVersion {
     const known = isolate.holds.get(version.key);
     if (known) return known;
-    const { promise, resolve, reject } = Promise.withResolvers<LoadedFrom>();
+    const { promise, resolve, reject } = Promise.withResolvers<LoadSource>();
     promise.catch(() => undefined);
-    const held: HeldVersion = { key: version.key, cell: this.#takeCell(), ready: false, hostCallNames: [], done: promise };
+    const held: HeldVersion = { key: version.key, digest: version.digest, cell: this.#takeCell(), ready: false, hostCallNames: [], done: promise };
     isolate.holds.set(version.key, held);
     isolate.cells.push(held.cell);
     this.#byCell.set(held.cell, held);
@@ -127,9 +132,9 @@ export class IsolateThreads {
   async #send(isolate: LiveIsolate, version: DeployedVersion, waiting: Waiting): Promise<void> {
     const { key, function: name, limits, instance: mode, digest } = version;
     try {
-      const { artifact, from } = await this.#compile(digest);
-      waiting.loadedFrom = from;
       const composition = await loadComposition(version, this.#compile);
+      const { artifact, from } = twinOf(isolate, digest) ?? (await this.#compile(digest));
+      waiting.loadedFrom = from;
       isolate.thread.hold({
         cell: waiting.held.cell,
         key,

@@ -1,4 +1,4 @@
-import type { StoredSource } from '../base/load-source.ts';
+import type { LoadSource } from '../base/load-source.ts';
 import { Admission } from '../capability/admission.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
@@ -203,7 +203,7 @@ export class Functions {
     if (this.#kept.length < keptMax) this.#kept.push(describeExecution(version.tenant, version.function, execution));
   }
 
-  async #loadHere(version: DeployedVersion): Promise<{ runner: FunctionRunner; load: StoredSource }> {
+  async #loadHere(version: DeployedVersion): Promise<{ runner: FunctionRunner; load: LoadSource }> {
     const { loader, keyvalue, objects, recorded } = this.#options;
     const { tenant, function: name, limits, instance: mode } = version;
     const { artifact, load } = await loader.load(version.digest);

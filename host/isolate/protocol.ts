@@ -34,7 +34,8 @@ export type Holding = {
   key: string;
   /** For messages. */
   function: string;
-  artifact: CompiledArtifact;
+  /** Or the cell of another holding that has it. */
+  artifact: CompiledArtifact | number;
   grant: Grant;
   limits: { memoryMib: number; cpuMs: number; concurrency: number };
   mode: 'pristine' | 'reuse';

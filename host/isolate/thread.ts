@@ -9,6 +9,7 @@ import { connectKeyValue } from '../capability/keyvalue-channel.ts';
 import { connectObjects } from '../capability/object-client.ts';
 import type { OutboundClient } from '../capability/outbound-http.ts';
 import { SharedClient } from '../capability/shared-client.ts';
+import type { CompiledArtifact } from '../instance/compiled.ts';
 import { createPoolRunner, type PoolRunner } from '../instance/pool-runner.ts';
 import type { MainChange } from '../instance/runner.ts';
 import { SharedSidecars } from '../instance/shared-sidecars.ts';
@@ -73,7 +74,7 @@ const sidecars = new SharedSidecars(() => {
 }, logOf);
 
 /** `peakBytes`: most memory of a run that was told; of a composition, whose parts have memories of their own, none is. */
-type Held = { function: string; runner: PoolRunner; running: number; released: boolean; peakBytes: number };
+type Held = { function: string; artifact: CompiledArtifact; runner: PoolRunner; running: number; released: boolean; peakBytes: number };
 
 /** Changes of shared sidecars are told together. */
 const sidecarsMs = 10;
@@ -142,12 +143,15 @@ const start: StartRun = (cell, placed, request, response, ports, onEnd) => {
 const hold = (holding: Holding): void => {
   const { cell, grant } = holding;
   try {
+    const artifact = typeof holding.artifact === 'number' ? holdings.get(holding.artifact)?.artifact : holding.artifact;
+    if (!artifact) throw new Error(`the module of cell ${holding.artifact} is not here any more`);
     if (grant.objects && grant.objects.size > 0) objects?.reader.refresh();
     if (grant.keyvalue && grant.keyvalue.size > 0) keyvalue?.refresh();
     if (grant.outboundHosts.length > 0) reach().prepare();
     const linked = holding.composition ? { tenant: tenant ?? '', shared: sidecars, ...openRecorded() } : {};
-    const runner = createPoolRunner({ ...holding, ...linked });
-    holdings.set(cell, { function: holding.function, runner, running: 0, released: false, peakBytes: holding.composition ? Number.POSITIVE_INFINITY : 0 });
+    const runner = createPoolRunner({ ...holding, artifact, ...linked });
+    const peakBytes = holding.composition ? Number.POSITIVE_INFINITY : 0;
+    holdings.set(cell, { function: holding.function, artifact, runner, running: 0, released: false, peakBytes });
     post({ kind: 'held', cell, hostCallNames: runner.hostCallNames });
   } catch (error) {
     post({ kind: 'not-held', cell, message: error instanceof Error ? error.message : String(error) });

@@ -6,6 +6,7 @@ import { version } from '../config/version.ts';
 import { createDeployments, type Deployments } from '../deploy/deployments.ts';
 import { deployExamples } from '../deploy/examples.ts';
 import { loadSidecar } from '../deploy/grant.ts';
+import type { InspectedComponent } from '../deploy/ground.ts';
 import type { JudgedVersions } from '../deploy/judged-versions.ts';
 import type { ModuleSummary } from '../deploy/model.ts';
 import type { DeployedVersion, RouteTable } from '../deploy/route-table.ts';
@@ -24,6 +25,21 @@ const summaryOf = async (artifacts: Artifacts, digest: string): Promise<ModuleSu
   return { imports: artifact.imports, exports: artifact.exports, unrestorable: artifact.reasons };
 };
 
+const inspectedMax = 16;
+
+/** What was inspected last is kept: linking reads a component several times. */
+const inspecting = (artifacts: Artifacts): ((digest: string) => Promise<InspectedComponent>) => {
+  const recent = new Map<string, InspectedComponent>();
+  return async (digest) => {
+    const known = recent.get(digest);
+    const { plan, open } = known ?? (await artifacts.get(digest)).artifact;
+    recent.delete(digest);
+    recent.set(digest, known ?? { plan, open });
+    for (const oldest of recent.keys()) if (recent.size > inspectedMax) recent.delete(oldest);
+    return { plan, open };
+  };
+};
+
 export const openDeployments = async (
   { config, secretKey, logs, store, held, objects, artifacts, trials, recorded, state, standing, late, log }: Ground,
   fleet: Fleet,
@@ -37,7 +53,7 @@ export const openDeployments = async (
     domain: config.domain,
     secretKey,
     prepare: (digest) => summaryOf(artifacts, digest),
-    inspect: async (digest) => (await artifacts.get(digest)).artifact,
+    inspect: inspecting(artifacts),
     trial: async (sidecar) => trials.run(await loadSidecar(sidecar, artifacts.compile)),
     extra,
     changeObjects: (id, change) => objects.store.change(id, change),

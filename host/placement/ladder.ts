@@ -74,7 +74,8 @@ function warmIn(state: State, pool: Pool, version: Version): Found | undefined {
 
 /**
  * The ladder: idle instance, room in an isolate of the tenant, isolate that stands by. `own`: only isolates that the tenant has; `fresh`: no idle instance of an active isolate.
- * In each, reserved ones come first. A tenant that has its share of isolates drops idle instances of its own before it takes another one, others do so last.
+ * In each, reserved ones come first. A tenant that has its share of isolates drops idle instances of its own before it takes another one, as does a version that
+ * is like another; others do so last.
  */
 export function findPlace(state: State, version: Version, scope: 'any' | 'own' | 'fresh' = 'any'): Found | undefined {
   const { tenant, pools } = version;
@@ -89,7 +90,7 @@ export function findPlace(state: State, version: Version, scope: 'any' | 'own' |
   if (own) return own;
   const reserved = (scope !== 'own' ? firstOf(subPools, (subPool) => standbyOf(state, subPool, version)) : undefined) ?? firstOf(subPools, reclaim);
   if (reserved || !access.common) return reserved;
-  if (scope === 'own' || tenant.common >= state.share) {
+  if (scope === 'own' || version.spec.like !== undefined || tenant.common >= state.share) {
     const place = firstOf(common, reclaim);
     if (place || scope === 'own') return place;
   }

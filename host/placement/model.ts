@@ -51,6 +51,11 @@ export type VersionSpec = {
   idleMs?: number;
   /** Versions of a tenant with the same are placed in one isolate. */
   affinity?: string;
+  /**
+   * Another version that it differs from only in its sidecars. It is charged as that one until it was measured, and drops idle
+   * instances of its tenant before it takes an isolate that stands by: it is wanted for few requests, and soon.
+   */
+  like?: VersionName;
 };
 
 /**

@@ -14,9 +14,15 @@ import { dequeue, enqueue, targetOf } from './wait.ts';
 
 const MINUTE_MS = 60_000;
 
+/** What an instance counts before any was measured: its limit, or what is known of the version that it is like, with the limits of what it has more. */
+function firstCharge(state: State, { memoryMib, like }: VersionSpec): number {
+  const known = like === undefined ? undefined : state.versions.get(like);
+  return known ? Math.min(memoryMib, known.chargeMib + Math.max(0, memoryMib - known.spec.memoryMib)) : memoryMib;
+}
+
 function newVersion(state: State, spec: VersionSpec): Version {
   const pools = state.pools.filter(({ configuration }) => configuration.bindings === spec.bindings && configuration.memoryMib >= spec.memoryMib);
-  const { memoryMib: chargeMib } = spec;
+  const chargeMib = firstCharge(state, spec);
   const volume = new Rate(MINUTE_MS);
   return { spec, tenant: state.tenant(spec.tenant), pools, idle: new Heap(), holders: new Map(), volume, peakMib: 0, chargeMib, removed: false };
 }

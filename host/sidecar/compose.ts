@@ -88,7 +88,7 @@ export function compose(parts: readonly Candidate[]): { composition: Omit<Compos
       else {
         const { found, problems } = providersOf(part, name, parts);
         const [first, ...others] = found.filter((provider) => provider.index > 0);
-        if (!first) unmet.push({ part: index, interface: name, problems });
+        if (!first) unmet.push({ part: index, interface: name, problems: found.length > 0 ? [throughFunction(parts[0] as Candidate)] : problems });
         else if (others.length > 0)
           throw ambiguous(
             part,
@@ -101,6 +101,8 @@ export function compose(parts: readonly Candidate[]): { composition: Omit<Compos
   }
   return { composition: { links, chain, order: startOrder(parts, links) }, unmet };
 }
+
+const throughFunction = ({ label }: Candidate): string => `${label} itself exports it, but a sidecar cannot call the function that it belongs to`;
 
 export const ambiguous = (importer: Candidate, name: string, labels: readonly string[]): Problem =>
   new Problem('sidecar-invalid', `cannot link ${importer.label}: ${shown(name)} is provided by ${labels.join(' and ')}; name one of them in "sidecars"`);

@@ -45,6 +45,23 @@ test('findPlace: without room for its memory an isolate is skipped, and the deci
   assert.is(reason, '28 MiB are free, needs 64');
 });
 
+test('findPlace: a version that is like another runs where that one does: charged as it, in place of idle instances', () => {
+  const node = withWarm(2, { slots: 8, instances: 8 });
+  const version = node.add('a/f@1', { memoryMib: 64 });
+  const first = node.placed(version);
+  const second = node.placed(version);
+  assert.is(second.isolate, first.isolate, 'both fill its 128 MiB');
+  node.end(first);
+  node.end(second);
+  assert.is.not(node.placed(node.add('a/other@1', { memoryMib: 64 })).isolate, first.isolate, 'others take what stands by');
+  const like = node.placed(node.add('a/f@1+debug:recorder', { memoryMib: 80, like: version }));
+  assert.equal([like.rung, like.isolate], [2, first.isolate]);
+  assert.ok(node.of('drop').length > 0, 'idle instances made room');
+  node.tell({ type: 'measured', version, peakMib: 4 });
+  const { decision } = node.placed(node.add('a/f@1+debug:other', { memoryMib: 80, like: version }));
+  assert.is(decision.inputs.memoryMib, 12 + 16, 'what the other was measured with, and its sidecar');
+});
+
 test('findPlace: a smaller configuration, and one with other bindings, are passed over', () => {
   const node = new Harness({
     configurations: [

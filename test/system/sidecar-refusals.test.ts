@@ -63,4 +63,20 @@ test('sidecars: a deployment is refused where they need each other in a circle, 
   );
 });
 
+test('sidecars: one that needs what only the function provides is refused: that would be a circle through the function', async () => {
+  await add('needy', `${importing('acme:shop/stock@1.0.0', priceTwo)} ${exporting('acme:shop/offers@1.0.0', priceTwo)}`);
+  const handler = `(core module $h (func (export "handle") (param i32 i32)))
+    (core instance $hi (instantiate $h)) (alias core export $hi "handle" (core func $hf))
+    (import "wasi:http/types@0.2.3" (instance $types (export "incoming-request" (type (sub resource))) (export "response-outparam" (type (sub resource)))))
+    (alias export $types "incoming-request" (type $request)) (alias export $types "response-outparam" (type $out))
+    (func $handle (param "request" (own $request)) (param "response-out" (own $out)) (canon lift (core func $hf)))
+    (instance $handler (export "handle" (func $handle))) (export "wasi:http/incoming-handler@0.2.3" (instance $handler))`;
+  const stock = exporting('acme:shop/stock@1.0.0', priceTwo);
+  const module = await digestOf(await binaryOf(`(component ${handler} ${stock})`));
+  const response = await node.api('POST', '/v1/functions', { name: 'stocked', module, sidecars: [{ use: 'needy' }] });
+  const { code, detail } = (await response.json()) as Problem;
+  assert.is(code, 'import-unknown');
+  assert.match(detail, /cannot link needy@1\.0\.0: acme:shop\/stock@1\.0\.0 is not provided .*"stocked" itself exports it, but a sidecar cannot call the function/);
+});
+
 test.run();
