@@ -1,8 +1,6 @@
-import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { PoolRunner } from '../../host/instance/pool-runner.ts';
-import { type Captured, ports, type Sent } from './harness.ts';
+import { type Captured, ports } from './harness.ts';
 import { ask, runnerOf } from './sidecars.ts';
 
 const captured = (): Captured => ({ stdout: '', records: [] });
@@ -214,39 +212,6 @@ test('Group: with when "used" a sidecar starts at once only if the execution bef
   const third = await ask(shop);
   assert.ok((third.end.sidecars?.[0]?.readyMs ?? Number.POSITIVE_INFINITY) < (third.end.startedMs ?? 0), 'before the function');
   shop.close();
-});
-
-test('Group: any chain of middlewares that pass on is invisible to the response', async () => {
-  const plain = await runnerOf('echo', [], { composition: undefined });
-  const chains = await Promise.all(
-    [1, 2, 3, 5].map((length) =>
-      runnerOf(
-        'echo',
-        Array.from({ length }, () => ({ fixture: 'pass' })),
-      ),
-    ),
-  );
-  const sent = fc.record({
-    method: fc.constantFrom('POST', 'PUT', 'PATCH'),
-    path: fc.webPath().map((path) => path || '/'),
-    headers: fc.array(
-      fc.tuple(
-        fc.constantFrom('content-type', 'x-a', 'x-b'),
-        fc.stringMatching(/^[ -~]{0,40}$/).map((text) => text.trim()),
-      ),
-      { maxLength: 4 },
-    ),
-    body: fc.string({ maxLength: 5000 }),
-  });
-  await fc.assert(
-    fc.asyncProperty(sent, fc.nat(chains.length - 1), async (request, chain) => {
-      const [expected, chained] = [await ask(plain, request as Sent), await ask(chains[chain] as PoolRunner, request as Sent)];
-      assert.equal({ ...chained.answer }, { ...expected.answer });
-      assert.is(chained.end.failure?.problem.code, expected.end.failure?.problem.code);
-    }),
-    { numRuns: 300 },
-  );
-  for (const runner of [plain, ...chains]) runner.close();
 });
 
 test.run();

@@ -63,11 +63,13 @@ export const linkerOf = ({ artifact, modules }: Loaded): Linker<WasiContext> => 
 
 class BytesSource implements ByteSource {
   private readonly bytes: Uint8Array;
+  private readonly sentTrailers: HeaderList | undefined;
   private at = 0;
   readonly ready = true;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, trailers: HeaderList | undefined) {
     this.bytes = bytes;
+    this.sentTrailers = trailers;
   }
 
   read(max: number): Uint8Array | null {
@@ -79,8 +81,8 @@ class BytesSource implements ByteSource {
 
   async readable(): Promise<void> {}
 
-  trailers(): undefined {
-    return undefined;
+  trailers(): HeaderList | undefined {
+    return this.sentTrailers;
   }
 
   cancel(): void {}
@@ -94,6 +96,7 @@ export type Answer = {
   failed: string | undefined;
   aborted: string | undefined;
   complete: boolean;
+  trailers: HeaderList | undefined;
 };
 
 /** Collects what a guest answers. */
@@ -103,6 +106,7 @@ export class Collector {
   failed: string | undefined;
   aborted: string | undefined;
   complete = false;
+  trailers: HeaderList | undefined;
   readonly chunks: Uint8Array[] = [];
 
   respond(status: number, headers: HeaderList): ByteSink {
@@ -117,8 +121,9 @@ export class Collector {
       },
       async writable() {},
       async flushed() {},
-      finish() {
+      finish(trailers) {
         collector.complete = true;
+        collector.trailers = trailers;
       },
       abort(reason) {
         collector.aborted = reason;
@@ -132,16 +137,19 @@ export class Collector {
 
   answer(): Answer {
     const body = Buffer.concat(this.chunks);
-    const { status, headers, failed, aborted, complete } = this;
-    return { status, headers, body, text: body.toString(), failed, aborted, complete };
+    const { status, headers, failed, aborted, complete, trailers } = this;
+    return { status, headers, body, text: body.toString(), failed, aborted, complete, trailers };
   }
 }
 
-export type Sent = { method?: string; path?: string; headers?: [string, string][]; body?: string };
+type Headers = [string, string][];
+export type Sent = { method?: string; path?: string; headers?: Headers; body?: string; trailers?: Headers };
+
+const listOf = (headers: Headers): HeaderList => headers.map(([name, value]) => [name, Buffer.from(value)]);
 
 export function requestOf(sent: Sent): GuestRequest {
-  const headers: HeaderList = (sent.headers ?? []).map(([name, value]) => [name, Buffer.from(value)]);
-  const body = sent.body === undefined ? null : new BytesSource(Buffer.from(sent.body));
+  const headers = listOf(sent.headers ?? []);
+  const body = sent.body === undefined ? null : new BytesSource(Buffer.from(sent.body), sent.trailers && listOf(sent.trailers));
   const method = sent.method ?? (sent.body === undefined ? 'GET' : 'POST');
   return { method, scheme: 'http', authority: 'localhost', pathWithQuery: sent.path ?? '/', headers, body };
 }
