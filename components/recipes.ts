@@ -4,7 +4,7 @@ import { breakings } from './toolchain/broken.ts';
 import { componentOfC } from './toolchain/c.ts';
 import { composedWithGuard, composedWithProvider } from './toolchain/composed.ts';
 import { componentOfJavaScript, middlewareOfJavaScript } from './toolchain/javascript.ts';
-import { componentOfRust, componentOfRustByAdapter, sidecarOfRust } from './toolchain/rust.ts';
+import { componentOfRust, componentOfRustByAdapter, rustSidecars } from './toolchain/rust.ts';
 import { sidecarOfC, sidecars } from './toolchain/sidecars.ts';
 import { componentOfWat, functionWorld, messageWorld, withLegacyTry } from './toolchain/wat.ts';
 
@@ -82,6 +82,11 @@ function sidecar(path: string): Recipe {
   return { name, about: headOf(`${path}.c`), sources, build: () => sidecarOfC(path) };
 }
 
+function rustSidecar(name: string, crate: keyof typeof rustSidecars): Recipe {
+  const sources = ['src/lib.rs', 'Cargo.toml', 'Cargo.lock'].map((file) => `${crate}/${file}`);
+  return { name: `sidecar/${name}`, about: headOf(`${crate}/src/lib.rs`), sources: [...sources, '../wit/nacelle-sidecar.wit'], build: rustSidecars[crate] };
+}
+
 const composedSources = ['toolchain/composed.ts', 'c/guest.h', 'c/wasi.h'];
 
 /** Every fixture, in the order in which they are built: broken ones are made of `hello`. */
@@ -116,12 +121,8 @@ export const recipes: Recipe[] = [
     build: composedWithProvider,
   },
   ...Object.keys(sidecars).map(sidecar),
-  {
-    name: 'sidecar/rust-gate',
-    about: headOf('rust-sidecar/src/lib.rs'),
-    sources: ['rust-sidecar/src/lib.rs', 'rust-sidecar/Cargo.toml', 'rust-sidecar/Cargo.lock', '../wit/nacelle-sidecar.wit'],
-    build: sidecarOfRust,
-  },
+  rustSidecar('rust-gate', 'rust-sidecar'),
+  rustSidecar('rust-watch', 'rust-companion'),
   {
     name: 'sidecar/js-maintenance',
     about: headOf('js/sidecar/maintenance.ts'),

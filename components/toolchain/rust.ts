@@ -30,12 +30,18 @@ export async function componentOfRustByAdapter(crate: string, file: string): Pro
 }
 
 const SIDECAR_VERSION = '0.2.3';
-const sidecarWorld = `import wasi:http/incoming-handler@${SIDECAR_VERSION}; export wasi:http/incoming-handler@${SIDECAR_VERSION}; export nacelle:sidecar/lifecycle@0.1.0;`;
+const LIFECYCLE = 'export nacelle:sidecar/lifecycle@0.1.0;';
+const HANDLERS = ['import', 'export'].map((kind) => `${kind} wasi:http/incoming-handler@${SIDECAR_VERSION};`).join(' ');
 
-/** The component of components/rust-sidecar, middleware and companion: its bindings are made of components/build/rust-sidecar.wit. */
-export async function sidecarOfRust(): Promise<Uint8Array> {
+/** The component of components/`crate`, whose bindings are made of components/build/`crate`.wit. */
+function sidecarOfRust(crate: string, world: string): Uint8Array {
   mkdirSync(new URL('../build/', import.meta.url), { recursive: true });
-  const wit = worldSource(SIDECAR_VERSION, sidecarWorld, [draft('nacelle-sidecar')]);
-  writeFileSync(new URL('../build/rust-sidecar.wit', import.meta.url), wit);
-  return cargo('rust-sidecar', 'wasm32-wasip2', 'rust_sidecar', new URL('../rust-sidecar/', import.meta.url));
+  writeFileSync(new URL(`../build/${crate}.wit`, import.meta.url), worldSource(SIDECAR_VERSION, world, [draft('nacelle-sidecar')]));
+  return cargo(crate, 'wasm32-wasip2', crate.replaceAll('-', '_'), new URL(`../${crate}/`, import.meta.url));
 }
+
+/** Sidecars in Rust by their crates, each a folder of components/. */
+export const rustSidecars: Readonly<Record<'rust-sidecar' | 'rust-companion', () => Promise<Uint8Array>>> = {
+  'rust-sidecar': async () => sidecarOfRust('rust-sidecar', `${HANDLERS} ${LIFECYCLE}`),
+  'rust-companion': async () => sidecarOfRust('rust-companion', LIFECYCLE),
+};

@@ -29,6 +29,8 @@ export type HostInterface<C> = {
   functions: Readonly<Record<string, HostFunction<C>>>;
   /** Names of the functions that may return a promise: the guest is suspended until it settles. */
   suspending?: readonly string[];
+  /** Functions of which nothing comes that anybody may have to wait for. A component that imports no others never waits, even in those that suspend. */
+  waitless?: 'all' | readonly string[];
   /** Called with an object when the guest drops its owned handle, or when the execution ends while the guest still held it. Must not throw. */
   drop?: Readonly<Record<string, (context: C, object: never) => void>>;
 };

@@ -50,7 +50,8 @@ export type Linked = {
 /** Takes the marks of modules that import a memory of which nobody wants to know. Nothing reads it. */
 let unread: WebAssembly.Memory | undefined;
 
-type HostLower = { implementation: HostFunction<unknown>; suspending: boolean };
+/** `waits`: it may return a promise; `suspending`: it is called where the guest can be suspended for that. */
+type HostLower = { implementation: HostFunction<unknown>; waits: boolean; suspending: boolean };
 
 export class Linker<C> {
   readonly plan: Plan;
@@ -60,11 +61,14 @@ export class Linker<C> {
   readonly exported: readonly Signature[];
   readonly modules: LinkedModule[];
   private readonly interfaces: ReadonlyMap<string, HostInterface<C>>;
+  /** Nothing that it imports makes what could be waited for. */
+  private readonly waitless: boolean;
 
   /** `modules` are the rewritten core modules in the order of `plan.modules`; `interfaces` by their names. */
   constructor(plan: Plan, modules: readonly WebAssembly.Module[], interfaces: ReadonlyMap<string, HostInterface<C>>) {
     this.plan = plan;
     this.interfaces = interfaces;
+    this.waitless = plan.lowers.every(({ func }) => func.from !== 'lift' && this.isWaitless(func.interface, func.name));
     const types = new TypeTable(plan);
     this.lowers = plan.lowers.map((lower) => ({ lower, signature: types.signature(lower.type), host: this.hostLower(lower.func) }));
     this.lifts = plan.lifts.map((lift) => ({ lift, signature: types.signature(lift.type) }));
@@ -79,12 +83,18 @@ export class Linker<C> {
     return this.lowers.some(({ host }) => !host || host.suspending);
   }
 
+  private isWaitless(name: string, func: string): boolean {
+    const waitless = this.interfaces.get(hostNameOf(name, this.interfaces))?.waitless;
+    return waitless === 'all' || waitless?.includes(func) === true;
+  }
+
   private hostLower(func: FuncRef): HostLower | null {
     if (func.from === 'lift') return null;
     const provider = this.interfaces.get(hostNameOf(func.interface, this.interfaces));
     const implementation = provider && Object.hasOwn(provider.functions, func.name) ? provider.functions[func.name] : undefined;
     if (!implementation) throw new AbiError(`the host does not provide ${func.interface} ${func.name}`);
-    return { implementation: implementation as HostFunction<unknown>, suspending: provider?.suspending?.includes(func.name) ?? false };
+    const waits = provider?.suspending?.includes(func.name) ?? false;
+    return { implementation: implementation as HostFunction<unknown>, waits, suspending: waits && !this.waitless };
   }
 
   /** What to call when an owned handle of a host resource goes; undefined if nothing. */
@@ -237,14 +247,17 @@ class Instantiation<C> {
 
   private hostFunction(index: number, signature: Signature, scope: Scope, host: HostLower): WebAssembly.ImportValue {
     const { guard, context, hostCalls } = this;
-    const { implementation, suspending } = host;
+    const { implementation, waits, suspending } = host;
     const invoke = callHost(signature, scope, implementation, context);
     const call = withParameters(signature.flatParams.length + (signature.resultInMemory ? 1 : 0), (values) => {
       (hostCalls[index] as number)++;
       try {
         if (!scope.state.mayLeave) throw new AbiError('cannot call an import from realloc or post-return');
         const result = invoke(values);
-        if (suspending && result instanceof Promise) return guard.suspend(result, (value) => lowerResult(signature, scope, values, value));
+        if (waits && result instanceof Promise) {
+          if (!suspending) throw new AbiError('cannot wait: nothing that the component imports is to be waited for');
+          return guard.suspend(result, (value) => lowerResult(signature, scope, values, value));
+        }
         return lowerResult(signature, scope, values, result);
       } catch (error) {
         throw guard.trapOf(error);

@@ -22,8 +22,8 @@ export type NewSidecar = {
   public: boolean;
 };
 
-/** A function that links a sidecar: `tenant/name@version`. */
-export type SidecarUser = { tenant: string; function: string; version: number };
+/** A function that links a sidecar: `tenant/name@version`. `live` is false for one that only a rollback can reach. */
+export type SidecarUser = { tenant: string; function: string; version: number; live: boolean };
 
 const entriesMax = 1000;
 
@@ -123,14 +123,16 @@ export class SidecarLibrary {
     const { table } = this.ground;
     const users: SidecarUser[] = [];
     for await (const { value: record } of scanAll<FunctionRecord>(table, functionPrefix(tenant))) {
-      const reachable = new Set([...record.live.map((target) => target.version), ...record.history, record.staged?.version ?? 0]);
+      const live = new Set([...record.live.map((target) => target.version), record.staged?.version ?? 0]);
+      const reachable = new Set([...live, ...record.history]);
       for await (const { value } of scanAll<VersionRecord>(table, versionPrefix(tenant, record.name))) {
         const links = value.composition?.sidecars.some((sidecar) => sidecar.name === name && sidecar.version === version && sidecar.digest === digest);
-        if (links && reachable.has(value.version)) users.push({ tenant, function: record.name, version: value.version });
+        if (links && reachable.has(value.version)) users.push({ tenant, function: record.name, version: value.version, live: live.has(value.version) });
       }
     }
     const all = await table.get<TenantSidecarsRecord>(tenantSidecarsKey(tenant));
-    if (all?.value.sidecars.some(({ use }) => use === name || `${name}@${version}`.startsWith(use))) users.push({ tenant, function: '*', version: 0 });
+    if (all?.value.sidecars.some(({ use }) => use === name || `${name}@${version}`.startsWith(use)))
+      users.push({ tenant, function: '*', version: 0, live: true });
     return users;
   }
 
@@ -167,9 +169,12 @@ const notASidecar = (name: string, exports: readonly string[]): Problem =>
     `cannot add "${name}": a sidecar exports and imports wasi:http/incoming-handler, or exports an interface for others or nacelle:sidecar/lifecycle@0.1.0; its exports are ${exports.join(', ') || 'none'}`,
   );
 
+const nameOf = (user: SidecarUser, tenant: string): string => {
+  const name = user.function === '*' ? 'all functions of the tenant' : `${user.function}@${user.version}`;
+  return `${user.tenant === tenant ? '' : `${user.tenant}/`}${name}${user.live ? '' : ' (not live, but a rollback can reach it)'}`;
+};
+
 const inUse = ({ name, version }: SidecarRecord, users: readonly SidecarUser[], tenant: string): Problem => {
-  const names = users.map(
-    (user) => `${user.tenant === tenant ? '' : `${user.tenant}/`}${user.function === '*' ? 'all functions of the tenant' : `${user.function}@${user.version}`}`,
-  );
+  const names = users.map((user) => nameOf(user, tenant));
   return new Problem('sidecar-in-use', `cannot remove sidecar "${name}@${version}": it is used by ${names.slice(0, 20).join(', ')}`, names);
 };

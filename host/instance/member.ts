@@ -172,6 +172,10 @@ export class Member implements Peers {
     if (this.instance) this.instance.owner.generation++;
   }
 
+  private failIn(name: LifeCall, ended: Ended): void {
+    this.fail({ ...ended, message: `in ${name}: ${ended.message}` });
+  }
+
   private async getReady(): Promise<void> {
     const { readyMs } = this.sidecar;
     await this.tell('configure', readyMs, [this.settings()]);
@@ -193,7 +197,7 @@ export class Member implements Peers {
       return result;
     } catch (error) {
       instance.endCall();
-      this.fail(instance.endedBy(error));
+      this.failIn(name, instance.endedBy(error));
       return undefined;
     } finally {
       this.calls--;
@@ -210,7 +214,7 @@ export class Member implements Peers {
     try {
       pace.took(instance.callAtOnce(callee, parameters));
     } catch (error) {
-      this.fail(instance.endedBy(error));
+      this.failIn(name, instance.endedBy(error));
     }
     return undefined;
   }

@@ -66,6 +66,26 @@ test('deploy: the files of an agent are read beside the manifest; secrets put gi
   assert.match(await refused('sidecars', 'rm', 'probe'), /^1 .*sidecar-in-use.*shop@1/s);
 });
 
+test('sidecars rm: names who uses it, and says where only a rollback does; deploy: shows what an agent says of its configuration', async () => {
+  await done('sidecars', 'add', 'companion.wasm', '--name', 'moody', '--agent');
+  const named = (config: Record<string, string>): string => {
+    writeFileSync(path('moody.jsonc'), JSON.stringify({ name: 'moody', component: './hello.wasm', sidecars: [{ use: 'moody', config }] }));
+    return 'moody.jsonc';
+  };
+  assert.match(
+    await refused('deploy', named({ refuse: 'configure' })),
+    /^1 .*sidecar-invalid.*moody@1\.0\.0 does not take its configuration: not in the mood/s,
+  );
+  await done('deploy', named({ greeting: 'hi' }));
+  assert.match(await refused('sidecars', 'rm', 'moody'), /used by moody@1\n/);
+  await done('deploy', 'hello.wasm', '--name', 'moody');
+  assert.match(await refused('sidecars', 'rm', 'moody'), /used by moody@1 \(not live, but a rollback can reach it\)/);
+  await done('rm', 'moody');
+  await done('sidecars', 'rm', 'moody');
+  writeFileSync(path('refused.json'), '{ "refuse": "configure" }');
+  assert.match(await refused('sidecars', 'add', 'companion.wasm', '--name', 'image', '--config', 'refused.json'), /^1 .*sidecar-invalid.*not in the mood/s);
+});
+
 test('invoke --debug: a sidecar of the library takes part in this call, which explain shows; nobody else pays', async () => {
   await done('sidecars', 'add', 'recorder.wasm', '--name', 'recorder', '--debug');
   const { execution, body } = JSON.parse((await done('invoke', 'shop', '--debug', 'recorder', '--header', 'x-test: 1', '--json')).out);

@@ -55,7 +55,10 @@ for (const [name, requests] of Object.entries(functions))
         const { answer, end } = await ask(chained[chain] as PoolRunner, request);
         assert.equal({ ...answer }, { ...expected.answer });
         assert.equal([end.failure?.problem.code, end.response], [expected.end.failure?.problem.code, expected.end.response]);
-        assert.equal((end.sidecars ?? []).map(({ code }) => code), (end.sidecars ?? []).map(() => undefined));
+        assert.equal(
+          (end.sidecars ?? []).map(({ code }) => code),
+          (end.sidecars ?? []).map(() => undefined),
+        );
       }),
       { numRuns: 60 },
     );

@@ -104,7 +104,10 @@ test('SharedSidecars: a companion that was quick so far is still ended when it t
     assert.is.not(instances[41], instances[40], 'another one since');
     const said = seen.records.filter((line) => line.includes('sidecar-failed') || line.includes('failed: '));
     assert.is(said.length, 1);
-    assert.match(said[0] as string, how === 'trap' ? /tardy@1\.0\.0 failed: guest-trap: unreachable/ : /tardy@1\.0\.0 failed: cpu-limit: /);
+    assert.match(
+      said[0] as string,
+      how === 'trap' ? /tardy@1\.0\.0 failed: guest-trap: in execution-ended: unreachable/ : /tardy@1\.0\.0 failed: cpu-limit: in execution-ended: /,
+    );
     runner.close();
   }
 });

@@ -60,6 +60,29 @@ test('sidecars: a function that calls itself through a sidecar which it occupies
   assert.match((await ask('circle', '/count')).text, /^\d+$/, 'the instance serves the next one');
 });
 
+test('sidecars: a middleware that misbehaves is named, and fails its own execution only', async () => {
+  await add('wayward', 'sidecar/wayward');
+  await node.deploy('misled', 'echo', { sidecars: [{ use: 'wayward' }] });
+  const post = async (path: string): Promise<{ status: number; code?: string; detail?: string }> => {
+    const response = await fetch(`${node.url}/misled${path}`, { method: 'POST', body: 'abcdef' });
+    return { status: response.status, ...((await response.json()) as object) };
+  };
+  for (const [path, why] of [
+    ['/silent', 'it returned without an answer, and without calling the next one'],
+    ['/trap', 'guest-trap'],
+  ] as const) {
+    const { status, code, detail } = await post(path);
+    assert.equal([status, code], [502, 'sidecar-failed'], path);
+    assert.ok(detail?.includes('wayward@1.0.0 failed') && detail.includes(why), `${path}: ${detail}`);
+  }
+  assert.equal((await post('/half')).code, 'guest-trap', 'the function does not take a request whose body is gone');
+  const twice = await fetch(`${node.url}/misled/twice`, { method: 'POST', body: 'abcdef' });
+  await twice.text().catch(() => undefined);
+  assert.is((await node.execution(twice.headers.get('nacelle-execution'))).code, 'sidecar-failed');
+  const fine = await fetch(`${node.url}/misled/fine`, { method: 'POST', body: 'abcdef' });
+  assert.is(await fine.text(), 'abcdef');
+});
+
 test('sidecars: a shared instance is told that its function is drained from its isolate, then ends; the next request has another', async () => {
   await node.end();
   node = await startTestNode({ gateways: 1, args: ['--isolates-idle-ms', '500', '--isolates-instance-idle-ms', '200'] });

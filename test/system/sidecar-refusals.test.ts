@@ -76,7 +76,10 @@ test('sidecars: one that needs what only the function provides is refused: that 
   const response = await node.api('POST', '/v1/functions', { name: 'stocked', module, sidecars: [{ use: 'needy' }] });
   const { code, detail } = (await response.json()) as Problem;
   assert.is(code, 'import-unknown');
-  assert.match(detail, /cannot link needy@1\.0\.0: acme:shop\/stock@1\.0\.0 is not provided .*"stocked" itself exports it, but a sidecar cannot call the function/);
+  assert.match(
+    detail,
+    /cannot link needy@1\.0\.0: acme:shop\/stock@1\.0\.0 is not provided .*"stocked" itself exports it, but a sidecar cannot call the function/,
+  );
 });
 
 test.run();

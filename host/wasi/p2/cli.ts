@@ -5,6 +5,7 @@ type C = WasiContext;
 
 export const environment: HostInterface<C> = {
   name: 'wasi:cli/environment',
+  waitless: 'all',
   functions: {
     'get-environment': (context: C) => context.grant.env,
     'get-arguments': () => [],
@@ -14,6 +15,7 @@ export const environment: HostInterface<C> = {
 
 export const exit: HostInterface<C> = {
   name: 'wasi:cli/exit',
+  waitless: 'all',
   functions: {
     exit: (context: C, status: { tag: 'ok' | 'err' }) => context.exit(status.tag === 'ok'),
     'exit-with-code': (context: C, code: number) => context.exit(code === 0),
@@ -24,9 +26,9 @@ export const exit: HostInterface<C> = {
 const noTerminal = () => undefined;
 
 export const terminals: HostInterface<C>[] = [
-  { name: 'wasi:cli/terminal-input', functions: {}, drop: { 'terminal-input': noTerminal } },
-  { name: 'wasi:cli/terminal-output', functions: {}, drop: { 'terminal-output': noTerminal } },
-  { name: 'wasi:cli/terminal-stdin', functions: { 'get-terminal-stdin': noTerminal } },
-  { name: 'wasi:cli/terminal-stdout', functions: { 'get-terminal-stdout': noTerminal } },
-  { name: 'wasi:cli/terminal-stderr', functions: { 'get-terminal-stderr': noTerminal } },
+  { name: 'wasi:cli/terminal-input', waitless: 'all', functions: {}, drop: { 'terminal-input': noTerminal } },
+  { name: 'wasi:cli/terminal-output', waitless: 'all', functions: {}, drop: { 'terminal-output': noTerminal } },
+  { name: 'wasi:cli/terminal-stdin', waitless: 'all', functions: { 'get-terminal-stdin': noTerminal } },
+  { name: 'wasi:cli/terminal-stdout', waitless: 'all', functions: { 'get-terminal-stdout': noTerminal } },
+  { name: 'wasi:cli/terminal-stderr', waitless: 'all', functions: { 'get-terminal-stderr': noTerminal } },
 ];

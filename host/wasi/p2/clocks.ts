@@ -16,6 +16,7 @@ function subscribe({ grant }: C, deadlineNs: bigint): Pollable {
 
 export const monotonicClock: HostInterface<C> = {
   name: 'wasi:clocks/monotonic-clock',
+  waitless: ['now', 'resolution'],
   functions: {
     now: ({ grant }: C) => (grant.deterministic ? frozenNs : process.hrtime.bigint()),
     resolution: () => 1n,
@@ -31,6 +32,7 @@ export function datetimeOf(ms: number): Datetime {
 
 export const wallClock: HostInterface<C> = {
   name: 'wasi:clocks/wall-clock',
+  waitless: 'all',
   functions: {
     now: ({ grant }: C) => datetimeOf(grant.deterministic ? frozenMs : Date.now()),
     resolution: (): Datetime => ({ seconds: 0, nanoseconds: 1_000_000 }),
@@ -40,6 +42,7 @@ export const wallClock: HostInterface<C> = {
 /** Guests live in UTC: where the node stands is not theirs to know. */
 export const timezone: HostInterface<C> = {
   name: 'wasi:clocks/timezone',
+  waitless: 'all',
   functions: {
     display: () => ({ utcOffset: 0, name: 'UTC', inDaylightSavingTime: false }),
     'utc-offset': () => 0,

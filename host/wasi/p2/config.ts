@@ -10,6 +10,6 @@ const functions = {
 
 /** The settings and secrets that the grant holds. The draft called the interface `runtime` before it became `store`. */
 export const configInterfaces: HostInterface<C>[] = [
-  { name: 'wasi:config/store', functions },
-  { name: 'wasi:config/runtime', functions },
+  { name: 'wasi:config/store', waitless: 'all', functions },
+  { name: 'wasi:config/runtime', waitless: 'all', functions },
 ];

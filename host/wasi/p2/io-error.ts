@@ -25,5 +25,6 @@ export function ioErrorOf(error: ByteStreamError): IoError {
 
 export const ioError: HostInterface<WasiContext> = {
   name: 'wasi:io/error',
+  waitless: 'all',
   functions: { '[method]error.to-debug-string': (_context: WasiContext, error: IoError) => error.message },
 };

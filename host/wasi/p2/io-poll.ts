@@ -16,6 +16,7 @@ function poll(_context: WasiContext, pollables: Pollable[]): number[] | Promise<
 
 export const ioPoll: HostInterface<WasiContext> = {
   name: 'wasi:io/poll',
+  waitless: 'all',
   functions: {
     '[method]pollable.ready': (_context: WasiContext, pollable: Pollable) => pollable.ready,
     '[method]pollable.block': (_context: WasiContext, pollable: Pollable) => (pollable.ready ? undefined : whenAny([pollable])),

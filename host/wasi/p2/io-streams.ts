@@ -18,6 +18,7 @@ function blockingSkip(_: C, stream: InputStream, length: bigint) {
 
 export const ioStreams: HostInterface<C> = {
   name: 'wasi:io/streams',
+  waitless: 'all',
   functions: {
     '[method]input-stream.read': (_: C, stream: InputStream, length: bigint) => stream.read(length),
     '[method]input-stream.blocking-read': (_: C, stream: InputStream, length: bigint) => stream.blockingRead(length),

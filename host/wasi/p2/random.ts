@@ -41,15 +41,18 @@ function randomWord(context: C): bigint {
 
 export const random: HostInterface<C> = {
   name: 'wasi:random/random',
+  waitless: 'all',
   functions: { 'get-random-bytes': randomBytes, 'get-random-u64': randomWord },
 };
 
 export const insecure: HostInterface<C> = {
   name: 'wasi:random/insecure',
+  waitless: 'all',
   functions: { 'get-insecure-random-bytes': randomBytes, 'get-insecure-random-u64': randomWord },
 };
 
 export const insecureSeed: HostInterface<C> = {
   name: 'wasi:random/insecure-seed',
+  waitless: 'all',
   functions: { 'insecure-seed': (context: C) => [randomWord(context), randomWord(context)] },
 };

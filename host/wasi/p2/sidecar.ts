@@ -39,6 +39,7 @@ export const sidecarInterfaces: readonly HostInterface<WasiContext>[] = [
   { name: 'nacelle:sidecar/next@0.1.0', functions: { handle } },
   {
     name: 'nacelle:sidecar/configuration@0.1.0',
+    waitless: 'all',
     functions: {
       settings: (context: WasiContext) => peersOf(context).settings(),
       record: (context: WasiContext, key: string, value: string | undefined) => peersOf(context).record(key, value),

@@ -55,8 +55,16 @@ export class EmptyStream extends InputStream {
 
 const openStdin = ({ execution: { stdin: bytes } }: C): InputStream => (bytes ? new InputStream(new BytesSource(bytes), null) : new EmptyStream());
 
-export const stdin: HostInterface<C> = { name: 'wasi:cli/stdin', functions: { 'get-stdin': openStdin } };
+export const stdin: HostInterface<C> = { name: 'wasi:cli/stdin', waitless: 'all', functions: { 'get-stdin': openStdin } };
 
-export const stdout: HostInterface<C> = { name: 'wasi:cli/stdout', functions: { 'get-stdout': (context: C) => new LogStream(context, 'stdout') } };
+export const stdout: HostInterface<C> = {
+  name: 'wasi:cli/stdout',
+  waitless: 'all',
+  functions: { 'get-stdout': (context: C) => new LogStream(context, 'stdout') },
+};
 
-export const stderr: HostInterface<C> = { name: 'wasi:cli/stderr', functions: { 'get-stderr': (context: C) => new LogStream(context, 'stderr') } };
+export const stderr: HostInterface<C> = {
+  name: 'wasi:cli/stderr',
+  waitless: 'all',
+  functions: { 'get-stderr': (context: C) => new LogStream(context, 'stderr') },
+};
