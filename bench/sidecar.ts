@@ -28,6 +28,10 @@ const variants: [name: string, sidecars: Named[]][] = [
   ['middleware over next, execution scope', [{ fixture: 'censor' }]],
   ['companion, execution scope', [{ fixture: 'quiet' }]],
   ['companion, function scope', [{ fixture: 'quiet', ...shared, sharedAs: 'quiet' }]],
+  ['companion in Rust, execution scope', [{ fixture: 'rust-watch' }]],
+  ['companion that may wait (a clock)', [{ fixture: 'companion' }]],
+  ['middleware and companion in Rust', [{ fixture: 'rust-gate' }]],
+  ['middleware in TypeScript (QuickJS)', [{ fixture: 'js-maintenance', limits: { memoryMib: 64, cpuMs: 200 } }]],
 ];
 
 async function cost(): Promise<void> {
@@ -75,19 +79,21 @@ async function debugging(): Promise<void> {
   const json = async (promised: Promise<Response>): Promise<Record<string, string>> => (await (await promised).json()) as Record<string, string>;
   const { digest } = await json(node.api('PUT', '/v1/modules', fixture('../sidecars/recorder')));
   const { token = '' } = await json(node.api('POST', '/v1/tokens', { scopes: ['debug:default'] }));
-  for (const fleet of ['resident', 'on-demand'] as const) {
-    const name = `hello-${fleet}`;
-    await node.deploy(name, 'hello', { capacity: { fleet } });
+  const cases = ['hello', 'js-hono'].flatMap((component) => (['resident', 'on-demand'] as const).map((fleet) => [component, fleet] as const));
+  for (const [at, [component, fleet]] of cases.entries()) {
+    const name = `${component}-${fleet}`;
+    await node.deploy(name, component, { capacity: { fleet } });
     const timed = async (headers: Record<string, string>): Promise<number> => {
       const before = performance.now();
       const response = await fetch(`${node.url}/${name}/`, { headers });
-      if ((await response.text()) !== 'Hello from nacelle!\n') throw new Error(`${response.status}`);
+      await response.text();
+      if (response.status !== 200) throw new Error(`${response.status}`);
       return performance.now() - before;
     };
     for (let i = 0; i < 200; i++) await timed({});
     const times: { plain: number; first: number; second: number }[] = [];
     for (let i = 0; i < firsts; i++) {
-      const version = `${fleet === 'resident' ? 1 : 2}.0.${i}`;
+      const version = `${at + 1}.0.${i}`;
       await json(node.api('POST', '/v1/sidecars', { name: 'recorder', version, module: digest, debug: true }));
       const headers = { 'nacelle-debug': `recorder@${version}`, 'nacelle-debug-token': token };
       times.push({ plain: await timed({}), first: await timed(headers), second: await timed(headers) });
@@ -95,7 +101,7 @@ async function debugging(): Promise<void> {
     const shown = (of: 'plain' | 'first' | 'second'): string => median(times.map((time) => time[of])).toFixed(1);
     const longest = Math.max(...times.map(({ first }) => first)).toFixed(1);
     console.log(
-      `${fleet}: the first request for debugging takes ${shown('first')} ms (at most ${longest}), the next one ${shown('second')} ms, a plain one ${shown('plain')} ms`,
+      `${component}, ${fleet}: the first request for debugging takes ${shown('first')} ms (at most ${longest}), the next one ${shown('second')} ms, a plain one ${shown('plain')} ms`,
     );
   }
   await node.end();

@@ -118,6 +118,21 @@ test('sidecars: a request for debugging of a function that trusts nobody runs in
   assert.equal((await ask('distrustful')).record.sidecars, []);
 });
 
+test('sidecars: a request for debugging runs where its function does, with the module that is there already', async () => {
+  await node.deploy('sought', 'echo', { capacity: { fleet: 'on-demand' } });
+  const plain = await ask('sought');
+  const { token } = (await must(node.api('POST', '/v1/tokens', { scopes: ['debug:default'] }))) as { token: string };
+  const { text, record } = await ask('sought', '/', { 'nacelle-debug': 'recorder', 'nacelle-debug-token': token });
+  assert.is(text, plain.text);
+  assert.equal([record.sidecars[0]?.why, record.isolate], ['debug', plain.record.isolate]);
+  const { items } = (await must(node.api('GET', '/v1/decisions?kind=load'))) as { items: { subject: string; choice: string }[] };
+  const loads = items.filter(({ subject }) => subject.includes('sought')).map(({ subject, choice }) => [subject.includes('+debug'), choice === 'thread']);
+  assert.ok(
+    loads.some(([debug, here]) => debug && here),
+    JSON.stringify(loads),
+  );
+});
+
 test('sidecars: what was recorded is there after the node was killed', async () => {
   await add('counter', 'sidecar/counter', { agent: true });
   await node.deploy('lasting', 'hello', { sidecars: [{ use: 'counter', config: { count: '0' } }] });
