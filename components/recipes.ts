@@ -123,6 +123,7 @@ export const recipes: Recipe[] = [
   ...Object.keys(sidecars).map(sidecar),
   rustSidecar('rust-gate', 'rust-sidecar'),
   rustSidecar('rust-watch', 'rust-companion'),
+  rustSidecar('rust-asking', 'rust-asking'),
   {
     name: 'sidecar/js-maintenance',
     about: headOf('js/sidecar/maintenance.ts'),

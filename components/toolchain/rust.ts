@@ -41,7 +41,8 @@ function sidecarOfRust(crate: string, world: string): Uint8Array {
 }
 
 /** Sidecars in Rust by their crates, each a folder of components/. */
-export const rustSidecars: Readonly<Record<'rust-sidecar' | 'rust-companion', () => Promise<Uint8Array>>> = {
+export const rustSidecars: Readonly<Record<'rust-sidecar' | 'rust-companion' | 'rust-asking', () => Promise<Uint8Array>>> = {
   'rust-sidecar': async () => sidecarOfRust('rust-sidecar', `${HANDLERS} ${LIFECYCLE}`),
+  'rust-asking': async () => sidecarOfRust('rust-asking', `import wasi:http/outgoing-handler@${SIDECAR_VERSION}; ${LIFECYCLE}`),
   'rust-companion': async () => sidecarOfRust('rust-companion', LIFECYCLE),
 };

@@ -73,7 +73,11 @@ const table = {
     cause: 'The sidecars cannot be linked with the function, or with each other, or one does not take its configuration.',
     remedy: 'Correct what the message names: an interface, a version, a type, a circle, or a setting.',
   },
-  'sidecar-in-use': { status: 409, cause: 'Functions link the sidecar.', remedy: 'Deploy the functions that the message names without it first, or remove them.' },
+  'sidecar-in-use': {
+    status: 409,
+    cause: 'Functions link the sidecar.',
+    remedy: 'Deploy the functions that the message names without it first, or remove them.',
+  },
   'sidecar-failed': {
     status: 502,
     cause: 'A sidecar of the function did not get ready, or failed.',

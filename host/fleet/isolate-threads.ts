@@ -20,7 +20,14 @@ const heapMib = 128;
 export type CompileModule = (digest: string) => Promise<{ artifact: CompiledArtifact; from: StoredSource }>;
 
 /** A version in an isolate. `ready` when runs can be sent there. */
-export type HeldVersion = { readonly key: string; readonly digest: string; readonly cell: number; ready: boolean; hostCallNames: readonly string[]; readonly done: Promise<LoadSource> };
+export type HeldVersion = {
+  readonly key: string;
+  readonly digest: string;
+  readonly cell: number;
+  ready: boolean;
+  hostCallNames: readonly string[];
+  readonly done: Promise<LoadSource>;
+};
 
 export type LiveIsolate = {
   readonly name: number;

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanUp, fixture, startTestNode, type TestNode } from './node.ts';
@@ -52,6 +55,29 @@ test('sidecars: a trial that never ends does not hold up its deployment, nor the
   for (const how of ['hang', 'spin']) assert.is((await deploy(`slow-${how}`, companion({ [how]: 'configure' }))).status, 201);
   assert.ok(performance.now() - begin < 20_000);
   assert.match((await deploy('after', companion({ refuse: 'configure' }))).text, /not in the mood/);
+});
+
+test('sidecars: a trial reaches nobody, and what it cannot know refuses no deployment', async () => {
+  let asked = 0;
+  const server = createServer((_, response) => {
+    asked++;
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await add('asking', 'sidecar/rust-asking', { agent: true });
+  const asking = { use: 'asking', config: { host } };
+  assert.match(
+    (await deploy('ungranted', asking)).text,
+    /asking@1\.0\.0 does not take its configuration: nobody answers$/,
+    'it may not reach it in an execution either',
+  );
+  assert.is((await deploy('granted', { ...asking, capabilities: { http: [host] } })).status, 201);
+  assert.is(asked, 0);
+  assert.is(await (await fetch(`${node.url}/granted/`)).text(), 'Hello from nacelle!\n');
+  assert.is(asked, 1);
+  server.close();
+  assert.is((await add('asking-image', 'sidecar/rust-asking', { settings: { host } })).status, 201, 'only a manifest can grant it the host');
 });
 
 test('sidecars: an image that does not take what it has with it is not added, nor is one set for a tenant', async () => {
