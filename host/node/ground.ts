@@ -103,7 +103,6 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
   const implemented = new Map([...hostInterfaces].map(([name, { functions }]) => [name, Object.keys(functions)]));
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
-  const artifacts = createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) });
   const values = openValues(config, store, log, (draft) => ground.objects.effects(draft));
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
@@ -123,7 +122,7 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
     objects: makeObjects(config, store, held, log),
     cache,
     preparer,
-    artifacts,
+    artifacts: createArtifacts({ cache, preparer, blobs: store.blobs, pull, onPrepared: (seconds) => metrics.prepareSeconds.observe(seconds) }),
     trials: new Trials(),
     ...values,
     secretKey,
