@@ -75,9 +75,8 @@ test('Group: each call of a companion that traps, refuses or never ends is bound
   for (const how of ['trap', 'refuse', 'hang', 'spin'])
     for (const call of ['configure', 'start', 'ready', 'execution-started', 'execution-ended', 'stop']) {
       if (how === 'refuse' && (call.startsWith('execution') || call === 'stop')) continue;
-      const runner = await runnerOf('hello', [
-        { fixture: 'companion', settings: [[how, call]], graceMs: 50, readyMs: 50, limits: { memoryMib: 16, cpuMs: 60 } },
-      ]);
+      const bounds = how === 'hang' ? { graceMs: 50, readyMs: 50 } : {};
+      const runner = await runnerOf('hello', [{ fixture: 'companion', settings: [[how, call]], limits: { memoryMib: 16, cpuMs: 60 }, ...bounds }]);
       const { answer, end } = await ask(runner);
       const late = call === 'execution-ended' || call === 'stop';
       const message = `${how} in ${call}`;

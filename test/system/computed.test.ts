@@ -110,9 +110,13 @@ test('computed objects: many gets at once compute once', async () => {
   const before = (await explain('made/a')).measured.runs;
   await until(async () => ((await explain('made/a')).stored ? undefined : true), 'it is not kept');
   await new Promise((resolve) => setTimeout(resolve, 2000));
+  const begunMs = performance.now();
   const texts = await Promise.all(Array.from({ length: 100 }, () => fetch(`${node.url}/~default/~objects/made/a`).then((response) => response.text())));
+  // Let go of bytes stay for a second: a busy machine that takes longer computes once more in each.
+  const runsMax = before + 2 + Math.floor((performance.now() - begunMs) / 1000);
   assert.equal(new Set(texts), new Set(['source source source ']));
-  assert.ok((await explain('made/a')).measured.runs <= before + 2, `${before} runs before, ${(await explain('made/a')).measured.runs} after`);
+  const { runs } = (await explain('made/a')).measured;
+  assert.ok(runs <= runsMax, `${before} runs before, ${runs} after, at most ${runsMax}`);
 });
 
 test('computed objects: a body that the function gives too is not kept, another is an ordinary object', async () => {

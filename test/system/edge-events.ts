@@ -29,7 +29,7 @@ export const sendAll = async (node: TestNode, words: readonly string[]): Promise
 };
 
 export const arrive = (node: TestNode, words: readonly string[], what: string): Promise<true> =>
-  until(async () => ((await counts(node, words)).every((count) => count > 0) ? true : undefined), what, 30_000);
+  until(async () => ((await counts(node, words)).every((count) => count > 0) ? true : undefined), what, 60_000);
 
 export const waitingAt = async (node: TestNode): Promise<{ function: string; messages: number }[]> => {
   const { items } = (await (await node.api('GET', '/v1/event-queues')).json()) as { items: { function: string; at?: string; messages: number }[] };
@@ -45,5 +45,5 @@ export const queueIs = (edge: TestNode, messages: number): Promise<true> =>
   until(
     async () => ((await waitingAt(edge)).every((queue) => queue.messages === messages) ? true : undefined),
     `${messages} events to wait at the edge`,
-    30_000,
+    60_000,
   );

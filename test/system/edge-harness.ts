@@ -29,7 +29,7 @@ export const textOf = async (url: string): Promise<string | undefined> => {
 };
 
 export const serves = (node: TestNode, path: string, text: string): Promise<true> =>
-  until(async () => ((await textOf(node.url + path)) === text ? true : undefined), `${path} to answer ${JSON.stringify(text)}`, 20_000);
+  until(async () => ((await textOf(node.url + path)) === text ? true : undefined), `${path} to answer ${JSON.stringify(text)}`, 60_000);
 
 export const viewOf = async (node: TestNode): Promise<EdgeView> => ((await (await node.api('GET', '/v1/node')).json()) as { edge: EdgeView }).edge;
 
@@ -40,7 +40,7 @@ export const edgeIs = (node: TestNode, what: string, is: (view: EdgeView) => boo
       return is(view) ? view : undefined;
     },
     what,
-    20_000,
+    60_000,
   );
 
 export const readyz = async (node: TestNode): Promise<[status: number, origin: string | undefined]> => {
@@ -74,7 +74,7 @@ export const rolloutIs = (origin: TestNode, name: string, what: string, is: (vie
       return is(view) ? view : undefined;
     },
     what,
-    20_000,
+    60_000,
   );
 
 export const edgeOf = (origin: TestNode, token: string, name: string, ...labels: string[]): Promise<TestNode> =>

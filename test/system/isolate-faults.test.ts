@@ -106,7 +106,7 @@ for (const [when, fault] of Object.entries(steps))
   });
 
 test('isolate ended while the guest runs without effect: the request is answered by another, and says why', async () => {
-  const answer = call('/burn/?ms=1000');
+  const answer = call('/burn/?ms=2000');
   const { id } = await isolateThat(({ inFlight }) => inFlight > 0, 'the run');
   await cause({ kind: 'end', isolate: id });
   const { status, record } = await answer;
