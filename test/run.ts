@@ -6,6 +6,8 @@ import { parseArgs } from 'node:util';
 import type { FileResult } from './runner/output.ts';
 import { killRunning, runFile } from './runner/process.ts';
 
+const slowestShown = 10;
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -42,6 +44,14 @@ async function runAll(root: string, files: string[], timeoutMs: number, jobs: nu
   return results;
 }
 
+/** Those that decide how long a run takes; not worth a line in a run of few. */
+function printSlowest(results: FileResult[]): void {
+  if (results.length < 2 * slowestShown) return;
+  console.log(`\nslowest of ${results.length} files:`);
+  for (const { file, seconds } of results.toSorted((a, b) => b.seconds - a.seconds).slice(0, slowestShown))
+    console.log(`${seconds.toFixed(1).padStart(6)} s  ${file}`);
+}
+
 function summarise(results: FileResult[]): void {
   const sum = (count: (result: FileResult) => number): number => results.reduce((total, result) => total + count(result), 0);
   const [passed, failed, skipped] = [sum((r) => r.passed), sum((r) => r.failed), sum((r) => r.skipped)];
@@ -69,4 +79,6 @@ if (files.length === 0) {
   console.log(`no test file matches ${positionals.join(', ') || values.root}\n\n0 passed, 1 failed`);
   process.exit(1);
 }
-summarise(await runAll(values.root, files, Number(values['timeout-ms']), Number(values.jobs)));
+const results = await runAll(values.root, files, Number(values['timeout-ms']), Number(values.jobs));
+printSlowest(results);
+summarise(results);
