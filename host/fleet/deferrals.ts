@@ -26,6 +26,7 @@ export type DeferralsOptions = {
   /** The live version of a function, and why it must not run now. */
   versionOf: (tenant: string, name: string) => { version: DeployedVersion } | { refused: ErrorCode };
   run: RunStored;
+  onError: (error: unknown) => void;
 };
 
 const prefix = '~node/deferred/';
@@ -79,7 +80,7 @@ export class Deferrals {
 
   #takeUp(kept: Kept): void {
     this.#kept.set(kept.request.id, kept);
-    if (kept.state === 'running') void this.#fail(kept, 'isolate-lost', 'the node was stopped while it ran');
+    if (kept.state === 'running') this.#fail(kept, 'isolate-lost', 'the node was stopped while it ran').catch(this.#options.onError);
     else this.#schedule(kept);
   }
 
@@ -143,7 +144,13 @@ export class Deferrals {
     const now = Date.now();
     if (now < kept.startAt) this.#schedule(kept);
     else if (this.#running >= runningMax && now < kept.request.startBy) this.#schedule(kept, Math.min(retryMs, kept.request.startBy - now));
-    else void this.#start(kept);
+    else this.#start(kept).catch((error: unknown) => this.#takeBack(kept, error));
+  }
+
+  /** What could not be kept as running was not begun. */
+  #takeBack(kept: Kept, error: unknown): void {
+    this.#options.onError(error);
+    if (kept.state === 'waiting') this.#schedule(kept, retryMs);
   }
 
   async #start(kept: Kept): Promise<void> {
@@ -153,9 +160,9 @@ export class Deferrals {
       await this.#fail(kept, found.refused, `cannot run "${request.function}" now`);
       return;
     }
-    this.#running++;
+    await this.#put({ ...kept, state: 'running' });
     kept.state = 'running';
-    await this.#put(kept);
+    this.#running++;
     const { problem, record, response } = await this.#options.run({
       key: found.version.key,
       request: reviveRequest(request),

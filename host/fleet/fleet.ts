@@ -170,6 +170,7 @@ export class Fleet {
       onDecision: (decision) => this.#decisions.add(decision),
       versionOf: (tenant, name) => this.#liveVersion(tenant, name),
       run: (run, options) => this.runs.run(run, options),
+      onError: (error) => log.error({ error: String(error) }, 'cannot look after executions that were put off'),
     });
     this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
   }
@@ -451,6 +452,8 @@ export class Fleet {
       for (const move of moves) this.#decisions.add(move.decision);
       await Promise.all(moves.map((move) => this.#makeReady(move)));
       await publish();
+    } catch (error) {
+      this.#log.error({ error: String(error) }, 'functions cannot move to another fleet');
     } finally {
       this.#moving = false;
     }

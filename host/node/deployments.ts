@@ -62,12 +62,13 @@ export const openDeployments = async (
     ...(standing ? { serving: standing } : {}),
     fleetOf: (version) => fleet.fleetOf(version),
     forget: async (tenant, name) => {
+      const failed = (error: unknown): void => log.error({ error: String(error) }, 'cannot remove what a tenant has left');
       recorded.forget(tenant, name);
       if (name !== null) logs.remove(tenant, name);
       else {
         logs.removeTenant(tenant);
-        void late.events?.events.forget(tenant);
-        void fleet.reservations.remove(tenant);
+        late.events?.events.forget(tenant).catch(failed);
+        fleet.reservations.remove(tenant).catch(failed);
       }
       await Promise.all([fleet.guarantees.forget(tenant, name), state.forget(tenant, name)]).catch((error: unknown) => {
         log.error({ error: String(error) }, 'cannot remove what a function has left');
