@@ -4,7 +4,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../host/base/errors.ts';
 import type { ByteSource } from '../../host/base/stream.ts';
-import { compileFixture, type FleetKit, openFleet, until, version } from './harness.ts';
+import { closeFleets, compileFixture, type FleetKit, openFleet, until, version } from './harness.ts';
+
+test.after(closeFleets);
 
 const assigned = ({ driver }: FleetKit): number | undefined => driver.snapshot().isolates.find(({ state }) => state === 'assigned')?.id;
 

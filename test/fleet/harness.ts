@@ -60,6 +60,13 @@ export type FleetKit = {
   close(): Promise<void>;
 };
 
+const opened: FleetDriver[] = [];
+
+/** Ends the isolates that a test which failed has left, so that its file ends. */
+export const closeFleets = async (): Promise<void> => {
+  for (const driver of opened) await driver.close();
+};
+
 /** A driver with real isolates, and one gateway's side of it, all in this thread. */
 export const openFleet = (
   overrides: Partial<PlacementConfig> = {},
@@ -80,6 +87,7 @@ export const openFleet = (
   const directory: IsolateDirectory = new IsolateDirectory(driver.cells, (message) => void setImmediate(() => driver.take(0, message)));
   driver.join(0, (message) => void setImmediate(() => directory.take(message as FleetToGateway)));
   driver.start();
+  opened.push(driver);
   let executions = 0;
   return {
     driver,
