@@ -15,6 +15,7 @@ import { IdleLink } from './idle.ts';
 import type { Told } from './member.ts';
 import { type Ended, endedBy, type Meter } from './outcome.ts';
 import { logicalPages, restore, type Snapshot, takeSnapshot, watchWrites } from './snapshot.ts';
+import { threadCpuMs } from './thread-cpu.ts';
 import { nextTurn } from './turns.ts';
 import type { Unit, UnitEnd } from './unit.ts';
 
@@ -26,6 +27,8 @@ const UNSUSPENDABLE_MS = 5;
 const AT_ONCE_MS = 25;
 /** CPU time that initialisation may take, whatever the limit of executions is. */
 const INITIALISE_CPU_MS = 2000;
+/** A slice that took longer by the clock may be one in which a busy machine ran others: then the CPU time of the thread counts. */
+const DOUBTFUL_MS = 4;
 const PAGE_BYTES = 65536;
 
 export type InstanceLimits = { memoryPages: number; cpuMs: number };
@@ -44,12 +47,16 @@ export class Instance implements Guard, Unit<Snapshot> {
   /** When the present slice began, and CPU time of the slices before it, in milliseconds. */
   private sliceStart = 0;
   private cpuMs = 0;
+  /** CPU time of the thread, and the time of day at which it was taken: in this slice, if the guest has ticked. */
+  private threadCpu = Number.NaN;
+  private threadCpuAt = 0;
   private cpuLimitMs = INITIALISE_CPU_MS;
   private atOnce = false;
-  /** In this call. */
+  /** In this call or execution. */
   private ticked = false;
   private unsuspendable = 0;
   private unsuspendableStart = 0;
+  private unsuspendableCpu = Number.NaN;
   private pages: number;
   private peakPages = 0;
   private memoryRefused = false;
@@ -118,7 +125,7 @@ export class Instance implements Guard, Unit<Snapshot> {
     this.begin(ports, startedMs);
     const end = (result: unknown, ended: Ended | undefined): UnitEnd => {
       const endedMs = performance.now();
-      this.cpuMs += endedMs - this.sliceStart;
+      this.cpuMs += this.sliceMs(endedMs);
       return { result, ended, meter: this.meter(endedMs - startedMs), startedMs, endedMs, sidecars: undefined };
     };
     return this.call(call).then(
@@ -212,6 +219,8 @@ export class Instance implements Guard, Unit<Snapshot> {
     this.peakPages = this.pages;
     this.memoryRefused = false;
     (this.linked as Linked).hostCalls.fill(0);
+    this.ticked = false;
+    this.threadCpu = Number.NaN;
     this.sliceStart = now;
   }
 
@@ -296,32 +305,58 @@ export class Instance implements Guard, Unit<Snapshot> {
     throw makeTrap(ok ? 'exit-ok' : 'exit-error', `the guest called exit with ${ok ? 'ok' : 'an error'}`);
   }
 
+  /** Of a guest that ticked before, CPU time is taken from the beginning on: it costs too much for one that gives the thread back soon. */
   private beginSlice(): void {
     this.sliceStart = performance.now();
+    this.threadCpu = Number.NaN;
+    if (this.ticked) this.takeThreadCpu(this.sliceStart);
   }
 
   private endSlice(): number {
-    const sliceMs = performance.now() - this.sliceStart;
+    const sliceMs = this.sliceMs(performance.now());
     this.cpuMs += sliceMs;
     return sliceMs;
+  }
+
+  private takeThreadCpu(now: number): void {
+    this.threadCpu = threadCpuMs();
+    this.threadCpuAt = now;
+  }
+
+  /** How long the guest has run in this slice: by the clock, unless that is doubtful. */
+  private sliceMs(now: number): number {
+    const clockMs = now - this.sliceStart;
+    if (clockMs <= DOUBTFUL_MS || Number.isNaN(this.threadCpu)) return clockMs;
+    return Math.max(DOUBTFUL_MS, Math.min(clockMs, this.threadCpuAt - this.sliceStart + threadCpuMs() - this.threadCpu));
   }
 
   // Guard: called from the guest's side of the seam.
 
   tick(): number {
-    this.ticked = true;
     if (this.stopping) throw makeTrap(this.stopping.code, this.stopping.message);
     const now = performance.now();
+    if (!this.ticked) {
+      this.ticked = true;
+      this.takeThreadCpu(now);
+    }
     if (this.unsuspendable > 0 && !this.atOnce) {
-      if (now - this.unsuspendableStart > UNSUSPENDABLE_MS)
-        throw makeTrap('cpu-limit', `the guest ran for more than ${UNSUSPENDABLE_MS} ms where it cannot be suspended (realloc or a destructor)`);
+      this.boundUnsuspendable(now);
       return 0;
     }
-    const slice = now - this.sliceStart;
+    const slice = this.sliceMs(now);
     if (this.cpuMs + slice > this.cpuLimitMs) throw makeTrap('cpu-limit', `the guest used more than ${this.cpuLimitMs} ms of CPU time`);
-    if (!this.atOnce) return slice > SLICE_MS ? 1 : 0;
+    if (!this.atOnce) return now - this.sliceStart > SLICE_MS ? 1 : 0;
     if (slice > AT_ONCE_MS) throw makeTrap('cpu-limit', `it took longer than ${AT_ONCE_MS} ms where calls before took less than one`);
     return 0;
+  }
+
+  /** What took too long by the clock may go on for as much CPU time. */
+  private boundUnsuspendable(now: number): void {
+    if (now - this.unsuspendableStart <= UNSUSPENDABLE_MS) return;
+    const cpuMs = threadCpuMs();
+    if (Number.isNaN(this.unsuspendableCpu)) this.unsuspendableCpu = cpuMs;
+    else if (cpuMs - this.unsuspendableCpu > UNSUSPENDABLE_MS)
+      throw makeTrap('cpu-limit', `the guest ran for more than ${UNSUSPENDABLE_MS} ms where it cannot be suspended (realloc or a destructor)`);
   }
 
   yield(): Promise<void> {
@@ -361,7 +396,9 @@ export class Instance implements Guard, Unit<Snapshot> {
   }
 
   enterUnsuspendable(): void {
-    if (this.unsuspendable++ === 0) this.unsuspendableStart = performance.now();
+    if (this.unsuspendable++ > 0) return;
+    this.unsuspendableStart = performance.now();
+    this.unsuspendableCpu = Number.NaN;
   }
 
   leaveUnsuspendable(): void {

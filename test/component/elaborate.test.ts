@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CoreRef, Plan } from '../../host/component/plan.ts';
-import { threadCpuMs } from '../thread-cpu.ts';
+import { threadCpuMs } from '../../host/instance/thread-cpu.ts';
 import { assertRefused, planOf } from './wat.ts';
 
 const core =

@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Reader, Writer } from '../../host/component/binary.ts';
 import { readComponent } from '../../host/component/elaborate.ts';
-import { threadCpuMs } from '../thread-cpu.ts';
+import { threadCpuMs } from '../../host/instance/thread-cpu.ts';
 import { assertRefused, binaryOf, planOf, refusalOf } from './wat.ts';
 
 const preamble = [0, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0];

@@ -104,9 +104,9 @@ export const openFleet = (
 };
 
 export const until = async (holds: () => boolean, what: string): Promise<void> => {
-  const endMs = performance.now() + 30_000;
+  const endMs = performance.now() + 60_000;
   while (!holds()) {
-    if (performance.now() > endMs) throw new Error(`waited 30 s for ${what}`);
+    if (performance.now() > endMs) throw new Error(`waited 60 s for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };

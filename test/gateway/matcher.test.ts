@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compareRoutes } from '../../host/deploy/route.ts';
 import { RouteMatcher } from '../../host/gateway/matcher.ts';
-import { threadCpuMs } from '../thread-cpu.ts';
+import { threadCpuMs } from '../../host/instance/thread-cpu.ts';
 
 const matcherOf = (routes: { host: string | null; path: string }[]): RouteMatcher<string> => {
   const matcher = new RouteMatcher<string>();

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { threadCpuMs } from '../thread-cpu.ts';
+import { threadCpuMs } from '../../host/instance/thread-cpu.ts';
 import { load, poolOf, start } from './harness.ts';
 
 const CPU_MS = 60;

@@ -2,13 +2,13 @@ import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { threadCpuMs } from '../../host/instance/thread-cpu.ts';
 import { type ArtifactCache, artifactKey, type CacheOptions, type CacheReport, openCache } from '../../host/module/cache.ts';
 import { openCacheReader } from '../../host/module/cache-reader.ts';
 import { pattern } from '../contract/blobs.ts';
 import { until } from '../contract/table.ts';
 import { startChild } from '../store/child.ts';
 import { temporaryDirectory } from '../store/directory.ts';
-import { threadCpuMs } from '../thread-cpu.ts';
 
 const mib = 1024 * 1024;
 const options: CacheOptions = {

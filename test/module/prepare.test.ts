@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../host/base/errors.ts';
+import { threadCpuMs } from '../../host/instance/thread-cpu.ts';
 import { encodeArtifact } from '../../host/module/artifact.ts';
 import { prepare } from '../../host/module/prepare.ts';
 import { binaryOf } from '../component/wat.ts';
-import { threadCpuMs } from '../thread-cpu.ts';
 
 const fixture = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(`../../fixtures/${name}.wasm`, import.meta.url)));
 

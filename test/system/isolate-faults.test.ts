@@ -7,7 +7,7 @@ import type { Fault } from './faults.ts';
 import { cleanUp, fixture, startTestNode, type TestNode, until } from './node.ts';
 
 const configurations = JSON.stringify([{ name: 'standard', memoryMib: 256, bindings: '0.2', floor: 1, ceiling: 3 }]);
-const args = ['--isolates-max', '4', '--isolates-slots', '2', '--isolates-queue-ms', '8000', '--isolates-configurations', configurations];
+const args = ['--isolates-max', '4', '--isolates-slots', '2', '--isolates-queue-ms', '15000', '--isolates-configurations', configurations];
 const capacity = { fleet: 'on-demand' };
 const limits = { memoryMib: 64, timeMs: 20_000, cpuMs: 20_000 };
 
@@ -169,9 +169,15 @@ test('isolate ended while it drains: what ran there is refused as its tenant is,
 test('threads that the system refuses: starts are tried again, and who waits is answered on rung 4', async () => {
   const tenant = await freshTenant();
   const { id } = await isolateThat(({ state }) => state === 'warm', 'an isolate that stands by');
-  await cause({ kind: 'refuse', threads: 'isolate', count: 3 });
+  await cause({ kind: 'refuse', threads: 'isolate', count: Number.MAX_SAFE_INTEGER });
   await cause({ kind: 'end', isolate: id });
-  const { status, record } = await call(`/~${tenant}/burn/`, tenant);
+  const answer = call(`/~${tenant}/burn/`, tenant);
+  await until(async () => {
+    const { queues } = (await (await node.api('GET', '/v1/node')).json()) as { queues: { tenant: string; waiting: number }[] };
+    return queues.some((queue) => queue.tenant === tenant && queue.waiting > 0) || undefined;
+  }, 'the request to wait');
+  await cause({ kind: 'refuse', threads: 'isolate', count: 0 });
+  const { status, record } = await answer;
   assert.equal([status, record.rung], [200, 4]);
   const choices = (await decisions(`kind=place&subject=${record.id}`)).map(({ choice }) => choice);
   assert.equal(choices, ['queue', `isolate-${record.isolate}`]);
@@ -195,14 +201,16 @@ test('a module that cannot be loaded on rung 3: the request is told, and the nex
   assert.equal([status, record.load], [200, 'prepared']);
 });
 
-test('node that is stopped for longer than a thread may hang: what runs goes on when it continues', async () => {
-  const running = call('/burn/?ms=7500');
+test('node that is stopped for longer than a thread may hang: what runs goes on when it continues, and has used no CPU time meanwhile', async () => {
+  await node.deploy('brief', 'burn', { capacity, limits: { ...limits, cpuMs: 4000 } });
+  const running = call('/brief/?ms=7500');
   const { id } = await isolateThat(({ inFlight }) => inFlight > 0, 'the run');
   node.process.kill('SIGSTOP');
   await new Promise((resolve) => setTimeout(resolve, 6500));
   node.process.kill('SIGCONT');
   const { status, record } = await running;
   assert.equal([status, record.isolate, losses(record)], [200, id, []]);
+  assert.ok(record.meter.cpuUs < 4_000_000 && record.meter.wallUs > 6_000_000, JSON.stringify(record.meter));
 });
 
 for (const [direction, ms] of [

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
 
 const main = fileURLToPath(new URL('../../host/cli/main.ts', import.meta.url));
-const startMs = 60_000;
+const startMs = 180_000;
 
 export type LogLine = { stream: string; text: string; execution: string; level?: string };
 
@@ -58,7 +58,7 @@ export const fixture = (name: string): Uint8Array<ArrayBuffer> => new Uint8Array
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Asks again and again until the answer is there. The bound only ends a test that failed: a busy machine must not reach it. */
-export const until = async <T>(ask: () => T | undefined | Promise<T | undefined>, what: string, withinMs = 30_000): Promise<T> => {
+export const until = async <T>(ask: () => T | undefined | Promise<T | undefined>, what: string, withinMs = 60_000): Promise<T> => {
   const endMs = Date.now() + withinMs;
   for (;;) {
     const answer = await ask();

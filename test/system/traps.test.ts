@@ -8,7 +8,7 @@ test.before(async () => {
   node = await startTestNode({ gateways: 1 });
   const limits = { cpuMs: 200, timeMs: 600, memoryMib: 4 };
   for (const name of ['hello', 'trap', 'silent', 'exit', 'leak', 'twice', 'disorder', 'failing', 'burn', 'printer', 'drip'])
-    await node.deploy(name, name, { limits });
+    await node.deploy(name, name, { limits: name === 'burn' ? { ...limits, timeMs: 60_000 } : limits });
   for (const name of [
     'loop',
     'catch-all',

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { threadCpuMs } from '../../thread-cpu.ts';
+import { threadCpuMs } from '../../../host/instance/thread-cpu.ts';
 import { type Linked, linkText, Nacelle, outcome, throwTrap } from './harness.ts';
 
 const ticksBeforeTrap = 20;

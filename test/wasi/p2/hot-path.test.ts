@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { threadCpuMs } from '../../../host/instance/thread-cpu.ts';
 import { hostInterfaces, makeIncomingRequest, makeResponseOutparam, settle } from '../../../host/wasi/p2/index.ts';
-import { threadCpuMs } from '../../thread-cpu.ts';
 import { bytes, headers, makeContext, type Value } from '../guest.ts';
 import { TestResponse } from '../ports.ts';
 
