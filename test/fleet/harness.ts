@@ -16,7 +16,9 @@ export const config: PlacementConfig = {
   idleMs: 60_000,
   instanceIdleMs: 60_000,
   whenFull: 'queue',
-  queueMs: 20_000,
+  // On a crowded machine a thread takes seconds to start.
+  queueMs: 60_000,
+  startTimeoutMs: 60_000,
   configurations: [{ name: 'standard', memoryMib: 128, bindings: '0.2', floor: 1, ceiling: 2 }],
 };
 
