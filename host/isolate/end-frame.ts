@@ -1,11 +1,15 @@
 /** The end of a run as it travels: what every run has in binary, the rest as JSON where there is any. */
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import { shorten } from '../base/shorten.ts';
 import type { ResponseState, RunEnd, RunFailure, RunMeter, RunSteps, SidecarRun } from '../instance/runner.ts';
 import type { FrameReader, FrameWriter } from './frame.ts';
 import { ownMs, sharedMs, stepsBy, withMoments } from './moment.ts';
 
 const responses: readonly ResponseState[] = ['unset', 'failed', 'open', 'aborted', 'finished'];
 const flags = { kept: 1, memoryRefused: 2, started: 4, more: 8 } as const;
+
+/** Of messages and backtraces, in which a guest may have had a say. */
+const TEXT_CHARACTERS_MAX = 16 * 1024;
 
 /** Moments by the clock that threads share. */
 type More = {
@@ -15,7 +19,12 @@ type More = {
 };
 
 const moreOf = ({ failure, sidecars, steps }: RunEnd): More => ({
-  failure: failure && { code: failure.problem.code, message: failure.problem.message, backtrace: failure.backtrace, exited: failure.exited },
+  failure: failure && {
+    code: failure.problem.code,
+    message: shorten(failure.problem.message, TEXT_CHARACTERS_MAX),
+    backtrace: failure.backtrace && shorten(failure.backtrace, TEXT_CHARACTERS_MAX),
+    exited: failure.exited,
+  },
   sidecars: sidecars?.map((run) => withMoments(run, sharedMs)),
   steps: steps && stepsBy(steps, sharedMs),
 });

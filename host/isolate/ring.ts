@@ -63,11 +63,6 @@ export class RingWriter extends RingEnd {
   mustWake(): boolean {
     return Atomics.exchange(this.cells, READER_SLEEPS, 0) === 1;
   }
-
-  /** Largest frame that is sure to fit an empty ring. */
-  get frameBytesMax(): number {
-    return this.capacity / 2 - 64;
-  }
 }
 
 export class RingReader extends RingEnd {

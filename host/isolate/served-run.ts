@@ -1,9 +1,11 @@
 import type { ErrorCode } from '../base/errors.ts';
+import { shorten } from '../base/shorten.ts';
 import type { ByteStreamError } from '../base/stream.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import { keyedOutbound } from '../capability/outbound-keyed.ts';
 import type { SharedClient } from '../capability/shared-client.ts';
 import type { Run } from '../instance/runner.ts';
+import { MESSAGE_CHARACTERS_MAX } from '../telemetry/execution-log.ts';
 import type { Blobstore, ObjectName } from '../wasi/blobstore-port.ts';
 import type { ExecutionLog, ExecutionPorts, HeaderList, LogLevel, OutboundHttp, OutboundRequest, ResponseSink } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
@@ -13,6 +15,9 @@ import type { ArrivingBody } from './body.ts';
 import type { Channel } from './channel.ts';
 import { kinds } from './frame.ts';
 import { HeldResponse } from './held-response.ts';
+
+/** Of what a guest says of its error. A frame that does not fit the ring would hold up all that come after it. */
+const DETAIL_CHARACTERS_MAX = 16 * 1024;
 
 /** What is in reach of this thread, whoever asks. */
 export type Reach = {
@@ -89,7 +94,8 @@ export class ServedRun implements ExecutionPorts, ExecutionLog, ResponseSink, Ou
   }
 
   record(level: LogLevel, context: string, message: string): void {
-    this.#channel.send(kinds.record, this.#number, (frame) => frame.text(level).text(context).text(message));
+    const text = shorten(context ? `${context}: ${message}` : message, MESSAGE_CHARACTERS_MAX);
+    this.#channel.send(kinds.record, this.#number, (frame) => frame.text(level).text('').text(text));
   }
 
   get outbound(): OutboundHttp {
@@ -133,6 +139,6 @@ export class ServedRun implements ExecutionPorts, ExecutionLog, ResponseSink, Ou
   }
 
   fail(errorCode: string, detail: string | undefined): void {
-    this.#channel.send(kinds.fail, this.#number, (frame) => frame.text(errorCode).text(detail ?? ''));
+    this.#channel.send(kinds.fail, this.#number, (frame) => frame.text(errorCode).text(shorten(detail ?? '', DETAIL_CHARACTERS_MAX)));
   }
 }

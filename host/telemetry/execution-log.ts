@@ -1,10 +1,12 @@
+import { shorten } from '../base/shorten.ts';
 import { LineJoiner } from './line-joiner.ts';
 import type { LogRecord, LogStream } from './log-record.ts';
 
 /** Whose lines they are. */
 export type LogOrigin = Pick<LogRecord, 'execution' | 'tenant' | 'function' | 'version'>;
 
-const MESSAGE_CHARACTERS_MAX = 64 * 1024;
+/** Of one message; the rest is not kept. */
+export const MESSAGE_CHARACTERS_MAX = 64 * 1024;
 const encoder = new TextEncoder();
 
 /**
@@ -53,8 +55,7 @@ export class ExecutionLog {
 
   #lines(stream: LogStream, level: string, message: string): void {
     const joiner = this.#joiner(stream, level);
-    const cut = message.length > MESSAGE_CHARACTERS_MAX;
-    joiner.write(encoder.encode(cut ? `${message.slice(0, MESSAGE_CHARACTERS_MAX)}… (${message.length - MESSAGE_CHARACTERS_MAX} characters more)` : message));
+    joiner.write(encoder.encode(shorten(message, MESSAGE_CHARACTERS_MAX)));
     joiner.flush();
   }
 }
