@@ -20,8 +20,8 @@ export type TrialsOptions = {
 };
 
 const defaults = { timeMs: 500, patienceMs: 1500, idleMs: 60_000 };
-/** A thread that does not answer so long after the time of its trial hangs. */
-const hangsMs = 2000;
+/** A thread that does not answer so long after the time of its trial hangs. On a busy machine it takes seconds to start one. */
+const hangsMs = 10_000;
 const heapMib = 64;
 
 export class Trials {
