@@ -36,7 +36,7 @@ export function discover({ options, env, directory }: Pick<Context, 'options' | 
   const data = resolve(directory, dataOption ?? env.NACELLE_DATA ?? DEFAULT_DATA);
   const own = readNodeFile(data)?.control;
   const url = options.text('url') ?? env.NACELLE_URL ?? own;
-  if (url === undefined) throw new UsageError(`found no node: none runs with ${data} (start one with "nacelle serve", or name one with --url or --data)`);
+  if (url === undefined) throw new UsageError(`found no node: none runs with ${data} (start one with "nacelle serve", or name one with --url or NACELLE_DATA)`);
   if (!URL.canParse(url) || !/^https?:/.test(url)) throw new UsageError(`--url must be a URL of http or https, got "${url}"`);
   const isOwn = own !== undefined && new URL(url).origin === new URL(own).origin;
   const token = options.text('token') ?? env.NACELLE_TOKEN ?? (isOwn ? readIfThere(join(data, 'admin.token')) : undefined);
