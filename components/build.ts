@@ -1,5 +1,5 @@
 // Builds fixtures: `node components/build.ts [name…]`, all of them without a name. Needs clang and lld for C, cargo with
-// the target wasm32-wasip2 for Rust, and `npm ci --prefix components` for JavaScript.
+// the target wasm32-wasip2 for Rust.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';

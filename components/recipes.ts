@@ -61,7 +61,7 @@ function fromWat(folder: string, name: string): Recipe {
 
 function fromJavaScript(name: string): Recipe {
   const source = `js/${name}.ts`;
-  const runtime = namesIn('js/runtime/', '.ts').map((module) => `js/runtime/${module}.ts`);
+  const runtime = namesIn('../guest/', '.ts').map((module) => `../guest/${module}.ts`);
   return { name: `js-${name}`, about: headOf(source), sources: [source, ...runtime], build: () => componentOfJavaScript(new URL(source, here)) };
 }
 
@@ -127,7 +127,7 @@ export const recipes: Recipe[] = [
   {
     name: 'sidecar/js-maintenance',
     about: headOf('js/sidecar/maintenance.ts'),
-    sources: ['js/sidecar/maintenance.ts', 'js/runtime/text.ts'],
+    sources: ['js/sidecar/maintenance.ts', '../guest/text.ts'],
     build: () => middlewareOfJavaScript(new URL('js/sidecar/maintenance.ts', here)),
   },
   ...namesIn('wat/stop/', '.wat').map((name) => fromWat('stop', name)),

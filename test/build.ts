@@ -1,7 +1,8 @@
 // Builds what `npm pack` ships: `dist/` mirrors the checkout, with JavaScript and declarations instead of TypeScript, all
-// WIT that the host reads, and the example functions. Node strips no types under node_modules.
+// WIT that the host reads, the runtime of functions that are built of TypeScript, and the example functions. Node strips no types under node_modules.
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { releasedWit } from '../host/module/host-signatures.ts';
 
@@ -28,6 +29,17 @@ function exampleFiles(): URL[] {
   return [list, ...examples.map(({ component }) => new URL(component, list))];
 }
 
+/** The runtime of functions as JavaScript, and its types. */
+function guestInto(folder: URL): void {
+  const guest = new URL('guest/', root);
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(guest)) {
+    const text = readFileSync(new URL(name, guest), 'utf8');
+    if (name.endsWith('.d.ts')) writeFileSync(new URL(name, folder), text);
+    else writeFileSync(new URL(name.replace(/\.ts$/, '.js'), folder), stripTypeScriptTypes(text).replace(/(from|import) '(\.\/[\w-]+)\.ts'/g, "$1 '$2.js'"));
+  }
+}
+
 rmSync(dist, { recursive: true, force: true });
 execFileSync(process.execPath, [fileURLToPath(new URL('node_modules/typescript/bin/tsc', root)), '-p', 'tsconfig.build.json'], {
   cwd: fileURLToPath(root),
@@ -36,5 +48,6 @@ execFileSync(process.execPath, [fileURLToPath(new URL('node_modules/typescript/b
 const { name, version, license } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as Package;
 writeFileSync(new URL('package.json', dist), `${JSON.stringify({ name, version, license, type: 'module' }, null, 2)}\n`);
 copyInto('fixtures/', exampleFiles());
+guestInto(new URL('guest/', dist));
 copyInto('wit/', filesIn(new URL('wit/', root), '.wit'));
 for (const [file, text] of releasedWit()) writeFileSync(new URL(`wit/${file}`, dist), text);

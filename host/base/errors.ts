@@ -19,6 +19,7 @@ const table = {
   },
   'manifest-invalid': { status: 422, cause: 'The manifest has unknown keys or values out of range.', remedy: 'Correct each problem that the message lists.' },
   'config-invalid': { status: 422, cause: 'A setting of the node is unknown or out of range.', remedy: 'Correct each problem that the message lists.' },
+  'build-failed': { status: 422, cause: 'The source of a function cannot be built into a component.', remedy: 'Correct what the message names.' },
   'request-invalid': { status: 400, cause: 'The request is not of the form that the API takes.', remedy: 'Compare it with /v1/openapi.json.' },
   'unauthorized': { status: 401, cause: 'The token is missing, unknown or expired.', remedy: 'Send a valid token as "authorization: Bearer …".' },
   'forbidden': { status: 403, cause: 'The token has no scope for this.', remedy: 'Use a token with the scope that the message names.' },

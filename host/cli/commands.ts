@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { build } from './commands/build.ts';
 import { deadLettersDrop, deadLettersLs, deadLettersRedrive, deadLettersShow } from './commands/dead-letters.ts';
 import { decisions } from './commands/decisions.ts';
 import { deploy } from './commands/deploy.ts';
@@ -30,6 +31,7 @@ import { versions } from './commands/versions.ts';
 /** Every command, in the order of help. */
 export const commands: readonly Command[] = [
   serve,
+  build,
   deploy,
   ls,
   show,

@@ -229,7 +229,7 @@ const guarantee = z
 
 const digestError = 'must be the digest of an uploaded module, "sha256:" and 64 hexadecimal digits';
 
-/** Every key that means something now, with its default. Keys that later versions will know: `laterKeys` in manifest.ts. */
+/** Every key, with its default. */
 export const manifestSchema = z.strictObject(
   {
     $schema: z.string({ error: 'must be a string' }).optional().describe('Where an editor finds the schema of this file.'),
@@ -240,6 +240,12 @@ export const manifestSchema = z.strictObject(
       .max(4096, { error: 'must be a path' })
       .optional()
       .describe('Path of the component, from the folder of this file.'),
+    source: z
+      .string({ error: 'must be a path' })
+      .min(1, { error: 'must be a path' })
+      .max(4096, { error: 'must be a path' })
+      .optional()
+      .describe('Path of a TypeScript or JavaScript module that is built when it is deployed, in place of "component".'),
     module: z
       .string({ error: digestError })
       .regex(digestPattern, { error: digestError })

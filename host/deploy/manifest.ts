@@ -4,9 +4,6 @@ import { type Manifest, manifestSchema } from './manifest-schema.ts';
 /** The most that a manifest may set on this node (node.jsonc, "ceilings"). */
 export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number };
 
-/** Keys of the design that this version does not act on: refused by name rather than ignored. */
-const laterKeys: readonly string[] = ['source'];
-
 const shownMax = 80;
 const problemsMax = 100;
 
@@ -30,18 +27,6 @@ const keyName = (path: readonly PropertyKey[]): string => {
     parts.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index > 0 ? '.' : ''}${String(part).slice(0, shownMax)}`)).join('') ||
     'the manifest'
   );
-};
-
-/** Takes the later keys out of a manifest: they are told apart from keys that nobody knows. */
-const takeLaterKeys = (input: Record<string, unknown>, of: string): { rest: Record<string, unknown>; later: string[] } => {
-  const rest = { ...input };
-  const later: string[] = [];
-  for (const key of laterKeys) {
-    if (ownValue(rest, key) === undefined) continue;
-    later.push(`${key}${of}`);
-    delete rest[key];
-  }
-  return { rest, later };
 };
 
 type Issue = { code: string; path: readonly PropertyKey[]; message: string; keys?: readonly string[]; issues?: readonly { message: string }[] };
@@ -98,26 +83,24 @@ const crossProblems = (input: unknown, of: string): string[] => {
   ];
 };
 
-const problem = (later: readonly string[], problems: readonly string[]): Problem => {
-  const all = [...problems, ...later.map((what) => `cannot set ${what}: this version of the node does not do this yet`)];
+const problem = (all: readonly string[]): Problem => {
   const listed = all.length > problemsMax ? [...all.slice(0, problemsMax), `and ${all.length - problemsMax} more`] : all;
   const count = all.length === 1 ? '' : ` (and ${all.length - 1} more)`;
-  return new Problem(problems.length === 0 ? 'not-implemented' : 'manifest-invalid', `${all[0]}${count}`, listed);
+  return new Problem('manifest-invalid', `${all[0]}${count}`, listed);
 };
 
 /**
  * Checks a manifest and sets its defaults.
- * @throws Problem `manifest-invalid` with every problem found, or `not-implemented` if all of them are keys of later versions
+ * @throws Problem `manifest-invalid` with every problem found
  */
 export const parseManifest = (input: unknown, ceilings: Ceilings): Manifest => {
   const name = ownValue(input, 'name');
   const of = typeof name === 'string' ? ` of ${shown(name)}` : '';
-  const { rest, later } = isRecord(input) ? takeLaterKeys(input, of) : { rest: input, later: [] };
-  const parsed = manifestSchema.safeParse(rest);
-  const limits = ownValue(rest, 'limits');
+  const parsed = manifestSchema.safeParse(input);
+  const limits = ownValue(input, 'limits');
   const asked = isRecord(limits) ? limits : {};
-  const problems = (parsed.error?.issues ?? []).flatMap((issue) => issueProblems(rest, of, issue as Issue));
-  problems.push(...ceilingProblems(asked, of, ceilings), ...crossProblems(rest, of));
-  if (problems.length > 0 || later.length > 0 || !parsed.success) throw problem(later, problems);
+  const problems = (parsed.error?.issues ?? []).flatMap((issue) => issueProblems(input, of, issue as Issue));
+  problems.push(...ceilingProblems(asked, of, ceilings), ...crossProblems(input, of));
+  if (problems.length > 0 || !parsed.success) throw problem(problems);
   return lowerDefaults(parsed.data, asked, ceilings);
 };

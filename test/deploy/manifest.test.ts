@@ -45,7 +45,7 @@ test('parseManifest: lowers its own defaults to the ceilings', () => {
   assert.equal(limits, { memoryMib: 16, cpuMs: 100, timeMs: 1000, bodyMib: 1, concurrency: 100 });
 });
 
-test('parseManifest: lists all problems at once, later features by name among them', () => {
+test('parseManifest: lists all problems at once', () => {
   const problem = problemOf({
     name: 'Orders',
     limits: { memoryMib: 0, nonsense: 1 },
@@ -80,12 +80,6 @@ test('parseManifest: lists all problems at once, later features by name among th
     );
   }
   assert.is(problem.problems?.length, 13);
-});
-
-test('parseManifest: source is not-implemented, by name', () => {
-  const problem = problemOf({ name: 'orders', source: './src/index.ts' });
-  assert.is(problem.code, 'not-implemented');
-  assert.match(problem.message, 'cannot set source of "orders"');
 });
 
 test('parseManifest: takes names of buckets for any names that a guest may use', () => {

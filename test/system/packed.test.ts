@@ -19,7 +19,7 @@ type Package = { version: string; dependencies: Record<string, string>; optional
 function link(name: string): void {
   const target = join(checkout, 'node_modules', name);
   const path = join(project, 'node_modules', name);
-  if (!existsSync(target)) return;
+  if (!existsSync(target) || existsSync(path)) return;
   mkdirSync(dirname(path), { recursive: true });
   symlinkSync(target, path);
 }
@@ -42,7 +42,7 @@ test('npm pack: ships JavaScript, declarations and what they read; no TypeScript
     files.filter((name) => /(?<!\.d)\.ts$|(^|\/)(test|bench|components)\/|node_modules/.test(name)),
     [],
   );
-  const modules = files.filter((name) => name.endsWith('.js') && name.startsWith('dist/'));
+  const modules = files.filter((name) => name.endsWith('.js') && name.startsWith('dist/host/'));
   assert.ok(modules.length > 100);
   assert.equal(
     modules.filter((name) => !files.includes(name.replace(/\.js$/, '.d.ts'))),
@@ -57,7 +57,8 @@ test('npm pack: ships JavaScript, declarations and what they read; no TypeScript
 
 test('npm pack: leaves nothing that was built in the checkout', () => assert.not(existsSync(join(checkout, 'dist'))));
 
-test('an installed package: serves, deploys, answers and ends', async () => {
+/** Runs the installed node while `work` does something with it. */
+async function serving(work: (http: string) => Promise<void>): Promise<void> {
   const child = spawn('node', [launcher, 'serve', '--examples', '--http', '127.0.0.1:0', '--control', '127.0.0.1:0', '--gateways', '1'], {
     cwd: project,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -72,8 +73,16 @@ test('an installed package: serves, deploys, answers and ends', async () => {
     return existsSync(file) || undefined;
   };
   await until(isThere, 'node.json', 60_000);
-  const { http } = JSON.parse(readFileSync(file, 'utf8')) as { http: string };
   try {
+    await work((JSON.parse(readFileSync(file, 'utf8')) as { http: string }).http);
+  } finally {
+    child.kill('SIGTERM');
+  }
+  assert.is(await exitOf(child), 0, errors);
+}
+
+test('an installed package: serves, deploys, answers and ends', () =>
+  serving(async (http) => {
     assert.is(await (await fetch(`${http}/hello/`)).text(), 'Hello from nacelle!\n');
     const deployed = nacelle('deploy', join(installed, 'dist', 'fixtures', 'echo.wasm'), '--name', 'mine');
     assert.equal([deployed.status, deployed.stderr], [0, '']);
@@ -83,10 +92,27 @@ test('an installed package: serves, deploys, answers and ends', async () => {
     const wrong = nacelle('shwo');
     assert.is(wrong.status, 2);
     assert.match(wrong.stderr, /show/);
-  } finally {
-    child.kill('SIGTERM');
-  }
-  assert.is(await exitOf(child), 0, errors);
+  }));
+
+test('an installed package: builds a function of TypeScript, whose types say what there is in one', async () => {
+  const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--lib', 'esnext', '--types', 'nacelle/guest'];
+  link('typescript');
+  writeFileSync(
+    join(project, 'greeter.ts'),
+    `export default async (request: Request): Promise<Response> => {
+      const name: string | null = new URL(request.url).searchParams.get('name');
+      return Response.json({ hello: name, streams: typeof ReadableStream });
+    };`,
+  );
+  const checked = spawnSync(process.execPath, [join(checkout, 'node_modules/typescript/bin/tsc'), ...flags, 'greeter.ts'], { cwd: project, encoding: 'utf8' });
+  assert.match(checked.stdout, /^greeter\.ts\(3,\d+\): error TS2304: Cannot find name 'ReadableStream'\.\s*$/);
+  const built = nacelle('build', 'greeter.ts', '-o', 'greeter.wasm');
+  assert.equal([built.status, built.stderr], [0, '']);
+  assert.match(built.stdout, /^greeter\.wasm {2}\d+ bytes\n$/);
+  await serving(async (http) => {
+    assert.is(nacelle('deploy', 'greeter.wasm').status, 0);
+    assert.equal(await (await fetch(`${http}/greeter/?name=you`)).json(), { hello: 'you', streams: 'undefined' });
+  });
 });
 
 test('an installed package: a program starts a node of its own, and finds its types', () => {

@@ -27,6 +27,7 @@ export const LAYERS = [
   'node',
   'node.ts',
   'index.ts',
+  'toolchain',
   'cli',
 ] as const;
 

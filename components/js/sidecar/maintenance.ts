@@ -1,7 +1,7 @@
 // Middleware in TypeScript: answers requests with the header `x-maintenance` with 503, and passes every other on as it is.
 import { handle } from 'wasi:http/incoming-handler';
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from 'wasi:http/types';
-import { encode } from '../runtime/text.ts';
+import { encode } from '../../../guest/text.ts';
 
 function refuse(out): void {
   const response = new OutgoingResponse(Fields.fromList([['retry-after', encode('60')]]));

@@ -31,11 +31,18 @@ export function decode(bytes: Uint8Array): string {
   }
 }
 
+/** The bytes that a buffer or a view of one has. */
+function viewOf(input: ArrayBuffer | ArrayBufferView): Uint8Array {
+  return ArrayBuffer.isView(input) ? new Uint8Array(input.buffer, input.byteOffset, input.byteLength) : new Uint8Array(input);
+}
+
 Object.assign(globalThis, {
   TextEncoder: class {
-    encode = (text = '') => encode(text);
+    readonly encoding = 'utf-8';
+    encode = (text = '') => encode(String(text));
   },
   TextDecoder: class {
-    decode = (bytes = new Uint8Array()) => decode(bytes);
+    readonly encoding = 'utf-8';
+    decode = (bytes: ArrayBuffer | ArrayBufferView = new Uint8Array()) => decode(viewOf(bytes));
   },
 });

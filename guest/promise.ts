@@ -128,6 +128,33 @@ class JobPromise {
     });
   }
 
+  static allSettled(items: Iterable<unknown>): JobPromise {
+    const settled = (item: unknown) =>
+      JobPromise.resolve(item).then(
+        (value: unknown) => ({ status: 'fulfilled', value }),
+        (reason: unknown) => ({ status: 'rejected', reason }),
+      );
+    return JobPromise.all([...items].map(settled));
+  }
+
+  static any(items: Iterable<unknown>): JobPromise {
+    const turned = (promise: JobPromise) =>
+      promise.then(
+        (value: unknown) => JobPromise.reject(value),
+        (error: unknown) => error,
+      );
+    const all = [...items].map((item) => turned(JobPromise.resolve(item)));
+    return turned(JobPromise.all(all).then((errors: unknown) => new AggregateError(errors as unknown[], 'all promises were rejected')));
+  }
+
+  static withResolvers(): { promise: JobPromise; resolve: Settle; reject: Settle } {
+    let settlers!: { resolve: Settle; reject: Settle };
+    const promise = new JobPromise((resolve, reject) => {
+      settlers = { resolve, reject };
+    });
+    return { promise, ...settlers };
+  }
+
   static race(items: Iterable<unknown>): JobPromise {
     return new JobPromise((resolve, reject) => {
       for (const item of items) JobPromise.resolve(item).then(resolve, reject);

@@ -1,57 +1,25 @@
 // wasi:http/incoming-handler over a function from Request to Response, the default export of `function:user`.
 import './promise.ts';
 import './console.ts';
-import user from 'function:user';
+import './clock.ts';
+import * as module from 'function:user';
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from 'wasi:http/types';
-import type { Pair } from './headers.ts';
+import { environment } from './env.ts';
+import { headersOf, readBody, writeBody } from './exchange.ts';
 import { Request, Response } from './http.ts';
-import { decode, encode } from './text.ts';
+import { stage } from './stage.ts';
+import { encode } from './text.ts';
 import { clearTimers, runUntil } from './timers.ts';
 
-const CHUNK_BYTES = 4096;
-const READ_BYTES = 65536;
-
-function concat(parts: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-/** The body of a request, read only when it is asked for. */
-function readBody(incoming): Uint8Array {
-  const body = incoming.consume();
-  const stream = body.stream();
-  const parts: Uint8Array[] = [];
-  try {
-    for (;;) parts.push(stream.blockingRead(READ_BYTES));
-  } catch (error) {
-    if (error.payload?.tag !== 'closed') throw error;
-    return concat(parts);
-  } finally {
-    stream[Symbol.dispose]();
-    body[Symbol.dispose]();
-  }
-}
-
-function headersOf(incoming): Pair[] {
-  const fields = incoming.headers();
-  const pairs = fields.entries().map(([name, value]): Pair => [name, decode(value)]);
-  fields[Symbol.dispose]();
-  return pairs;
-}
+const user = module.default;
+const serve = typeof user === 'function' ? user : user?.fetch?.bind(user);
+if (typeof serve !== 'function')
+  throw new TypeError('the default export must be a function from Request to Response, or an object with such a function as "fetch"');
 
 function requestOf(incoming): Request {
   const method = incoming.method();
-  return new Request({
-    method: method.val ?? method.tag.toUpperCase(),
-    url: () => `http://${incoming.authority() ?? 'localhost'}${incoming.pathWithQuery() ?? '/'}`,
-    headers: () => headersOf(incoming),
-    read: () => readBody(incoming),
-  });
+  const url = () => `http://${incoming.authority() ?? 'localhost'}${incoming.pathWithQuery() ?? '/'}`;
+  return new Request({ url, headers: () => headersOf(incoming), read: () => readBody(incoming) }, { method: method.val ?? method.tag.toUpperCase() });
 }
 
 function send(out, response: Response): void {
@@ -60,12 +28,7 @@ function send(out, response: Response): void {
   if (response.status !== 200) outgoing.setStatusCode(response.status);
   const body = outgoing.body();
   ResponseOutparam.set(out, { tag: 'ok', val: outgoing });
-  const bytes = response.take();
-  if (bytes.length > 0) {
-    const stream = body.write();
-    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) stream.blockingWriteAndFlush(bytes.subarray(at, at + CHUNK_BYTES));
-    stream[Symbol.dispose]();
-  }
+  writeBody(body, response.take());
   OutgoingBody.finish(body, null);
 }
 
@@ -76,10 +39,14 @@ function failed(error: unknown): Response {
 
 const checked = (value: unknown): Response => (value instanceof Response ? value : failed(new TypeError('fetch must return a Response')));
 
+/** What the function left to be done after its response. */
+let after: PromiseLike<unknown>[] = [];
+const context = { waitUntil: (promise: PromiseLike<unknown>) => void after.push(promise), passThroughOnException: () => undefined };
+
 /** The response to a request; jobs and timers run until it is there. */
 function respondTo(request: Request): Response {
   try {
-    const returned = user.fetch(request, {}, {});
+    const returned = serve(request, environment(), context);
     if (returned instanceof Response) return returned;
     let response: Response | undefined;
     Promise.resolve(returned).then(
@@ -97,11 +64,22 @@ function respondTo(request: Request): Response {
   }
 }
 
+function finish(): void {
+  if (after.length > 0) {
+    let open = after.length;
+    const settled = () => void open--;
+    for (const promise of after) Promise.resolve(promise).then(settled, (error: unknown) => settled(console.error(error)));
+    runUntil(() => open === 0);
+    after = [];
+  }
+  clearTimers();
+}
+
 export const incomingHandler = {
   handle(incoming, out) {
-    const response = respondTo(requestOf(incoming));
-    clearTimers();
-    send(out, response);
+    stage.serving = true;
+    send(out, respondTo(requestOf(incoming)));
+    finish();
     incoming[Symbol.dispose]();
   },
 };
