@@ -3,11 +3,13 @@ import type { IncomingMessage } from 'node:http';
 /** What a request is for: `authority` as the client sent it ('' if it did not), `target` the path with its query. */
 export type RequestTarget = { authority: string; target: string };
 
+/** A name or address with a port (RFC 3986, section 3.2); one with a user before it is refused (RFC 9110, section 4.2.4). */
+const authorityForm = /^[\w.~!$&'()*+,;=:%[\]-]*$/;
 const absoluteForm = /^https?:\/\/([^/?#]*)(.*)$/is;
 
 /**
  * Reads origin-form and absolute-form targets (RFC 9112, section 3.2); the authority of an absolute one replaces the
- * host header. Undefined for anything else, or if the client named two hosts.
+ * host header. Undefined for anything else, or if the client named two hosts, or one that cannot be one.
  */
 export const readTarget = (incoming: Pick<IncomingMessage, 'url' | 'rawHeaders' | 'headers'>): RequestTarget | undefined => {
   const url = incoming.url ?? '';
@@ -18,9 +20,10 @@ export const readTarget = (incoming: Pick<IncomingMessage, 'url' | 'rawHeaders' 
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
   }
   if (hosts > 1) return undefined;
+  if (!authorityForm.test(incoming.headers.host ?? '')) return undefined;
   if (url.charCodeAt(0) === 47) return { authority: incoming.headers.host ?? '', target: url };
   const absolute = absoluteForm.exec(url);
-  if (!absolute?.[1]) return undefined;
+  if (!absolute?.[1] || !authorityForm.test(absolute[1])) return undefined;
   const rest = absolute[2] as string;
   return { authority: absolute[1], target: rest.startsWith('/') ? rest : `/${rest}` };
 };
