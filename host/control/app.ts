@@ -110,7 +110,11 @@ export const createControlApp = (deps: ControlDeps) => {
   root.onError(errorHandler(deps.log));
   root.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   for (const group of groupsOf(deps)) root.route('/', group);
-  root.doc31('/v1/openapi.json', { openapi: '3.1.0', info: { title: 'nacelle control API', version: deps.settings.version } });
+  root.doc31('/v1/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'nacelle control API', version: deps.settings.version, license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' } },
+    servers: [{ url: '/' }],
+  });
   root.notFound(notFoundHandler(root));
   return root;
 };

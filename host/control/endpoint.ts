@@ -15,9 +15,18 @@ const withProblems = <R extends RouteConfig>(route: R): R => {
   return route;
 };
 
+const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
+
+/** A name for generated clients: `GET /v1/functions/{name}/versions` is `getFunctionsByNameVersions`. */
+export const operationId = ({ method, path }: { method: string; path: string }): string =>
+  [method, ...(path.replace('/v1/', '/').match(/\{?\w+/g) ?? [])]
+    .map((word, at) => (at === 0 ? word : word.startsWith('{') ? `By${capital(word.slice(1))}` : capital(word)))
+    .join('');
+
 /** The document says of every endpoint that it may answer with a problem, and which scope its token needs. */
 export const endpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P; middleware: Guard }>(config: R) =>
-  Object.assign(withProblems(createRoute<P, R>(config)), { security: [{ bearer: [config.middleware.scope] }] });
+  Object.assign(withProblems(createRoute<P, R>(config)), { operationId: operationId(config), security: [{ bearer: [config.middleware.scope] }] });
 
 /** An endpoint that needs no token. */
-export const openEndpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(config: R) => withProblems(createRoute<P, R>(config));
+export const openEndpoint = <P extends string, R extends Omit<RouteConfig, 'path'> & { path: P }>(config: R) =>
+  Object.assign(withProblems(createRoute<P, R>(config)), { operationId: operationId(config), security: [] });

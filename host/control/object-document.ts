@@ -1,5 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { json, nothing } from './endpoint.ts';
+import { json, nothing, operationId } from './endpoint.ts';
 import { name, page, problem, tenantQuery, time } from './schema.ts';
 
 type Registry = InstanceType<typeof OpenAPIHono>['openAPIRegistry'];
@@ -20,18 +20,20 @@ const listed = z
 /** The document's part on objects: their keys have slashes, which no path of it can say, so that they are routed by hand. */
 export const describeObjectRoutes = (registry: Registry): void => {
   const one = '/v1/objects/{bucket}/{key}';
-  const security = (scope: string) => ({ security: [{ bearer: [scope] }] });
+  type Method = 'get' | 'put' | 'delete';
+  const operation = (method: Method, path: string, scope: string) => ({
+    method,
+    path,
+    operationId: operationId({ method, path }),
+    security: [{ bearer: [scope] }],
+  });
   registry.registerPath({
-    method: 'get',
-    path: '/v1/objects/{bucket}',
-    ...security('read'),
+    ...operation('get', '/v1/objects/{bucket}', 'read'),
     request: { params: z.object({ bucket: name }), query: tenantQuery({ ...page, prefix: z.string().optional(), delimiter: z.string().optional() }) },
     responses: { 200: json(listed, 'Objects in the order of the bytes of their keys'), default: refused },
   });
   registry.registerPath({
-    method: 'get',
-    path: one,
-    ...security('read'),
+    ...operation('get', one, 'read'),
     request: { params, query: tenantQuery({ version: z.string().optional(), versions: z.string().optional(), explain: z.string().optional() }) },
     responses: {
       200: { content: bytes, description: 'The object' },
@@ -42,16 +44,12 @@ export const describeObjectRoutes = (registry: Registry): void => {
     },
   });
   registry.registerPath({
-    method: 'put',
-    path: one,
-    ...security('deploy'),
+    ...operation('put', one, 'deploy'),
     request: { params, query: tenantQuery({}), body: { content: bytes } },
     responses: { 200: json(object, 'Another object was replaced'), 201: json(object, 'Kept'), default: refused },
   });
   registry.registerPath({
-    method: 'delete',
-    path: one,
-    ...security('deploy'),
+    ...operation('delete', one, 'deploy'),
     request: { params, query: tenantQuery({ version: z.string().optional() }) },
     responses: { 204: nothing('Not there any more'), default: refused },
   });

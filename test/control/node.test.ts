@@ -62,7 +62,7 @@ test('openapi.json: describes every endpoint with its token and its problems', a
   const control = await openControl();
   const document = (await (await control.request('GET', '/v1/openapi.json')).json()) as {
     openapi: string;
-    paths: Record<string, Record<string, { responses: Record<string, unknown>; security?: unknown }>>;
+    paths: Record<string, Record<string, { responses: Record<string, unknown>; operationId: string; security: unknown[] }>>;
     components: { securitySchemes: unknown; schemas: Record<string, { properties?: Record<string, unknown> }> };
   };
   assert.is(document.openapi, '3.1.0');
@@ -71,13 +71,13 @@ test('openapi.json: describes every endpoint with its token and its problems', a
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       assert.ok(operation.responses.default, `${method} ${path}`);
-      assert.is(
-        operation.security === undefined || (operation.security as unknown[]).length === 0,
-        path === '/healthz' || path === '/readyz',
-        `${method} ${path}`,
-      );
+      assert.is(operation.security.length === 0, path === '/healthz' || path === '/readyz', `${method} ${path}`);
     }
   }
+  const ids = Object.values(document.paths).flatMap((methods) => Object.values(methods).map(({ operationId }) => operationId));
+  assert.ok(ids.includes('getFunctionsByNameVersions'));
+  assert.equal(ids.filter((id, at) => ids.indexOf(id) !== at), []);
+  assert.ok(ids.every((id) => /^[a-z][A-Za-z]+$/.test(id)));
 });
 
 test('tenants: are added with routes, listed, suspended, resumed and removed', async () => {
