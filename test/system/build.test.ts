@@ -81,7 +81,10 @@ export function fail(): Answer {
 }
 `,
 );
-write('orders/nacelle.jsonc', '{ "name": "orders", "source": "./src/index.ts", "env": { "GREETING": "hi" }, "config": { "CURRENCY": "EUR" } }');
+write(
+  'orders/nacelle.jsonc',
+  '{ "name": "orders", "source": "./src/index.ts", "env": { "GREETING": "hi" }, "config": { "CURRENCY": "EUR" }, "limits": { "cpuMs": 20000, "timeMs": 60000 } }',
+);
 
 let node: TestNode;
 let peer: Server;
