@@ -24,7 +24,16 @@ const names: Plugin = {
 /** Middleware of a module that exports `incomingHandler` itself and imports the next one. */
 export async function middlewareOfJavaScript(entry: URL): Promise<Uint8Array> {
   const entryPoints = [fileURLToPath(entry)];
-  const bundled = await build({ entryPoints, bundle: true, write: false, format: 'esm', platform: 'neutral', target: 'es2023', minify: true, plugins: [names] });
+  const bundled = await build({
+    entryPoints,
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'neutral',
+    target: 'es2023',
+    minify: true,
+    plugins: [names],
+  });
   const folder = mkdtempSync(join(tmpdir(), 'fixture-'));
   try {
     const jsPath = join(folder, 'handler.js');

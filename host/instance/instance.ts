@@ -320,13 +320,14 @@ export class Instance implements Guard, Unit<Snapshot> {
 
   private takeThreadCpu(now: number): void {
     this.threadCpu = threadCpuMs();
-    this.threadCpuAt = now;
+    this.threadCpuAt = Math.min(now, this.sliceStart + DOUBTFUL_MS);
   }
 
-  /** How long the guest has run in this slice: by the clock, unless that is doubtful. */
+  /** How long the guest has run in this slice: by the clock, unless that is doubtful. Before its first tick it runs for less than that. */
   private sliceMs(now: number): number {
     const clockMs = now - this.sliceStart;
-    if (clockMs <= DOUBTFUL_MS || Number.isNaN(this.threadCpu)) return clockMs;
+    if (clockMs <= DOUBTFUL_MS) return clockMs;
+    if (Number.isNaN(this.threadCpu)) return DOUBTFUL_MS;
     return Math.max(DOUBTFUL_MS, Math.min(clockMs, this.threadCpuAt - this.sliceStart + threadCpuMs() - this.threadCpu));
   }
 

@@ -76,7 +76,10 @@ test('openapi.json: describes every endpoint with its token and its problems', a
   }
   const ids = Object.values(document.paths).flatMap((methods) => Object.values(methods).map(({ operationId }) => operationId));
   assert.ok(ids.includes('getFunctionsByNameVersions'));
-  assert.equal(ids.filter((id, at) => ids.indexOf(id) !== at), []);
+  assert.equal(
+    ids.filter((id, at) => ids.indexOf(id) !== at),
+    [],
+  );
   assert.ok(ids.every((id) => /^[a-z][A-Za-z]+$/.test(id)));
 });
 
