@@ -100,14 +100,14 @@ const lists = async (): Promise<void> => {
 
 const decisions = (): void => {
   const { rates } = configSchema.parse({}).objects;
-  const input = { bytes: 1 << 20, stored: true, sinceLastMs: 1000, ownGapMs: 5000, similarGapMs: undefined, sourceBytes: 1 << 22, rates };
+  const input = { bytes: 1 << 20, stored: true, sinceLastMs: 1000, own: { count: 3, sumMs: 15_000 }, similarGapMs: undefined, sourceBytes: 1 << 22, rates };
   const measured = { runs: 3, cpuMs: 100, wallMs: 120, memoryBytes: 64 << 20 };
   const count = 1_000_000;
   const started = performance.now();
   for (let i = 0; i < count; i++) decide({ ...input, sinceLastMs: i, measured });
   console.log(`decision: ${(((performance.now() - started) * 1000) / count).toFixed(3)} µs`);
-  for (const shape of [4, 1]) {
-    const trace = makeTrace({ seed: 1, objects: 10_000, requests: 10_000, zipf: 1, shape });
+  for (const [shape, seed] of [4, 1].flatMap((shape) => [1, 2, 3, 4].map((seed) => [shape, seed] as const))) {
+    const trace = makeTrace({ seed, objects: 10_000, requests: 10_000, zipf: 1, shape });
     const all = {
       'decided': decided(trace, rates),
       'told the mean gaps': toldTheMean(trace, rates),
@@ -115,11 +115,8 @@ const decisions = (): void => {
       'always compute': alwaysCompute(trace, rates),
       'offline optimum': offlineOptimum(trace, rates),
     };
-    console.log(
-      `month of 10,000 objects, gaps of gamma shape ${shape}: ${Object.entries(all)
-        .map(([name, cost]) => `${name} ${cost.toFixed(4)}`)
-        .join(', ')}`,
-    );
+    const costs = Object.entries(all).map(([name, cost]) => `${name} ${cost.toFixed(4)} (${((100 * cost) / all['offline optimum']).toFixed(1)} %)`);
+    console.log(`month of 10,000 objects, gaps of gamma shape ${shape}, seed ${seed}: ${costs.join(', ')}`);
   }
 };
 

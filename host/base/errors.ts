@@ -162,6 +162,11 @@ const table = {
     cause: 'A condition of the request does not hold.',
     remedy: 'Read the object again, and repeat with its present ETag.',
   },
+  'range-not-satisfiable': {
+    status: 416,
+    cause: 'None of the ranges that were asked for is within the object.',
+    remedy: 'Ask for bytes below its size, which content-range tells, or without a range.',
+  },
   'quota-exceeded': { status: 507, cause: 'The bucket has reached its quota.', remedy: 'Remove objects, or raise quotaBytes of the bucket.' },
   'source-in-use': {
     status: 409,

@@ -2,6 +2,7 @@ import { Problem } from '../base/errors.ts';
 import type { ByteSource } from '../base/stream.ts';
 import type { Blobstore, ObjectInfo, OutgoingObject, SourceObject } from '../wasi/blobstore-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
+import { type Obtain, openBytes, rangeOf } from './followed-bytes.ts';
 import { bucketOf } from './keyvalue-keys.ts';
 import type { ObjectClient } from './object-client.ts';
 import { checkObjectKey } from './object-limits.ts';
@@ -17,6 +18,9 @@ const requireFound = (object: ObjectRecord | undefined, container: string, name:
 const refuseChange = (): never => {
   throw new Problem('forbidden', 'cannot change sources');
 };
+
+/** An object that is replaced again and again while it is asked for. */
+const attemptsMax = 3;
 
 class GuestBlobstore implements Blobstore {
   readonly #client: ObjectClient;
@@ -54,17 +58,26 @@ class GuestBlobstore implements Blobstore {
   }
 
   async read(container: string, name: string, start: number, end: number): Promise<{ source: ByteSource; bytes: number }> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#read(container, name, start, end);
+      } catch (error) {
+        // It was replaced between two looks at it.
+        if (!(error instanceof Problem && error.code === 'conflict' && attempt < attemptsMax)) throw error;
+        this.refresh();
+      }
+    }
+  }
+
+  async #read(container: string, name: string, start: number, end: number): Promise<{ source: ByteSource; bytes: number }> {
     const { reader } = this.#client;
-    const { digest, bytes, stored, manifest } = requireFound(reader.find(container, name)?.value, container, name);
-    if (!stored) {
-      // A guest reads within the limit of its time: until then they stay anyway.
-      (await this.#client.obtain(container, name))();
-      reader.refresh();
-    } else if (manifest) this.#client.requested(container, name);
-    const from = Math.min(start, bytes);
-    const to = Math.max(from, Math.min(end, bytes));
-    const chunks = from === 0 && to === bytes ? reader.blobs.stream(digest) : reader.blobs.range(digest, from, to);
-    return { source: new ObjectSource(chunks), bytes: to - from };
+    const object = requireFound(reader.find(container, name)?.value, container, name);
+    const from = Math.min(start, object.bytes);
+    const to = Math.max(from, Math.min(end, object.bytes));
+    if (!object.manifest) return { source: new ObjectSource(rangeOf(reader, object, from, to)), bytes: to - from };
+    const obtain: Obtain = (onWritten) => this.#client.obtain(container, name, object.digest, onWritten);
+    const { range, withhold, release } = await openBytes(reader, object, to - from, obtain);
+    return { source: new ObjectSource(withhold(range(from, to)), release), bytes: to - from };
   }
 
   write(): OutgoingObject {

@@ -5,7 +5,9 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { Digest, Written } from '../store/blobs.ts';
 import type { Claim } from '../store/held-blobs.ts';
+import type { OnWritten } from './followed-bytes.ts';
 import { ArrivingObject } from './object-arrival.ts';
 
 /** What a thread is started with; the port is to be transferred. `data` is the data directory. */
@@ -22,15 +24,18 @@ export type ObjectService = {
   receive(source: AsyncIterable<Uint8Array>): Promise<Claim>;
   put(id: string, key: string, claim: Claim): Promise<void>;
   change(change: GuestObjectChange): Promise<void>;
-  /** Has the bytes of an object in Blobs until the returned function is called, and notes that somebody asked for it. */
-  obtain(id: string, key: string): Promise<() => void>;
+  /**
+   * Has the bytes of an object in Blobs until the returned function is called, and notes that somebody asked for it.
+   * `onWritten` is told what can be read before all are there. @throws Problem `conflict` if it has another digest by now
+   */
+  obtain(id: string, key: string, digest: Digest, onWritten?: OnWritten): Promise<() => void>;
   /** Somebody asked for an object that can be computed, and needs nothing else. */
   requested(id: string, key: string): void;
 };
 
 export type ToObjects =
-  /** Its bytes are there until `read`. */
-  | { kind: 'obtain'; request: number; id: string; key: string }
+  /** Its bytes are there until `read`; who follows is told what can be read before. */
+  | { kind: 'obtain'; request: number; id: string; key: string; digest: Digest; follows: boolean }
   | { kind: 'read'; request: number }
   | { kind: 'change'; request: number; change: GuestObjectChange }
   | { kind: 'requested'; id: string; key: string }
@@ -47,6 +52,8 @@ export type KeptBytes = { digest: string; bytes: number };
 export type FromObjects =
   | { kind: 'done'; request: number; kept?: KeptBytes }
   | { kind: 'failed'; request: number; code: ErrorCode; message: string }
+  /** As much can be read of what was asked for. */
+  | { kind: 'written'; request: number; written: Written }
   /** Bytes of a put have been taken. */
   | { kind: 'taken'; put: number; bytes: number }
   /** A put cannot go on. */
@@ -151,8 +158,9 @@ class ObjectDoor {
     return { digest: claim.digest, bytes: claim.bytes };
   }
 
-  async #obtain({ request, id, key }: Extract<ToObjects, { kind: 'obtain' }>): Promise<void> {
-    const release = await this.#service.obtain(id, key);
+  async #obtain({ request, id, key, digest, follows }: Extract<ToObjects, { kind: 'obtain' }>): Promise<void> {
+    const onWritten = (written: Written): void => this.#post({ kind: 'written', request, written });
+    const release = await this.#service.obtain(id, key, digest, follows ? onWritten : undefined);
     if (this.#closed) release();
     else this.#obtained.set(request, release);
   }

@@ -1,14 +1,16 @@
 /** A thread's end of the channel to objects: its own view of the store, and messages for what only the writer can do. */
 import type { MessagePort } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import type { Digest } from '../store/blobs.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { Blobstore } from '../wasi/blobstore-port.ts';
 import { createBlobstore } from './blobstore.ts';
+import type { OnWritten } from './followed-bytes.ts';
 import type { FromObjects, GuestObjectChange, KeptBytes, ObjectAccess, ToObjects } from './object-channel.ts';
 import { LeavingObject } from './object-departure.ts';
 import { ObjectReader } from './object-reader.ts';
 
-type Waiting = { resolve: (kept: KeptBytes | undefined) => void; reject: (problem: Problem) => void };
+type Waiting = { resolve: (kept: KeptBytes | undefined) => void; reject: (problem: Problem) => void; onWritten: OnWritten | undefined };
 
 /** Begins with the thread; ends with `close`. The store is opened at the first use. */
 export class ObjectClient {
@@ -38,13 +40,13 @@ export class ObjectClient {
     return createBlobstore(this, onChange);
   }
 
-  /** Has the bytes of an object in Blobs until the returned function is called, and for a while after. @throws Problem */
-  async obtain(id: string, key: string): Promise<() => void> {
+  /** As `ObjectService.obtain`. */
+  async obtain(id: string, key: string, digest: Digest, onWritten?: OnWritten): Promise<() => void> {
     let asked = 0;
-    await this.#done((request) => {
+    await this.#ask((request) => {
       asked = request;
-      return { kind: 'obtain', request, id, key };
-    });
+      return { kind: 'obtain', request, id, key, digest, follows: onWritten !== undefined };
+    }, onWritten);
     return () => this.#post({ kind: 'read', request: asked });
   }
 
@@ -88,10 +90,10 @@ export class ObjectClient {
     await this.#ask(message);
   }
 
-  #ask(message: (request: number) => ToObjects): Promise<KeptBytes | undefined> {
+  #ask(message: (request: number) => ToObjects, onWritten?: OnWritten): Promise<KeptBytes | undefined> {
     return new Promise((resolve, reject) => {
       const request = ++this.#count;
-      this.#waiting.set(request, { resolve, reject });
+      this.#waiting.set(request, { resolve, reject, onWritten });
       this.#post(message(request));
     });
   }
@@ -99,6 +101,7 @@ export class ObjectClient {
   readonly #take = (answer: FromObjects): void => {
     if (answer.kind === 'taken') this.#puts.get(answer.put)?.give(answer.bytes);
     else if (answer.kind === 'broken') this.#puts.get(answer.put)?.break(new Problem(answer.code, answer.message));
+    else if (answer.kind === 'written') this.#waiting.get(answer.request)?.onWritten?.(answer.written);
     else {
       const waiter = this.#waiting.get(answer.request);
       this.#waiting.delete(answer.request);

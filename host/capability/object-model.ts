@@ -24,7 +24,7 @@ export type ObjectManifest = {
   depth: number;
   /** Runtimes that gave the digest twice: only under these may the bytes be let go. */
   proven: string[];
-  /** Why it is kept for good, if it is: its generator gave other bytes, or failed. */
+  /** Why it is kept for good, if it is: its generator gave other bytes, or failed. If its bytes are gone, as soon as they have been made once more. */
   distrusted?: string;
 };
 
@@ -42,6 +42,9 @@ export type ObjectRecord = {
 
 /** Objects of `keys` are made from objects of `from` (`bucket/key`), where `*` stands for the same text in both. */
 export type ObjectRule = { keys: string; from: string; function: string; version?: number | undefined; params: Record<string, string> };
+
+/** Whether it is made from its sources whenever its bytes are not at hand: then these must stay what they are. */
+export const isMade = ({ stored, manifest }: ObjectRecord): boolean => manifest !== undefined && !(stored && manifest.distrusted !== undefined);
 
 /** What a tenant says of a bucket. */
 export type BucketSettings = {

@@ -106,8 +106,8 @@ export class OverlaidBlobstore implements Blobstore {
     if (this.#containers.get(from.container)?.has(from.name)) return this.#set(to, this.#require(from).object);
     const found = this.#find(from);
     if (!found) throw missing(from);
-    const { digest, bytes, contentType, headers, stored } = found;
-    if (!stored) (await this.#client.obtain(from.container, from.name))();
+    const { digest, bytes, contentType, headers, manifest } = found;
+    if (manifest) this.#overlay.onEnd(await this.#client.obtain(from.container, from.name, digest));
     this.#set(to, { digest, bytes, contentType, headers });
   }
 

@@ -13,7 +13,7 @@ export type ObjectPage = { objects: { key: string; object: ObjectRecord }[]; nex
 /** A thread's view of all objects. `id` is a bucket's, `tenant/bucket`. What others committed is seen after `refresh`. */
 export class ObjectReader {
   readonly table: Pick<TableReader, 'get' | 'scan' | 'refresh'>;
-  readonly blobs: Pick<BlobsReader, 'range' | 'stream' | 'size'>;
+  readonly blobs: Pick<BlobsReader, 'range' | 'stream' | 'written' | 'size'>;
 
   constructor({ table, blobs }: Pick<StoreReader, 'table' | 'blobs'>) {
     this.table = table;

@@ -3,16 +3,19 @@ import { type ByteSource, ByteStreamError } from '../base/stream.ts';
 
 const nothing = new Uint8Array(0);
 
-/** Chunks of a blob as a guest reads them: the next one is fetched when it asks for it. */
+/** Chunks of a blob as a guest reads them: the next one is fetched when it asks for it. Ends with the last one, an error, or `cancel`. */
 export class ObjectSource implements ByteSource {
   readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #done: () => void;
   #chunk: Uint8Array = nothing;
   #fetching: Promise<void> | undefined;
   #ended = false;
   #error: ByteStreamError | undefined;
 
-  constructor(chunks: AsyncIterable<Uint8Array>) {
+  /** @param done called when no more will be read */
+  constructor(chunks: AsyncIterable<Uint8Array>, done: () => void = () => undefined) {
     this.#chunks = chunks[Symbol.asyncIterator]();
+    this.#done = done;
   }
 
   get ready(): boolean {
@@ -38,20 +41,26 @@ export class ObjectSource implements ByteSource {
   trailers(): undefined {}
 
   cancel(): void {
-    this.#ended = true;
+    if (!this.#error) this.#end();
     this.#chunk = nothing;
     void this.#chunks.return?.();
+  }
+
+  #end(): void {
+    if (!this.#ended) this.#done();
+    this.#ended = true;
   }
 
   #fetch(): Promise<void> {
     this.#fetching ??= this.#chunks.next().then(
       ({ value, done }) => {
         this.#fetching = undefined;
-        if (done) this.#ended = true;
+        if (done) this.#end();
         else if (!this.#ended) this.#chunk = value;
       },
       (error: unknown) => {
         this.#fetching = undefined;
+        if (!this.#ended) this.#done();
         this.#error = new ByteStreamError('internal-error', error instanceof Problem ? error.message : 'the object cannot be read');
       },
     );

@@ -193,6 +193,12 @@ export const configSchema = section({
       300_000,
       'How long the bytes of an object are kept after it was removed, for those who are reading them, and those of a computed one for the next request, in milliseconds.',
     ),
+    cachedBytesMax: whole(
+      0,
+      16 * 1024 * 1024 * MIB,
+      1024 * MIB,
+      'Room on disk, within graceMs, for bytes of computed objects that are not kept and may be asked for again, in bytes; the longest unused go first.',
+    ),
     objectBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 5 * 1024 * MIB, 'Largest object, in bytes.'),
     quotaBytes: whole(
       1024,

@@ -39,7 +39,7 @@ export const describeObjectRoutes = (registry: Registry): void => {
       200: { content: bytes, description: 'The object' },
       206: { content: bytes, description: 'Ranges of it' },
       304: nothing('Not modified'),
-      416: nothing('No range is within the bytes'),
+      416: { ...refused, description: 'No range is within the bytes' },
       default: refused,
     },
   });

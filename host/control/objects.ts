@@ -8,8 +8,8 @@ import { listObjects } from '../object/listing.ts';
 import type { ObjectStore } from '../object/object-store.ts';
 import { readPreconditions } from '../object/preconditions.ts';
 import { readContentType, readDigest, readObjectHeaders } from '../object/put-headers.ts';
-import { readBody } from '../object/read-body.ts';
-import { planRead } from '../object/read-plan.ts';
+import { obtainBody } from '../object/read-body.ts';
+import { planRead, refusalOf } from '../object/read-plan.ts';
 import { type ControlEnv, requireScope } from './auth.ts';
 import { bytesOf, checkLength } from './body.ts';
 import { readComputed } from './computed-header.ts';
@@ -18,6 +18,7 @@ import type { ControlDeps } from './deps.ts';
 import { newGroup } from './endpoint.ts';
 import { describeObjectRoutes } from './object-document.ts';
 import { readObjectPath } from './object-path.ts';
+import { problemResponse } from './problem.ts';
 import { name, page } from './schema.ts';
 
 type ObjectContext = Context<ControlEnv>;
@@ -63,8 +64,9 @@ const requireObject = (object: ObjectRecord | undefined, bucket: string, key: st
   return object;
 };
 
-const bodyOf = (body: AsyncGenerator<Uint8Array, void, void>, done: () => void): ReadableStream<Uint8Array> =>
-  new ReadableStream<Uint8Array>(
+const bodyOf = (chunks: AsyncIterable<Uint8Array>, done: () => void): ReadableStream<Uint8Array> => {
+  const body = chunks[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
         try {
@@ -79,11 +81,12 @@ const bodyOf = (body: AsyncGenerator<Uint8Array, void, void>, done: () => void):
       },
       cancel: async () => {
         done();
-        await body.return();
+        await body.return?.();
       },
     },
     { highWaterMark: 0 },
   );
+};
 
 class ObjectHandlers {
   readonly #objects: ObjectStore;
@@ -104,13 +107,14 @@ class ObjectHandlers {
     if (query.versions !== undefined) return this.#versions(context, id, key);
     const object = requireObject(query.version === undefined ? reader.find(id, key)?.value : reader.version(id, key, query.version), bucket, key);
     const plan = planRead(object, context.req.method === 'HEAD' ? 'HEAD' : 'GET', (header) => context.req.header(header));
-    if (plan.status === 412) throw new Problem('precondition-failed', `cannot read ${JSON.stringify(key)}: it is at ${etagOf(object)}`);
+    const refusal = refusalOf(plan, key, object);
+    if (refusal) return problemResponse(refusal.problem, Object.fromEntries(refusal.headers));
     const headers = new Headers(plan.headers);
     headers.set('content-security-policy', 'sandbox');
     if (plan.status !== 304) headers.set('content-length', String(plan.bytes));
     if (plan.body.length === 0) return new Response(null, { status: plan.status, headers });
-    const release = await this.#objects.obtain(id, key, object);
-    return new Response(bodyOf(readBody(reader.blobs, object.digest, object.bytes, plan.body), release), { status: plan.status, headers });
+    const { chunks, release } = await obtainBody(reader, object, plan, (onWritten) => this.#objects.obtain(id, key, object, onWritten));
+    return new Response(bodyOf(chunks, release), { status: plan.status, headers });
   };
 
   readonly put = async (context: ObjectContext): Promise<Response> => {

@@ -4,8 +4,8 @@ import { Problem } from '../base/errors.ts';
 import { bucketOf } from '../capability/keyvalue-keys.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import type { ObjectRecord } from '../capability/object-model.ts';
-import { readBody } from '../object/read-body.ts';
-import { planRead, type ReadPlan } from '../object/read-plan.ts';
+import { obtainBody, readBody } from '../object/read-body.ts';
+import { planRead, type ReadPlan, refusalOf } from '../object/read-plan.ts';
 import { hasBody, sendProblem } from './problem.ts';
 
 /** A body up to this size leaves with its head, in one write. */
@@ -53,7 +53,7 @@ const drained = (outgoing: ServerResponse): Promise<void> =>
     outgoing.on('close', done);
   });
 
-const send = async (outgoing: ServerResponse, plan: ReadPlan, body: AsyncGenerator<Uint8Array, void, void>): Promise<void> => {
+const send = async (outgoing: ServerResponse, plan: ReadPlan, body: AsyncIterable<Uint8Array>): Promise<void> => {
   if (plan.bytes <= wholeBytesMax) {
     const chunks: Uint8Array[] = [];
     for await (const chunk of body) chunks.push(chunk);
@@ -76,27 +76,40 @@ const answer = async (objects: ObjectClient, id: string, path: string, incoming:
   const key = keyOf(path);
   const object = find(objects, id, key);
   const plan = planRead(object, method, (name) => headers[name] as string | undefined);
-  if (plan.status === 412) throw new Problem('precondition-failed', `cannot read ${JSON.stringify(key)}: it is another by now`);
+  const refusal = refusalOf(plan, key, object);
+  if (refusal) return sendProblem(incoming, outgoing, refusal.problem, [...refusal.headers.flat(), 'access-control-allow-origin', '*']);
   if (plan.body.length === 0) {
     outgoing.writeHead(plan.status, headOf(plan));
     outgoing.end();
     return;
   }
   // While a long answer is sent, the bytes of what can be computed might be let go.
-  const release = !object.stored || (object.manifest && plan.bytes > wholeBytesMax) ? await objects.obtain(id, key) : undefined;
-  if (release) objects.reader.refresh();
-  else if (object.manifest) objects.requested(id, key);
-  try {
-    await send(outgoing, plan, readBody(objects.reader.blobs, object.digest, object.bytes, plan.body));
-  } finally {
-    release?.();
+  if (object.stored && !(object.manifest && plan.bytes > wholeBytesMax)) {
+    if (object.manifest) objects.requested(id, key);
+    return send(outgoing, plan, readBody(objects.reader, object, plan));
+  }
+  const { chunks, release } = await obtainBody(objects.reader, object, plan, (onWritten) => objects.obtain(id, key, object.digest, onWritten));
+  await send(outgoing, plan, chunks).finally(release);
+};
+
+/** An object that is replaced again and again while it is asked for. */
+const attemptsMax = 3;
+
+/** Once more if the object was replaced between two looks at it. */
+const answerNow = async (...[objects, id, path, incoming, outgoing]: Parameters<typeof answer>): Promise<void> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await answer(objects, id, path, incoming, outgoing);
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'conflict' && attempt < attemptsMax) || outgoing.headersSent) throw error;
+    }
   }
 };
 
 /** @param path what follows the prefix of the route, without query */
 export const serveObject = (objects: ObjectClient, id: string, path: string, incoming: IncomingMessage, outgoing: ServerResponse): void => {
   if (hasBody(incoming)) incoming.resume();
-  answer(objects, id, path, incoming, outgoing).catch((error: unknown) => {
+  answerNow(objects, id, path, incoming, outgoing).catch((error: unknown) => {
     const problem = error instanceof Problem ? error : new Problem('internal', `cannot read the object: ${String(error)}`);
     if (outgoing.headersSent) outgoing.destroy();
     else sendProblem(incoming, outgoing, problem, problem.status === 405 ? ['allow', 'GET, HEAD'] : []);

@@ -58,7 +58,7 @@ export class Computing {
       bodyMib,
       publish,
     });
-    const common = { held, generators, knowledge, find: (id: string, key: string) => objects.find(id, key), objectBytesMax: objects.objectBytesMax };
+    const common = { held, generators, knowledge, find: (id: string, key: string) => objects.find(id, key), objectBytesMax: objects.objectBytesMax, onError };
     const maker = new ObjectMaker({ ...common, exists: (digest) => blobs.exists(digest) });
     const computed = new ComputedObjects({ ...this.#options, maker, knowledge, generators });
     [this.#generators, this.#knowledge, objects.computer] = [generators, knowledge, computed];

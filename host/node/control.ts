@@ -54,8 +54,10 @@ const countEdges = async ({ metrics, origin, edge, late }: Ground): Promise<void
 };
 
 const exposeAll = async (ground: Ground, gateways: Gateways): Promise<string> => {
-  const { cache, metrics } = ground;
+  const { cache, metrics, held } = ground;
   await countEdges(ground);
+  metrics.objectCacheBytes.set('', held.cached.bytes);
+  metrics.objectCacheEvicted.set('', held.cached.evicted);
   const { hits, misses, evicted, expired, damaged, bytes } = cache.counters();
   metrics.cacheLookups.set('hit', hits);
   metrics.cacheLookups.set('miss', misses);

@@ -106,7 +106,7 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
   const values = openValues(config, store, log, (draft) => ground.objects.effects(draft));
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
-  const held = new HeldBlobs({ table: store.table, blobs: store.blobs, graceMs: config.objects.graceMs });
+  const held = new HeldBlobs({ table: store.table, blobs: store.blobs, ...config.objects });
   const files = new DataFiles(config.data);
   const secretKey = await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes));
   const signingKey = await files.readOrMake('origin.key', newSigningKey);

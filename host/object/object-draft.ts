@@ -9,6 +9,7 @@ import {
   componentHolder,
   defaultSettings,
   etagOf,
+  isMade,
   type ObjectManifest,
   type ObjectRecord,
   objectHolder,
@@ -268,7 +269,7 @@ export class ObjectDraft {
         );
       const source = await this.#draft.get<ObjectRecord>(objectKey(bucketId(tenant, next.bucket), next.key));
       if (source?.digest !== next.digest) throw new Problem('conflict', `cannot compute ${JSON.stringify(key)}: its source ${name} was changed meanwhile`);
-      if (source.manifest && !source.manifest.distrusted) waiting.push(...source.manifest.sources);
+      if (source.manifest && isMade(source)) waiting.push(...source.manifest.sources);
     }
   }
 }

@@ -25,10 +25,11 @@ export const createObjectService = (objects: ObjectStore, held: HeldBlobs): Obje
     if (change.kind === 'copy') return copy(objects, change);
     for (const key of change.keys) await objects.remove(change.id, key);
   },
-  obtain: async (id, key) => {
+  obtain: async (id, key, digest, onWritten) => {
     const object = objects.find(id, key);
     if (!object) throw new Problem('not-found', `there is no object ${JSON.stringify(key.slice(0, 200))}`);
-    return objects.obtain(id, key, object);
+    if (object.digest !== digest) throw new Problem('conflict', `cannot read ${JSON.stringify(key.slice(0, 200))}: it was replaced meanwhile`);
+    return objects.obtain(id, key, object, onWritten);
   },
   requested: (id, key) => objects.computer?.requested(id, key),
 });

@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import type { OnWritten } from '../capability/followed-bytes.ts';
 import { bucketOf } from '../capability/keyvalue-keys.ts';
 import { checkObjectKey, contentTypeDefault } from '../capability/object-limits.ts';
 import type { ObjectHeaders, ObjectRecord } from '../capability/object-model.ts';
@@ -26,7 +27,7 @@ export type PutResult = { object: ObjectRecord; created: boolean };
 /** What computes the bytes of objects that are not stored. */
 export type Computer = {
   /** Has the bytes of an object in Blobs and claimed. @throws Problem `generator-failed`, `generator-differs` */
-  obtain(id: string, key: string, object: ObjectRecord): Promise<{ release(): void }>;
+  obtain(id: string, key: string, object: ObjectRecord, onWritten?: OnWritten): Promise<() => void>;
   /** Holds the bytes for good: something that they are made from is about to change. */
   makeReal(id: string, key: string): Promise<void>;
   /** Somebody asks for an object that can be computed. */
@@ -114,13 +115,12 @@ export class ObjectStore {
     return this.reader.find(id, key)?.value;
   }
 
-  /** Has the bytes of an object in Blobs until the returned function is called. @throws Problem `generator-failed`, `generator-differs` */
-  async obtain(id: string, key: string, object: ObjectRecord): Promise<() => void> {
+  /** Has the bytes of an object in Blobs until the returned function is called, see `Obtain`. @throws Problem `generator-failed`, `generator-differs` */
+  async obtain(id: string, key: string, object: ObjectRecord, onWritten?: OnWritten): Promise<() => void> {
     if (object.manifest) this.computer?.requested(id, key);
     if (object.stored) return this.#options.held.claim(object.digest);
     if (!this.computer) throw new Problem('unavailable', 'cannot compute the object here');
-    const { release } = await this.computer.obtain(id, key, object);
-    return release;
+    return this.computer.obtain(id, key, object, onWritten);
   }
 
   /** Refuses bytes beyond the quota as they come, not when all have been taken. */

@@ -1,3 +1,4 @@
+import { Problem } from '../base/errors.ts';
 import { etagOf, type ObjectRecord } from '../capability/object-model.ts';
 import { type ByteRange, parseRange } from './byte-range.ts';
 import { allowsRange, evaluate, readPreconditions } from './preconditions.ts';
@@ -78,4 +79,13 @@ export const planRead = (object: ObjectRecord, method: 'GET' | 'HEAD', header: G
   const range = header('range');
   const plan = method === 'GET' && range && allowsRange(header('if-range'), object) ? partial(object, range) : whole(object);
   return method === 'HEAD' ? { ...plan, body: [] } : plan;
+};
+
+/** Why a read is refused, and what its answer says besides; undefined if it is not. */
+export const refusalOf = ({ status, headers }: ReadPlan, key: string, object: ObjectRecord): { problem: Problem; headers: [string, string][] } | undefined => {
+  const what = `cannot read ${JSON.stringify(key.slice(0, 200))}`;
+  if (status === 412) return { problem: new Problem('precondition-failed', `${what}: it is at ${etagOf(object)}`), headers: [['etag', etagOf(object)]] };
+  if (status !== 416) return undefined;
+  const problem = new Problem('range-not-satisfiable', `${what}: it has ${object.bytes} bytes, and none of them is in the range that was asked for`);
+  return { problem, headers: headers.filter(([name]) => name === 'content-range' || name === 'etag') };
 };

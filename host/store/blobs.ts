@@ -13,7 +13,12 @@ export type PutOptions = {
   digest?: Digest;
   /** Told the digest when all bytes have come, before anybody can see them: who deletes bytes can be kept from these. */
   onDigest?: (digest: Digest) => void;
+  /** Told whenever more of the bytes can be read by `Blobs.written`; the last ones only come with the digest. */
+  onWritten?: (written: Written) => void;
 };
+
+/** What can be read of a put that is under way: its first `bytes`. */
+export type Written = { put: string; bytes: number };
 
 export type BlobInfo = { digest: Digest; bytes: number };
 
@@ -38,6 +43,12 @@ export interface Blobs {
    * @throws Problem as `stream`; `request-invalid` when the range is not within the bytes
    */
   range(digest: Digest, start: number, end: number): AsyncIterable<Uint8Array>;
+
+  /**
+   * The same of a put that is under way, of which nobody knows yet whether it will be finished: what its `onWritten` was told.
+   * @throws Problem `not-found` when the put has come to nothing, or its bytes were there already; `internal` (damaged)
+   */
+  written(put: string, start: number, end: number): AsyncIterable<Uint8Array>;
 
   exists(digest: Digest): boolean | Promise<boolean>;
 

@@ -3,6 +3,7 @@
  * and removed in the commit of that thing: bytes without one are garbage. Puts and deletions may overlap as they like: a
  * put claims its digest before its bytes can be seen, and claimed bytes are not deleted. One for each node, in the thread
  * that writes: it collects from `start` on; `sweep` is to be called when the node starts, and now and then.
+ * What can be made again is *cached*: it has no holder either, and takes no more room than there is for all of it.
  */
 import type { BlobInfo, Blobs, Digest, PutOptions } from './blobs.ts';
 import type { Table, Write } from './table.ts';
@@ -15,6 +16,8 @@ export type HeldBlobsOptions = {
   blobs: Blobs;
   /** How long bytes stay after their last holder, for those who are reading them; default 0. */
   graceMs?: number;
+  /** Most bytes that are cached; default: no limit. */
+  cachedBytesMax?: number;
   /** `performance.now()`. */
   nowMs?: () => number;
 };
@@ -32,6 +35,7 @@ export class HeldBlobs {
   readonly #table: Table;
   readonly #blobs: Blobs;
   readonly #graceMs: number;
+  readonly #cachedBytesMax: number;
   readonly #nowMs: () => number;
   readonly #claims = new Map<Digest, number>();
   /** Being looked at; taken out by a claim that comes meanwhile. */
@@ -39,12 +43,17 @@ export class HeldBlobs {
   readonly #deleting = new Map<Digest, Promise<void>>();
   /** Bytes that may have lost their last holder, and from when on they may go; in the order of that. */
   readonly #doubtful = new Map<Digest, number>();
+  /** What is cached, the longest unused first. */
+  readonly #cached = new Map<Digest, number>();
+  #cachedBytes = 0;
+  #evicted = 0;
   #collecting: Promise<void> = Promise.resolve();
 
-  constructor({ table, blobs, graceMs = 0, nowMs = () => performance.now() }: HeldBlobsOptions) {
+  constructor({ table, blobs, graceMs = 0, cachedBytesMax = Number.POSITIVE_INFINITY, nowMs = () => performance.now() }: HeldBlobsOptions) {
     this.#table = table;
     this.#blobs = blobs;
     this.#graceMs = graceMs;
+    this.#cachedBytesMax = cachedBytesMax;
     this.#nowMs = nowMs;
   }
 
@@ -82,7 +91,21 @@ export class HeldBlobs {
       if (rest > 0) this.#claims.set(digest, rest);
       else this.#claims.delete(digest);
       this.doubt(digest);
+      if (this.#cached.has(digest)) this.#trim();
     };
+  }
+
+  /** Bytes without a holder that can be made again; to be called whenever somebody uses them, while they are claimed. */
+  cache(digest: Digest, bytes: number): void {
+    this.#uncache(digest);
+    this.#cached.set(digest, bytes);
+    this.#cachedBytes += bytes;
+    this.#trim();
+  }
+
+  /** How much is cached, and how often something went because there was no room. */
+  get cached(): { bytes: number; evicted: number } {
+    return { bytes: this.#cachedBytes, evicted: this.#evicted };
   }
 
   /** Claims bytes that are there; undefined if they are not. */
@@ -119,6 +142,25 @@ export class HeldBlobs {
     await this.collect();
   }
 
+  #uncache(digest: Digest): void {
+    this.#cachedBytes -= this.#cached.get(digest) ?? 0;
+    this.#cached.delete(digest);
+  }
+
+  /** Lets go at once of what is beyond the limit, but for what somebody claims: that comes up again when it is released. */
+  #trim(): void {
+    const before = this.#evicted;
+    for (const digest of this.#cached.keys()) {
+      if (this.#cachedBytes <= this.#cachedBytesMax) break;
+      if (this.#claims.has(digest)) continue;
+      this.#uncache(digest);
+      this.#evicted++;
+      this.#doubtful.set(digest, this.#nowMs());
+    }
+    // What fails here is tried again, and told, when it is time to collect.
+    if (this.#evicted > before) void this.collect().catch(() => undefined);
+  }
+
   async #collect(all: boolean): Promise<void> {
     this.#table.refresh();
     for (const [digest, dueMs] of [...this.#doubtful]) {
@@ -128,6 +170,7 @@ export class HeldBlobs {
   }
 
   async #delete(digest: Digest): Promise<void> {
+    this.#uncache(digest);
     const deleting = this.#blobs.delete(digest).then(() => undefined);
     this.#deleting.set(
       digest,
@@ -141,6 +184,7 @@ export class HeldBlobs {
     const { entries } = await this.#table.scan({ prefix: holderPrefix(digest), limit: 1 });
     const unheld = entries.length === 0;
     if (due || !unheld) this.#doubtful.delete(digest);
+    if (!unheld) this.#uncache(digest);
     // A claim that came meanwhile has taken it out: its put may have relied on the bytes, and even be done by now.
     if (unheld && due && this.#examined.has(digest)) await this.#delete(digest);
     this.#examined.delete(digest);

@@ -5,5 +5,5 @@ import type { Table } from './table.ts';
 export type Store = { table: Table; blobs: Blobs; close(): Promise<void> };
 
 export type TableReader = Pick<Table, 'get' | 'scan' | 'watch' | 'refresh'>;
-export type BlobsReader = Pick<Blobs, 'get' | 'stream' | 'range' | 'exists' | 'size'>;
+export type BlobsReader = Pick<Blobs, 'get' | 'stream' | 'range' | 'written' | 'exists' | 'size'>;
 export type StoreReader = { table: TableReader; blobs: BlobsReader; close(): Promise<void> };

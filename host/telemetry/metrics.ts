@@ -28,6 +28,8 @@ export class Metrics {
   /** By trigger and state: `topic succeeded`. */
   readonly events = new Counter('nacelle_events_total', 'Events that ended, by what brought them about and how: succeeded, failed, dead-lettered.', 'end');
   readonly generatorsDiffered = new Counter('nacelle_generators_differed_total', 'Times that the function of a computed object gave other bytes than before.');
+  readonly objectCacheBytes = new Counter('nacelle_object_cache_bytes', 'Bytes of computed objects on disk that are not kept.', undefined, 'gauge');
+  readonly objectCacheEvicted = new Counter('nacelle_object_cache_evicted_total', 'Computed objects whose bytes went early, since there was no room for more.');
   readonly cacheBytes = new Counter('nacelle_cache_bytes', 'Size of the cache of prepared modules.', undefined, 'gauge');
   readonly prepareSeconds = new Histogram('nacelle_prepare_seconds', 'Time that the preparation of a module took.', MILLISECONDS);
   /** By class of status. */

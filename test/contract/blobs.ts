@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Blobs } from '../../host/store/blobs.ts';
+import type { Blobs, Written } from '../../host/store/blobs.ts';
 import { rejects } from './table.ts';
 
 /** Opens an empty blob store. `bytesMax` is at least 4 MiB. */
@@ -23,6 +23,7 @@ export function blobsContract(adapter: string, open: OpenBlobs): void {
   };
   storing(check);
   reading(check);
+  arriving(check);
   refusing(check);
 }
 
@@ -135,6 +136,36 @@ function reading(check: Check): void {
     ] as const)
       await rejects(collect(blobs.range(digest, start, end)), 'request-invalid');
     await rejects(collect(blobs.range(digestOf(pattern(3)), 0, 0)), 'not-found');
+  });
+}
+
+function arriving(check: Check): void {
+  check('written: gives what has come of a put that is under way, and nothing of one that came to nothing', async (blobs) => {
+    const bytes = pattern(3 * mib + 17);
+    for (const breaks of [false, true]) {
+      let told = { put: '', bytes: 0 };
+      const source = async function* () {
+        yield bytes.subarray(0, 2 * mib + 500);
+        while (told.bytes === 0) await new Promise((resolve) => setImmediate(resolve));
+        const part = await collect(blobs.written(told.put, 7, told.bytes));
+        assert.ok(part.bytes.equals(bytes.subarray(7, told.bytes)));
+        assert.ok(part.largest <= mib);
+        if (breaks) throw new RangeError('it breaks off');
+        yield bytes.subarray(2 * mib + 500);
+      };
+      const onWritten = (written: Written): void => {
+        assert.ok(written.bytes > told.bytes && (told.put === '' || written.put === told.put));
+        told = written;
+      };
+      const put = blobs.put(source(), { bytesMax: 4 * mib, onWritten }).then(
+        () => 'put',
+        (error) => (error instanceof RangeError ? 'broken' : error),
+      );
+      assert.is(await put, breaks ? 'broken' : 'put');
+      assert.is(await blobs.exists(digestOf(bytes)), !breaks);
+      if (breaks) await rejects(collect(blobs.written(told.put, 0, told.bytes)), 'not-found');
+      else await blobs.delete(digestOf(bytes));
+    }
   });
 }
 

@@ -41,13 +41,25 @@ const openComputed = async (options: Partial<ComputedOptions> = {}): Promise<Fak
       };
     },
   };
+  const alarms: string[] = [];
+  const onError = (error: unknown): void => void alarms.push(String(error));
   const knowledge = new Knowledge(table, () => fixture.clock.now);
   const find = (bucket: string, key: string) => store.find(bucket, key);
-  const maker = new ObjectMaker({ held, generators, knowledge, exists: (digest) => blobs.exists(digest), find, objectBytesMax: 1000 });
-  const alarms: string[] = [];
+  const maker = new ObjectMaker({ held, generators, knowledge, exists: (digest) => blobs.exists(digest), find, objectBytesMax: 1000, onError });
   const alarm = (_: string, key: string): void => void alarms.push(key);
-  const onError = (error: unknown): void => void alarms.push(String(error));
-  const computed = new ComputedObjects({ objects: store, maker, knowledge, generators, table, rates: () => free, runtime: 'r1', alarm, onError, ...options });
+  const computed = new ComputedObjects({
+    objects: store,
+    held,
+    maker,
+    knowledge,
+    generators,
+    table,
+    rates: () => free,
+    runtime: 'r1',
+    alarm,
+    onError,
+    ...options,
+  });
   store.computer = computed;
   await store.put('acme/photos', 'a', { source: [bytes('photo')] });
   const answer: Fake['answer'] = (other) => {

@@ -137,7 +137,7 @@ class Keeper {
     const { bytes, sourceBytes } = state.object;
     const { gaps, measured } = this.#groupOf(state);
     const [stored, sinceLastMs] = [state.storedAt !== undefined, state.history.sinceLastMs(now)];
-    return decide({ bytes, sourceBytes, stored, sinceLastMs, ownGapMs: state.history.gapMs, similarGapMs: gaps.gapMs, measured, rates: this.#rates }).choice;
+    return decide({ bytes, sourceBytes, stored, sinceLastMs, own: state.history.gaps, similarGapMs: gaps.gapMs, measured, rates: this.#rates }).choice;
   }
 
   #measure(state: State): void {

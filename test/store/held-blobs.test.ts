@@ -47,6 +47,37 @@ test('HeldBlobs: bytes stay for the time of grace, unless room is needed', async
   }
 });
 
+test('HeldBlobs: what is cached takes no more room than there is, goes by its last use, and not while somebody claims it', async () => {
+  const [table, blobs] = [new MemoryTable(), new MemoryBlobs()];
+  const held = new HeldBlobs({ table, blobs, graceMs: 1e9, cachedBytesMax: 20 });
+  const make = async (text: string) => {
+    const claim = await held.put([bytes(text)], { bytesMax: 100 });
+    held.cache(claim.digest, claim.bytes);
+    return claim;
+  };
+  const [a, b] = [await make('a'.repeat(8)), await make('b'.repeat(8))];
+  a.release();
+  b.release();
+  held.claim(a.digest)();
+  held.cache(a.digest, 8);
+  const c = await make('c'.repeat(8));
+  await held.collect();
+  assert.equal(
+    [a, b, c].map(({ digest }) => blobs.exists(digest)),
+    [true, false, true],
+  );
+  const large = await make('d'.repeat(50));
+  await held.collect();
+  assert.equal([held.cached, blobs.exists(large.digest), blobs.exists(c.digest)], [{ bytes: 58, evicted: 2 }, true, true], 'both are claimed');
+  large.release();
+  await held.collect();
+  assert.equal([held.cached, blobs.exists(c.digest)], [{ bytes: 8, evicted: 3 }, true]);
+  await table.commit([hold(c.digest, 'one')]);
+  c.release();
+  await held.collect();
+  assert.equal([held.cached.bytes, blobs.exists(c.digest)], [0, true], 'what has a holder is not cached');
+});
+
 test('HeldBlobs: a put that fails leaves no claim, and one that finds the store full makes room for the next', async () => {
   const table = new MemoryTable();
   const blobs = new MemoryBlobs({ bytesMax: 10 });

@@ -1,7 +1,8 @@
 import { Problem } from '../../base/errors.ts';
+import type { OnWritten } from '../../capability/followed-bytes.ts';
 import { bucketId, bucketOf, tenantOf } from '../../capability/keyvalue-keys.ts';
 import type { ObjectManifest, ObjectRecord } from '../../capability/object-model.ts';
-import type { Claim } from '../../store/held-blobs.ts';
+import type { Claim, HeldBlobs } from '../../store/held-blobs.ts';
 import type { Table } from '../../store/table.ts';
 import { computedPrefix } from '../object-draft.ts';
 import type { Computer, ObjectStore, PutRequest, PutResult } from '../object-store.ts';
@@ -31,6 +32,7 @@ export type ComputedOptions = {
   maker: ObjectMaker;
   knowledge: Knowledge;
   generators: Generators;
+  held: Pick<HeldBlobs, 'cache' | 'claim'>;
   table: Table;
   rates: () => Rates;
   /** What runs components: an output is proven under it, or not. */
@@ -39,6 +41,22 @@ export type ComputedOptions = {
   alarm: (id: string, key: string, manifest: ObjectManifest) => void;
   onError: (error: unknown) => void;
 };
+
+/** Whether somebody has been told of bytes, which then may turn out to be wrong. */
+class Follower {
+  isTold = false;
+  readonly onWritten: OnWritten;
+
+  constructor(onWritten: OnWritten) {
+    this.onWritten = (written) => {
+      this.isTold = true;
+      onWritten(written);
+    };
+  }
+}
+
+const differs = (key: string, { function: name }: ObjectManifest): Problem =>
+  new Problem('generator-differs', `cannot compute ${JSON.stringify(key)}: "${name}" gave other bytes than before`);
 
 const attemptsMax = 3;
 const pageKeys = 200;
@@ -50,6 +68,8 @@ export class ComputedObjects implements Computer {
   #reviewing = false;
   /** Objects that are looked at now. */
   readonly #reviewed = new Set<string>();
+  /** Objects that are made once more. */
+  readonly #second = new Map<string, Promise<void>>();
 
   constructor(options: ComputedOptions) {
     this.#options = options;
@@ -79,28 +99,35 @@ export class ComputedObjects implements Computer {
     }
   }
 
-  async obtain(id: string, key: string, object: ObjectRecord): Promise<{ release(): void }> {
+  async obtain(id: string, key: string, object: ObjectRecord, onWritten?: OnWritten): Promise<() => void> {
     if (!object.manifest) throw new Problem('internal', `cannot compute ${JSON.stringify(key)}: it has no manifest`);
     const computed = { ...object, manifest: object.manifest };
+    const { maker, onError } = this.#options;
+    // What has given other bytes before is not sent to anybody before it is right.
+    const follower = onWritten && !computed.manifest.distrusted ? new Follower(onWritten) : undefined;
     try {
-      const release = await this.#options.maker.obtain(id, computed);
-      void this.#review(id, key).catch(this.#options.onError);
-      return { release };
+      const release = await maker.obtain(id, computed, follower?.onWritten);
+      if (computed.manifest.distrusted) await this.#settle(id, key, computed, true, computed.manifest);
+      else void this.#review(id, key).catch(onError);
+      return release;
     } catch (error) {
       if (!(error instanceof Differs)) throw error;
-      return this.#secondChance(id, key, computed);
+      const again = this.#secondChance(id, key, computed);
+      if (!follower?.isTold) return await again;
+      again.then(
+        (release) => release(),
+        () => undefined,
+      );
+      throw differs(key, computed.manifest);
     }
   }
 
   async makeReal(id: string, key: string): Promise<void> {
     const object = this.#find(id, key);
     if (!object || object.stored) return;
-    const { release } = await this.obtain(id, key, object);
-    try {
-      await this.#settle(id, key, object, true, { ...object.manifest, distrusted: 'its source was changed' });
-    } finally {
-      release();
-    }
+    const release = await this.obtain(id, key, object);
+    const manifest = { ...object.manifest, distrusted: 'its source was changed' };
+    await this.#settle(id, key, object, true, manifest).finally(release);
   }
 
   requested(id: string, key: string): void {
@@ -208,7 +235,7 @@ export class ComputedObjects implements Computer {
     const { manifest } = object;
     if (manifest.proven.includes(runtime) || manifest.distrusted) return manifest;
     try {
-      for (let run = 0; run < runs; run++) (await maker.make(id, manifest, object.digest)).release();
+      for (let run = 0; run < runs; run++) (await maker.make(id, manifest, object)).release();
     } catch (error) {
       if (!(error instanceof Differs || error instanceof Problem)) throw error;
       if (error instanceof Differs) alarm(id, key, manifest);
@@ -229,14 +256,17 @@ export class ComputedObjects implements Computer {
   }
 
   async #settleOn(id: string, key: string): Promise<void> {
-    const { knowledge, rates, maker, runtime } = this.#options;
+    const { knowledge, rates, maker, runtime, held } = this.#options;
     const object = this.#find(id, key);
     if (!object || object.manifest.distrusted) return;
     const { choice } = await knowledge.decide(id, key, object, rates());
     if (choice === 'compute' && object.stored) {
       const manifest = await this.#prove(id, key, object, 2);
       const proven = manifest.proven.includes(runtime) && !manifest.distrusted;
-      if (proven || manifest.distrusted) await this.#settle(id, key, object, !proven, manifest);
+      if (!proven && !manifest.distrusted) return;
+      const release = held.claim(object.digest);
+      if (proven) held.cache(object.digest, object.bytes);
+      await this.#settle(id, key, object, !proven, manifest).finally(release);
     } else if (choice === 'store' && !object.stored && (await this.#atHand(object))) {
       const release = await maker.obtain(id, object);
       await this.#settle(id, key, object, true, object.manifest).finally(release);
@@ -247,17 +277,27 @@ export class ComputedObjects implements Computer {
     return (await this.#options.objects.reader.blobs.size(digest)) !== undefined;
   }
 
-  /** It gave other bytes: once more, and if they are right they stay for good. Never are others served. */
-  async #secondChance(id: string, key: string, object: Computed): Promise<{ release(): void }> {
+  /** Its generator gave other bytes: once more, for all who asked, and if they are right they stay for good. Never are others served. */
+  async #secondChance(id: string, key: string, object: Computed): Promise<() => void> {
+    const name = `${id}/${key}`;
+    const running = this.#second.get(name) ?? this.#again(id, key, object).finally(() => this.#second.delete(name));
+    this.#second.set(name, running);
+    await running;
+    return this.#options.maker.obtain(id, { ...object, stored: true });
+  }
+
+  async #again(id: string, key: string, object: Computed): Promise<void> {
     const { alarm, maker } = this.#options;
     alarm(id, key, object.manifest);
-    const release = await maker.obtain(id, object).catch((error: unknown) => {
-      if (error instanceof Differs)
-        throw new Problem('generator-differs', `cannot compute ${JSON.stringify(key)}: "${object.manifest.function}" gave other bytes than before`);
-      throw error;
-    });
-    await this.#settle(id, key, object, true, { ...object.manifest, distrusted: 'its generator gave other bytes' });
-    return { release };
+    const manifest = { ...object.manifest, distrusted: 'its generator gave other bytes' };
+    try {
+      const release = await maker.obtain(id, object);
+      await this.#settle(id, key, object, true, manifest).finally(release);
+    } catch (error) {
+      if (!(error instanceof Differs)) throw error;
+      await this.#settle(id, key, object, false, manifest);
+      throw differs(key, manifest);
+    }
   }
 
   async #settle(id: string, key: string, { digest }: ObjectRecord, stored: boolean, manifest: ObjectManifest): Promise<void> {

@@ -20,15 +20,17 @@ export type Rates = {
 /** What runs of a generator took, on average, for outputs of about this size. */
 export type Measured = { runs: number; cpuMs: number; wallMs: number; memoryBytes: number };
 
+export type Gaps = { count: number; sumMs: number };
+
 export type CostInput = {
   bytes: number;
   /** Its bytes are kept already. */
   stored: boolean;
   /** Since its last request, or since it was put. */
   sinceLastMs: number;
-  /** Median gap between its own requests; undefined with less than two. */
-  ownGapMs: number | undefined;
-  /** Median gap of similar objects: of the same rule or function, and about this size. */
+  /** The last gaps between its own requests: how many, and their sum. */
+  own: Gaps;
+  /** Usual gap of similar objects: of the same rule or function, and about this size. */
   similarGapMs: number | undefined;
   measured: Measured | undefined;
   sourceBytes: number;
@@ -56,17 +58,27 @@ export const storageCost = (bytes: number, ms: number, { storageGibMonth }: Rate
 export const generationCost = ({ cpuMs, wallMs, memoryBytes }: Measured, sourceBytes: number, rates: Rates): number =>
   (cpuMs / hourMs) * rates.cpuHour + (memoryBytes / gib) * (wallMs / hourMs) * rates.memoryGibHour + (sourceBytes / gib) * rates.readGib;
 
+/** A time since the last request of so many usual gaps is no chance any more: nobody wants the object now. */
+const forgottenGaps = 10;
+
 /**
- * Once the predicted request is overdue, the longer nobody has asked the longer nobody will: so what is never asked for
- * again is let go.
+ * How long until the next request, in milliseconds; undefined if nothing is known. Requests come when they come: what has
+ * passed says little of when the next is due, so the mean of the gaps is expected at any time, the one that is under way
+ * included and one of similar objects, since few say little. Without gaps of its own it is what is left of that of similar
+ * objects; when that is over, or the object seems forgotten, the time since, so that what nobody asks for is let go.
  */
-export const predict = (gapMs: number, sinceLastMs: number): number => (sinceLastMs <= gapMs ? gapMs - sinceLastMs : sinceLastMs);
+export const predict = ({ count, sumMs }: Gaps, similarGapMs: number | undefined, sinceLastMs: number): number | undefined => {
+  const gaps = count + (similarGapMs === undefined ? 0 : 1);
+  if (gaps === 0) return undefined;
+  const totalMs = sumMs + (similarGapMs ?? 0);
+  if (count === 0 && sinceLastMs <= totalMs) return totalMs - sinceLastMs;
+  return count === 0 || sinceLastMs > (forgottenGaps * totalMs) / gaps ? sinceLastMs : (totalMs + sinceLastMs) / gaps;
+};
 
 /** A tie is stored, and so is what nothing is known of. */
-export const decide = ({ bytes, stored, sinceLastMs, ownGapMs, similarGapMs, measured, sourceBytes, rates }: CostInput): Verdict => {
-  const gapMs = ownGapMs ?? similarGapMs;
-  const basis = ownGapMs !== undefined ? 'own' : similarGapMs !== undefined ? 'similar' : 'none';
-  const nextRequestMs = gapMs === undefined ? null : predict(gapMs, sinceLastMs);
+export const decide = ({ bytes, stored, sinceLastMs, own, similarGapMs, measured, sourceBytes, rates }: CostInput): Verdict => {
+  const nextRequestMs = predict(own, similarGapMs, sinceLastMs) ?? null;
+  const basis = own.count > 0 ? 'own' : similarGapMs !== undefined ? 'similar' : 'none';
   const costStore = storageCost(bytes, nextRequestMs ?? 0, rates) + (stored ? 0 : rates.write);
   const costGenerate = measured ? generationCost(measured, sourceBytes, rates) : null;
   const compute = nextRequestMs !== null && costGenerate !== null && costGenerate < costStore;

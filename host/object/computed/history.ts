@@ -1,37 +1,38 @@
 /** When objects were asked for: of each its last gaps, and of similar ones what is usual among them. Pure. */
+import type { Gaps } from './cost.ts';
 
 /** Gaps of one object that are remembered. */
-const gapsMax = 15;
+const gapsMax = 30;
 const slots = 64;
 
 /** As it is kept in the Table. */
 export type HistoryRecord = { lastAt: number; gaps: number[] };
 
-const medianOf = (values: readonly number[]): number | undefined => {
-  if (values.length === 0) return undefined;
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
-};
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
 
 /** The requests of one object. It begins when the object is put. */
 export class History {
   lastAt: number;
-  /** Median of the last gaps; undefined before the second request. */
-  gapMs: number | undefined;
+  /** The last gaps: none before the first request. */
+  gaps: Gaps;
   readonly #gaps: number[];
 
   constructor({ lastAt, gaps }: HistoryRecord) {
     this.lastAt = lastAt;
     this.#gaps = gaps.slice(-gapsMax);
-    this.gapMs = medianOf(this.#gaps);
+    this.gaps = { count: this.#gaps.length, sumMs: sumOf(this.#gaps) };
   }
 
   request(at: number): void {
     this.#gaps.push(Math.max(0, at - this.lastAt));
     if (this.#gaps.length > gapsMax) this.#gaps.shift();
     this.lastAt = Math.max(at, this.lastAt);
-    this.gapMs = medianOf(this.#gaps);
+    this.gaps = { count: this.#gaps.length, sumMs: sumOf(this.#gaps) };
+  }
+
+  /** Mean of the last gaps; undefined without any. */
+  get gapMs(): number | undefined {
+    return this.gaps.count === 0 ? undefined : this.gaps.sumMs / this.gaps.count;
   }
 
   sinceLastMs(now: number): number {
@@ -50,12 +51,12 @@ const hashOf = (text: string): number => {
 };
 
 /**
- * What gap is usual among similar objects. Each object has one place of 64 for its own median, however often it is asked for:
- * else the few that everybody wants would speak for all.
+ * What gap is usual among similar objects: the geometric mean, since a few are asked for a thousand times as often as most.
+ * Each object has one place of 64 for its own, however often it is asked for: else those few would speak for all.
  */
 export class SimilarGaps {
   readonly #gaps = new Array<number | undefined>(slots).fill(undefined);
-  #median: number | undefined;
+  #usual: number | undefined;
   #stale = false;
 
   note(object: string, gapMs: number): void {
@@ -64,8 +65,11 @@ export class SimilarGaps {
   }
 
   get gapMs(): number | undefined {
-    if (this.#stale) this.#median = medianOf(this.#gaps.filter((gap) => gap !== undefined));
+    if (this.#stale) {
+      const known = this.#gaps.filter((gap) => gap !== undefined);
+      this.#usual = Math.exp(sumOf(known.map((gap) => Math.log(Math.max(1, gap)))) / known.length);
+    }
     this.#stale = false;
-    return this.#median;
+    return this.#usual;
   }
 }

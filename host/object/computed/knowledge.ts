@@ -75,7 +75,7 @@ export class Knowledge {
       bytes: object.bytes,
       stored: object.stored,
       sinceLastMs: known.history.sinceLastMs(this.#now()),
-      ownGapMs: known.history.gapMs,
+      own: known.history.gaps,
       similarGapMs: this.#groupOf(id, object).gapMs,
       measured: await this.measured(id, object),
       sourceBytes: object.manifest.sources.reduce((sum, { bytes }) => sum + bytes, 0),

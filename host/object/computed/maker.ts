@@ -1,7 +1,8 @@
 import { Problem } from '../../base/errors.ts';
+import type { OnWritten } from '../../capability/followed-bytes.ts';
 import { bucketId, tenantOf } from '../../capability/keyvalue-keys.ts';
 import type { ObjectManifest, ObjectRecord, SourceRef } from '../../capability/object-model.ts';
-import type { Digest } from '../../store/blobs.ts';
+import type { Digest, Written } from '../../store/blobs.ts';
 import type { Claim, HeldBlobs } from '../../store/held-blobs.ts';
 import type { Generators } from './generator.ts';
 import type { Knowledge } from './knowledge.ts';
@@ -14,9 +15,16 @@ export type MakerOptions = {
   exists: (digest: Digest) => boolean | Promise<boolean>;
   find: (id: string, key: string) => ObjectRecord | undefined;
   objectBytesMax: number;
+  onError: (error: unknown) => void;
 };
 
 export type Made = Claim & { contentType: string | undefined };
+
+/** What is expected of a run, and who is told what can be read of its output before it has been found right. */
+type Expected = { digest: Digest; bytes: number; onWritten?: OnWritten };
+
+/** A run that several wait for. `written`: how far it has got. */
+type Run = { done: Promise<void>; written: Written | undefined; followers: Set<OnWritten> };
 
 /** Other bytes than expected: what is told apart from a digest that a client got wrong. */
 export class Differs extends Error {}
@@ -27,22 +35,22 @@ export class Differs extends Error {}
  */
 export class ObjectMaker {
   readonly #options: MakerOptions;
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #running = new Map<Digest, Run>();
 
   constructor(options: MakerOptions) {
     this.#options = options;
   }
 
-  /** The bytes with this digest, claimed. @throws Problem `generator-failed`, `Differs` */
-  async obtain(id: string, object: ObjectRecord & { manifest: ObjectManifest }): Promise<() => void> {
+  /**
+   * The bytes with this digest, claimed. `onWritten` is told what can be read of them while they are made, also by a run that
+   * somebody else waits for already. @throws Problem `generator-failed`, `Differs`
+   */
+  async obtain(id: string, object: ObjectRecord & { manifest: ObjectManifest }, onWritten?: OnWritten): Promise<() => void> {
     const { held, exists } = this.#options;
     const release = held.claim(object.digest);
     try {
-      while (!(await exists(object.digest))) {
-        const running = this.#running.get(object.digest);
-        if (running) await running;
-        else await this.#once(object.digest, () => this.#again(id, object));
-      }
+      while (!(await exists(object.digest))) await this.#follow(this.#running.get(object.digest) ?? this.#start(id, object), onWritten);
+      if (!object.stored) held.cache(object.digest, object.bytes);
       return release;
     } catch (error) {
       release();
@@ -50,9 +58,16 @@ export class ObjectMaker {
     }
   }
 
-  /** Runs the generator, whatever is known of its output. @throws Problem `generator-failed`, `generator-refused` */
-  async make(id: string, manifest: ObjectManifest, digest?: Digest): Promise<Made> {
-    const { generators, knowledge, held, objectBytesMax } = this.#options;
+  /** Runs the generator, whatever is known of its output, and measures it. @throws Problem `generator-failed`, `generator-refused`; `Differs` */
+  async make(id: string, manifest: ObjectManifest, expected?: Expected): Promise<Made> {
+    const { made, measured } = await this.#run(id, manifest, expected);
+    await measured;
+    return made;
+  }
+
+  /** `measured` resolves when what the run took has been noted: some time after its bytes are there. */
+  async #run(id: string, manifest: ObjectManifest, expected: Expected | undefined): Promise<{ made: Made; measured: Promise<void> }> {
+    const { generators, knowledge, held, objectBytesMax, onError } = this.#options;
     const releases: (() => void)[] = [];
     try {
       const sources = [];
@@ -61,28 +76,36 @@ export class ObjectMaker {
         sources.push({ name: nameOf(source), digest: source.digest, bytes: source.bytes });
       }
       const output = await generators.run({ tenant: tenantOf(id), manifest, seed: inputsOf(manifest), sources });
-      let wrong = false;
-      const claim = await held.put(output.body, { bytesMax: objectBytesMax, ...(digest !== undefined && { digest }) }).catch((error: unknown) => {
-        wrong = digest !== undefined && error instanceof Problem && (error.code === 'request-invalid' || error.code === 'body-too-large');
-        if (wrong) throw new Differs('the generator gave other bytes');
-        throw error;
+      const claim = await held.put(output.body, { bytesMax: expected?.bytes ?? objectBytesMax, ...expected }).catch((error: unknown) => {
+        const wrong = expected && error instanceof Problem && (error.code === 'request-invalid' || error.code === 'body-too-large');
+        throw wrong ? new Differs('the generator gave other bytes') : error;
       });
-      await knowledge.measure(id, manifest, claim.bytes, await output.measured());
-      return { ...claim, contentType: output.contentType };
+      held.cache(claim.digest, claim.bytes);
+      const measuring = output.measured().then((run) => knowledge.measure(id, manifest, claim.bytes, run));
+      const measured = measuring.catch(onError);
+      return { made: { ...claim, contentType: output.contentType }, measured };
     } finally {
       for (const release of releases) release();
     }
   }
 
-  async #again(id: string, object: ObjectRecord & { manifest: ObjectManifest }): Promise<void> {
-    const { release } = await this.make(id, object.manifest, object.digest);
-    release();
+  #start(id: string, object: ObjectRecord & { manifest: ObjectManifest }): Run {
+    const { digest, bytes, manifest } = object;
+    const followers = new Set<OnWritten>();
+    const onWritten = (written: Written): void => {
+      run.written = written;
+      for (const told of followers) told(written);
+    };
+    const done = this.#run(id, manifest, { digest, bytes, onWritten }).then(({ made }) => made.release());
+    const run: Run = { done: done.finally(() => this.#running.delete(digest)), written: undefined, followers };
+    this.#running.set(digest, run);
+    return run;
   }
 
-  async #once(digest: Digest, make: () => Promise<void>): Promise<void> {
-    const run = make().finally(() => this.#running.delete(digest));
-    this.#running.set(digest, run);
-    await run;
+  async #follow({ done, written, followers }: Run, onWritten: OnWritten | undefined): Promise<void> {
+    if (onWritten && written) onWritten(written);
+    if (onWritten) followers.add(onWritten);
+    await done;
   }
 
   /** The bytes of a source, which may be computed itself. */

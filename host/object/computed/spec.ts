@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Problem } from '../../base/errors.ts';
 import { bucketId, bucketOf, tenantOf } from '../../capability/keyvalue-keys.ts';
-import type { ObjectManifest, ObjectRecord, ObjectRule, SourceRef } from '../../capability/object-model.ts';
+import { isMade, type ObjectManifest, type ObjectRecord, type ObjectRule, type SourceRef } from '../../capability/object-model.ts';
 
 /** How a client says that an object is computed. */
 export type ComputedSpec = { function: string; version?: number | undefined; source: string[]; params: Record<string, string>; rule: string | null };
@@ -39,7 +39,7 @@ export const resolveSources = (id: string, { source, function: name }: ComputedS
     const [bucket, key] = [text.slice(0, Math.max(slash, 0)), text.slice(slash + 1)];
     const object = bucket === '' || key === '' ? undefined : find(bucketId(tenantOf(id), bucket), key);
     if (!object) throw refuse(`its source ${JSON.stringify(text.slice(0, 200))} is not there`);
-    if (object.manifest && !object.manifest.distrusted) depth = Math.max(depth, object.manifest.depth + 1);
+    if (object.manifest && isMade(object)) depth = Math.max(depth, object.manifest.depth + 1);
     return { bucket, key, digest: object.digest, bytes: object.bytes };
   });
   if (depth > depthMax) throw refuse(`at most ${depthMax} computed objects may stand one behind the other, this would be number ${depth}`);

@@ -27,7 +27,7 @@ export class LmdbBlobs implements Blobs {
     const meter = new DigestMeter(options);
     const writer = this.chunks.begin();
     try {
-      const last = await this.append(writer, source, meter);
+      const last = await this.append(writer, source, meter, options.onWritten);
       const digest = meter.finish();
       await writer.finish(digestBytes(digest), encodeInfo({ id: writer.id, bytes: meter.bytes }), last);
       await this.environment.flush();
@@ -77,18 +77,13 @@ export class LmdbBlobs implements Blobs {
     const info = this.info(digest);
     if (!info) throw blobNotFound(digest);
     checkRange(info.bytes, start, end);
-    for (let at = start; at < end; ) {
-      const index = Math.floor(at / chunkBytes);
-      const from = index * chunkBytes;
-      const stored = this.chunks.chunk(info.id, index);
-      if (!stored) throw blobNotFound(digest);
-      const expected = Math.min(chunkBytes, info.bytes - from);
-      if (stored.length !== expected || !this.chunks.isSound(stored.subarray(0, expected))) throw damaged(digest);
-      const to = Math.min(from + chunkBytes, end);
-      yield Buffer.from(stored.subarray(at - from, to - from));
-      at = to;
-      await turn();
-    }
+    yield* this.parts(info, digest, start, end);
+  }
+
+  async *written(put: string, start: number, end: number): AsyncGenerator<Uint8Array, void, void> {
+    // All that can be read of it are whole chunks.
+    const bytes = Math.ceil(end / chunkBytes) * chunkBytes;
+    yield* this.parts({ id: Buffer.from(put, 'hex'), bytes }, put, start, end);
   }
 
   exists(digest: Digest): boolean {
@@ -122,10 +117,31 @@ export class LmdbBlobs implements Blobs {
     return record && decodeInfo(record);
   }
 
+  private async *parts({ id, bytes }: Info, name: string, start: number, end: number): AsyncGenerator<Uint8Array, void, void> {
+    for (let at = start; at < end; ) {
+      const index = Math.floor(at / chunkBytes);
+      const from = index * chunkBytes;
+      const stored = this.chunks.chunk(id, index);
+      if (!stored) throw blobNotFound(name);
+      const expected = Math.min(chunkBytes, bytes - from);
+      if (stored.length !== expected || !this.chunks.isSound(stored.subarray(0, expected))) throw damaged(name);
+      const to = Math.min(from + chunkBytes, end);
+      yield Buffer.from(stored.subarray(at - from, to - from));
+      at = to;
+      await turn();
+    }
+  }
+
   /** Appends all whole chunks; what is left over comes back, to be written together with the record. */
-  private async append(writer: ChunkWriter, source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, meter: DigestMeter): Promise<Buffer> {
+  private async append(
+    writer: ChunkWriter,
+    source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    meter: DigestMeter,
+    onWritten: PutOptions['onWritten'],
+  ): Promise<Buffer> {
+    const put = writer.id.toString('hex');
     let chunk = Buffer.allocUnsafeSlow(chunkBytes);
-    let filled = 0;
+    let [filled, bytes] = [0, 0];
     for await (const piece of source) {
       meter.add(piece);
       if (!this.budget.admits(piece.length)) throw storeFull(this.budget.bytesMax);
@@ -136,6 +152,8 @@ export class LmdbBlobs implements Blobs {
         at += taken.length;
         if (filled < chunkBytes) continue;
         await writer.append(chunk);
+        bytes += chunkBytes;
+        onWritten?.({ put, bytes });
         chunk = Buffer.allocUnsafeSlow(chunkBytes);
         filled = 0;
       }

@@ -9,7 +9,9 @@ const chunkBytes = 1024 * 1024;
 export class MemoryBlobs implements Blobs {
   private readonly blobs = new Map<Digest, Buffer>();
   private readonly bytesMax: number;
+  private readonly arriving = new Map<string, Uint8Array[]>();
   private bytes = 0;
+  private puts = 0;
 
   constructor({ bytesMax = Number.POSITIVE_INFINITY }: { bytesMax?: number } = {}) {
     this.bytesMax = bytesMax;
@@ -17,18 +19,24 @@ export class MemoryBlobs implements Blobs {
 
   async put(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options: PutOptions): Promise<BlobInfo> {
     const meter = new DigestMeter(options);
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of source) {
-      meter.add(chunk);
-      if (this.bytes + meter.bytes > this.bytesMax) throw storeFull(this.bytesMax);
-      chunks.push(Uint8Array.prototype.slice.call(chunk));
+    const [put, chunks] = [String(++this.puts), [] as Uint8Array[]];
+    this.arriving.set(put, chunks);
+    try {
+      for await (const chunk of source) {
+        meter.add(chunk);
+        if (this.bytes + meter.bytes > this.bytesMax) throw storeFull(this.bytesMax);
+        chunks.push(Uint8Array.prototype.slice.call(chunk));
+        options.onWritten?.({ put, bytes: meter.bytes });
+      }
+      const digest = meter.finish();
+      if (!this.blobs.has(digest)) {
+        this.blobs.set(digest, Buffer.concat(chunks));
+        this.bytes += meter.bytes;
+      }
+      return { digest, bytes: meter.bytes };
+    } finally {
+      this.arriving.delete(put);
     }
-    const digest = meter.finish();
-    if (!this.blobs.has(digest)) {
-      this.blobs.set(digest, Buffer.concat(chunks));
-      this.bytes += meter.bytes;
-    }
-    return { digest, bytes: meter.bytes };
   }
 
   async get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -49,6 +57,13 @@ export class MemoryBlobs implements Blobs {
     if (!bytes) throw blobNotFound(digest);
     checkRange(bytes.length, start, end);
     for (let at = start; at < end; at += chunkBytes) yield bytes.slice(at, Math.min(at + chunkBytes, end));
+  }
+
+  async *written(put: string, start: number, end: number): AsyncGenerator<Uint8Array, void, void> {
+    const chunks = this.arriving.get(put);
+    if (!chunks) throw blobNotFound(put);
+    const bytes = Buffer.concat(chunks);
+    for (let at = start; at < end; at += chunkBytes) yield bytes.subarray(at, Math.min(at + chunkBytes, end));
   }
 
   exists(digest: Digest): boolean {

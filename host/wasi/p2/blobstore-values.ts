@@ -79,6 +79,21 @@ export class OutgoingValue implements Parent {
   }
 }
 
+/** The bytes of an object, which is there for as long as the stream is. */
+class ObjectStream extends InputStream {
+  readonly #source: ByteSource;
+
+  constructor(source: ByteSource) {
+    super(source, null);
+    this.#source = source;
+  }
+
+  override drop(): void {
+    super.drop();
+    this.#source.cancel();
+  }
+}
+
 /** The resource `incoming-value`: bytes that are read when the guest asks for them. */
 export class IncomingValue {
   readonly bytes: number;
@@ -92,13 +107,16 @@ export class IncomingValue {
   stream(): InputStream {
     const source = this.#source as ByteSource;
     this.#source = undefined;
-    return new InputStream(source, null);
+    return new ObjectStream(source);
   }
 
   async whole(): Promise<Uint8Array | Err<string>> {
-    if (this.bytes > syncBytesMax) return err(`cannot read ${this.bytes} bytes at once: at most ${syncBytesMax}`);
     const source = this.#source as ByteSource;
     this.#source = undefined;
+    if (this.bytes > syncBytesMax) {
+      source.cancel();
+      return err(`cannot read ${this.bytes} bytes at once: at most ${syncBytesMax}`);
+    }
     const whole = new Uint8Array(this.bytes);
     let at = 0;
     try {
