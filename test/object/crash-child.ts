@@ -1,5 +1,6 @@
 // A process that puts objects into a store on disk and is killed by itself in the phase that is named: `upload` (half of the bytes
-// have come), `written` (all are in Blobs, and nobody refers to them), `commit` (that has begun), `answered`. Or `fill`: its files
+// have come), `written` (all are in Blobs, and nobody refers to them), `commit` (that has begun), `answered`. Or it lets go of the
+// bytes of a computed object and is killed in the commit (`drop`), after it (`dropped`), or while they are deleted (`collect`). Or `fill`: its files
 // may not grow beyond a size; it puts until that fails, and prints what it saw.
 import type { Problem } from '../../host/base/errors.ts';
 import { createObjects, type Objects } from '../../host/object/objects.ts';
@@ -20,7 +21,7 @@ const objects: Objects = createObjects({
   quotaBytes: 2 ** 30,
   eventWrites: () => {
     if (deadly && phase === 'written') die();
-    if (deadly && phase === 'commit') queueMicrotask(() => setImmediate(die));
+    if (deadly && (phase === 'commit' || phase === 'drop')) queueMicrotask(() => setImmediate(die));
     return [];
   },
 });
@@ -50,8 +51,31 @@ const fill = async (): Promise<void> => {
   console.log(JSON.stringify({ code, stored, intact: first.length === 4_000_000 && first.every((byte) => byte === 1), removed, usage }));
 };
 
+const letGo = async (): Promise<void> => {
+  const source = (await objects.store.put(id, 'before', { source: [Buffer.from('before')] })).object;
+  const claim = await held.put(chunks(7), { bytesMax: 2 ** 30 });
+  const sources = [{ bucket: 'b', key: 'before', digest: source.digest, bytes: source.bytes }];
+  const limits = { memoryMib: 1, cpuMs: 1, timeMs: 1, concurrency: 1, trust: 'shared' as const };
+  const manifest = { function: 'f', version: 1, component: source.digest, limits, sources, params: {}, rule: null, depth: 1, proven: ['r'] };
+  const object = { digest: claim.digest, bytes: claim.bytes, contentType: 'text/plain', headers: {}, stored: true, manifest };
+  await objects.store.change(id, { kind: 'put', key: 'k', object });
+  claim.release();
+  deadly = true;
+  await objects.store.change(id, { kind: 'settle', key: 'k', digest: claim.digest, stored: false, manifest });
+  if (phase !== 'collect') return;
+  const remove = store.blobs.delete.bind(store.blobs);
+  store.blobs.delete = (digest) => {
+    setImmediate(die);
+    return remove(digest);
+  };
+  await held.collect();
+};
+
 if (phase === 'fill') await fill();
-else {
+else if (['drop', 'dropped', 'collect'].includes(phase)) {
+  await letGo();
+  die();
+} else {
   await objects.store.put(id, 'before', { source: [Buffer.from('before')] });
   await objects.store.put(id, 'k', { source: [Buffer.from('old')] });
   deadly = true;

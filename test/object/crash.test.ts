@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { objectPrefix } from '../../host/capability/object-model.ts';
+import { type ObjectRecord, objectPrefix } from '../../host/capability/object-model.ts';
 import { ObjectReader } from '../../host/capability/object-reader.ts';
 import { HeldBlobs } from '../../host/store/held-blobs.ts';
 import { openStore } from '../../host/store/lmdb/store.ts';
@@ -41,6 +41,26 @@ for (const [phase, outcome] of [
     assert.equal((await Array.fromAsync(store.blobs.digests())).sort(), digests.sort());
     assert.equal(reader.bucket(id)?.usage, { objects: 2, bytes: now === 'old' ? 9 : 4_000_006, storedBytes: now === 'old' ? 9 : 4_000_006 });
     assert.is((await store.table.scan({ prefix: objectPrefix(id), limit: 10 })).entries.length, 2);
+    await store.close();
+  });
+}
+
+for (const phase of ['drop', 'dropped', 'collect']) {
+  test(`objects: kill -9 in the phase "${phase}" of letting go: the object is there, its bytes are if it says so, and no others`, async () => {
+    const data = temporaryDirectory();
+    const { signal } = await promisify(execFile)(process.execPath, [child, data, phase]).then(
+      () => ({ signal: 'none' }),
+      (error: { signal: string }) => error,
+    );
+    assert.is(signal, 'SIGKILL');
+    const store = await openStore(data, { bytesMax: 2 ** 30 });
+    await new HeldBlobs(store).sweep();
+    const reader = new ObjectReader(store);
+    const [before, k] = ['before', 'k'].map((key) => reader.find(id, key)?.value) as [ObjectRecord, ObjectRecord];
+    assert.ok(phase === 'drop' || !k.stored);
+    assert.is((await store.blobs.get(k.digest))?.length, k.stored ? 4_000_000 : undefined);
+    assert.equal((await Array.fromAsync(store.blobs.digests())).sort(), [before.digest, ...(k.stored ? [k.digest] : [])].sort());
+    assert.equal(reader.bucket(id)?.usage, { objects: 2, bytes: 4_000_006, storedBytes: k.stored ? 4_000_006 : 6 });
     await store.close();
   });
 }
