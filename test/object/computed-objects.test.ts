@@ -22,25 +22,27 @@ type Fake = ObjectFixture & {
   answer: (make: Make) => void;
 };
 
+const fakeGenerators = (make: (input: GeneratorInput) => Promise<string>): Generators => ({
+  resolve: async (_, name) => ({ function: name, version: 1, component: `sha256:${'c'.repeat(64)}`, limits }),
+  run: async (input) => {
+    const text = await make(input);
+    return {
+      body: (async function* () {
+        yield bytes(text);
+      })(),
+      contentType: 'text/plain',
+      measured: async () => ({ cpuMs: 1, wallMs: 1, memoryBytes: 1 }),
+    };
+  },
+});
+
 /** Computed objects whose generator is a function of the test. */
 const openComputed = async (options: Partial<ComputedOptions> = {}): Promise<Fake> => {
   const fixture = await openObjects();
   const { store, table, held, blobs } = fixture;
   let make: Make = (input) => `made of ${input.manifest.sources.map(({ digest }) => digest.slice(-6)).join()}`;
   let runs = 0;
-  const generators: Generators = {
-    resolve: async (_, name) => ({ function: name, version: 1, component: `sha256:${'c'.repeat(64)}`, limits }),
-    run: async (input) => {
-      const text = await make(input, ++runs);
-      return {
-        body: (async function* () {
-          yield bytes(text);
-        })(),
-        contentType: 'text/plain',
-        measured: async () => ({ cpuMs: 1, wallMs: 1, memoryBytes: 1 }),
-      };
-    },
-  };
+  const generators = fakeGenerators(async (input) => make(input, ++runs));
   const alarms: string[] = [];
   const onError = (error: unknown): void => void alarms.push(String(error));
   const knowledge = new Knowledge(table, () => fixture.clock.now);

@@ -28,7 +28,7 @@ const explained = (found: Explained): string => {
   const head = fields([
     ['stored', found.stored ? `yes, ${found.storedBytes} bytes` : `no, ${found.bytes} bytes are made when somebody asks`],
     ['made by', made],
-    ...(manifest.distrusted === undefined ? [] : [['kept because', manifest.distrusted] as const]),
+    ...(manifest.distrusted === undefined ? [] : [[found.stored ? 'kept because' : 'not trusted', manifest.distrusted] as const]),
     ['next request', `${timeOf(found.nextRequestMs)}, by ${bases[found.basis] ?? found.basis}`],
     ['cost to store', costOf(found.costStore)],
     ['cost to make', costOf(found.costGenerate)],
