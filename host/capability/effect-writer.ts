@@ -39,14 +39,12 @@ const waitingBytesMax = 64 * 1024 * 1024;
 /** Only the removal of a tenant gets in the way of a commit. */
 const attemptsMax = 20;
 
-/** A commit that goes with the next one that is made of others, and is not waited for. */
+/** A commit that may still be taken back. */
 export type Riding = {
   /** Resolves when it is committed. */
   done: Promise<{ revision: number }>;
   /** Takes it back; false: it is being committed, or has been. */
   leave(): boolean;
-  /** Has it committed without waiting for others. */
-  hurry(): void;
 };
 
 type Waiting = { work: Work; writes: number; bytes: number; resolve: (result: unknown) => void; reject: (problem: unknown) => void };
@@ -145,18 +143,13 @@ export class EffectWriter {
     return new Promise((resolve, reject) => this.#wait({ commit }, resolve as (result: unknown) => void, reject));
   }
 
-  /** As `commit`, but with the next that is made anyway. */
+  /** As `commit`, with what room the others have left, and until then it may be taken back. */
   ride(commit: Commit): Riding {
     const { promise, resolve, reject } = Promise.withResolvers<{ revision: number }>();
     const rider: Waiting = { work: { commit }, ...costOfWork({ commit }), resolve: resolve as (result: unknown) => void, reject };
     this.#riders.add(rider);
-    return {
-      done: promise,
-      leave: () => this.#riders.delete(rider),
-      hurry: () => {
-        if (this.#riders.delete(rider)) this.#enter(rider);
-      },
-    };
+    this.#draining ??= this.#drain();
+    return { done: promise, leave: () => this.#riders.delete(rider) };
   }
 
   /** Resolves when nothing waits. */
@@ -167,19 +160,15 @@ export class EffectWriter {
   #wait(work: Work, resolve: Waiting['resolve'], reject: Waiting['reject']): void {
     const { writes, bytes } = costOfWork(work);
     if (this.#waitingBytes + bytes > waitingBytesMax) throw new Problem('unavailable', 'cannot write: too many changes wait for the store');
-    this.#enter({ work, writes, bytes, resolve, reject });
-  }
-
-  #enter(waiting: Waiting): void {
-    this.#waitingBytes += waiting.bytes;
-    this.#waiting.push(waiting);
+    this.#waitingBytes += bytes;
+    this.#waiting.push({ work, writes, bytes, resolve, reject });
     this.#draining ??= this.#drain();
   }
 
   async #drain(): Promise<void> {
     // What comes in the same turn goes into one commit.
     await Promise.resolve();
-    while (this.#waiting.length > 0) await this.#settle(this.#take());
+    while (this.#waiting.length + this.#riders.size > 0) await this.#settle(this.#take());
     this.#draining = undefined;
   }
 
@@ -196,7 +185,7 @@ export class EffectWriter {
     for (const rider of this.#riders) {
       writes += rider.writes;
       bytes += rider.bytes;
-      if (writes > commitWritesMax || bytes > commitBytesMax) break;
+      if (batch.length > 0 && (writes > commitWritesMax || bytes > commitBytesMax)) break;
       this.#riders.delete(rider);
       batch.push(rider);
     }

@@ -13,9 +13,9 @@ import { putRecord, requestOwner, type StartedRecord, startedKey } from './guara
 import type { GuaranteeRun } from './guarantee-run.ts';
 
 /**
- * An execution goes into the next commit that is made, whosever it is, so that the next life of the node takes it up. When
- * there is none for so long it gets one of its own: for a shorter one that would say less than its last commit, a moment
- * earlier.
+ * An execution that lasts longer is in the next commit that is made, so that the next life of the node takes it up. For a
+ * shorter one that would say less than its last commit, a moment earlier: when the node ends before either, its client has
+ * no answer and nothing has happened.
  */
 const writtenAfterMs = 2;
 
@@ -24,7 +24,7 @@ export type GuaranteeStartsOptions = {
   bodies: Pick<KeptBodies, 'keep'>;
   /** A commit that depends on the tenant being there. */
   commit: (tenant: string, writes: readonly Write[]) => Promise<{ revision: number }>;
-  /** The same, with the next that is made anyway. */
+  /** The same, and it may be taken back until it is made. */
   ride: (owner: Pick<Entry, 'key' | 'revision'>, writes: readonly Write[]) => Riding;
   onError: (error: unknown) => void;
 };
@@ -45,27 +45,27 @@ export class GuaranteeStarts {
     return run.reserved;
   }
 
-  /** With the next commit, or soon. Does nothing if it was written down. */
+  /** If it lasts. Does nothing if it was written down. */
   writeSoon(run: GuaranteeRun): void {
-    const { request, guarantee, owner } = run;
-    if (!guarantee || !owner || run.reserved) return;
+    if (!run.guarantee || run.reserved) return;
+    clearTimeout(run.reserving);
     run.reserving = setTimeout(() => void this.write(run), writtenAfterMs);
-    // A large body has to be in Blobs first.
-    if (request.body) return;
+  }
+
+  #ride(run: GuaranteeRun, guarantee: Guarantee, owner: NonNullable<GuaranteeRun['owner']>): Promise<void> {
+    const { request } = run;
     run.riding = this.#options.ride(owner, [putRecord(startedKey(request.id), this.#record(run, guarantee), 0)]);
-    run.reserved = run.riding.done.then(
-      ({ revision }) => {
-        run.revision = revision;
-      },
-      (error: unknown) => this.#options.onError(error),
-    );
+    return run.riding.done.then(({ revision }) => {
+      run.revision = revision;
+    });
   }
 
   /** Once. Never rejects: what cannot be written down now is told by the last commit. */
   write(run: GuaranteeRun): Promise<void> {
     clearTimeout(run.reserving);
-    run.riding?.hurry();
-    if (run.guarantee) run.reserved ??= this.#write(run, run.guarantee).catch(this.#options.onError);
+    const { guarantee, owner } = run;
+    // A large body has to be in Blobs first.
+    if (guarantee) run.reserved ??= (owner && !run.request.body ? this.#ride(run, guarantee, owner) : this.#write(run, guarantee)).catch(this.#options.onError);
     return run.reserved ?? Promise.resolve();
   }
 

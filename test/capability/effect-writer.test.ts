@@ -21,35 +21,32 @@ const open = () => {
   return { table, commits, writer, put };
 };
 
-test('ride: goes with the next commit, and causes none', async () => {
+test('ride: goes with what is committed in its turn, or by itself', async () => {
   const { commits, writer, put } = open();
   const riding = writer.ride(put('a'));
-  await writer.idle();
-  assert.equal(commits, []);
   const { revision } = await writer.commit(put('b'));
   assert.equal(commits, [['b', 'a']]);
   assert.is((await riding.done).revision, revision);
+  await writer.ride(put('c')).done;
+  assert.equal(commits, [['b', 'a'], ['c']]);
 });
 
 test('ride: can be taken back until it is being committed', async () => {
   const { table, commits, writer, put } = open();
+  const under = writer.commit(put('a'));
+  await Promise.resolve();
+  await Promise.resolve();
   const [early, late] = [writer.ride(put('early')), writer.ride(put('late'))];
   assert.is(early.leave(), true);
   assert.is(early.leave(), false);
-  await writer.commit(put('b'));
+  await under;
+  await late.done;
   assert.is(late.leave(), false);
-  assert.equal(commits, [['b', 'late']]);
+  assert.equal(commits, [['a'], ['late']]);
   assert.is(await table.get('early'), undefined);
-});
-
-test('ride: in a hurry it has a commit of its own', async () => {
-  const { commits, writer, put } = open();
-  const [riding, left] = [writer.ride(put('a')), writer.ride(put('left'))];
-  left.leave();
-  left.hurry();
-  riding.hurry();
-  await riding.done;
-  assert.equal(commits, [['a']]);
+  writer.ride(put('gone')).leave();
+  await writer.idle();
+  assert.is(await table.get('gone'), undefined);
 });
 
 test('ride: one that cannot be made is refused alone', async () => {

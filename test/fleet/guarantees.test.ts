@@ -189,37 +189,46 @@ const commitsOf = (table: MemoryTable): string[][] => {
 };
 const startedIn = (keys: readonly string[]): string[] => keys.filter((key) => key.startsWith('~node/started/'));
 
-test('Guarantees: what is done before the next commit is never written down as under way', async () => {
-  const { ask, quick, table, guarantees, left } = await openNode();
-  const commits = commitsOf(table);
-  quick.set('/', undefined);
-  assert.is(codeOf(await ask('quick')), 'response');
-  assert.equal(commits.map(startedIn), [[]]);
-  await pause(20);
-  assert.is(await left('~node/started/'), 0, 'and nothing comes after its end');
-  await guarantees.close();
-});
-
-test('Guarantees: what is under way is written down with the next commit, whosever it is, and by itself when there is none', async () => {
+test('Guarantees: what is soon done is never written down as under way, what lasts is', async () => {
   const node = await openNode();
   const commits = commitsOf(node.table);
   node.quick.set('/quick', undefined);
-  const slow = node.ask('slow', { retries: 0 });
   assert.is(codeOf(await node.ask('quick', { path: '/quick' })), 'response');
-  assert.equal(
-    commits.map((keys) => startedIn(keys).length),
-    [1],
-    'one commit for both',
-  );
-  node.end(await node.next(), 'guest-trap');
-  assert.is(codeOf(await slow), 'execution-failed');
-  assert.is(await node.left('~node/started/'), 0);
-  const alone = node.ask('alone');
+  await pause(20);
+  assert.equal(commits.map(startedIn), [[]], 'and nothing comes after its end');
+  const slow = node.ask('slow', { retries: 0 });
   const long = await node.next();
   await until(async () => (await node.left('~node/started/')) === 1);
-  node.end(long);
-  assert.is(codeOf(await alone), 'response');
+  node.end(long, 'guest-trap');
+  assert.is(codeOf(await slow), 'execution-failed');
   assert.is(await node.left('~node/started/'), 0);
+  await node.guarantees.close();
+});
+
+test('Guarantees: what ends before the commit in which it would be written down is in it with its end', async () => {
+  const node = await openNode();
+  const commits = commitsOf(node.table);
+  const answer = node.ask('k');
+  const run = await node.next();
+  await until(async () => (await node.left('~node/started/')) === 1);
+  node.end(run);
+  assert.is(codeOf(await answer), 'response');
+  assert.is(await node.left('~node/started/'), 0);
+  const [hold, held] = [Promise.withResolvers<void>(), node.table.commit];
+  node.table.commit = async (writes) => {
+    await hold.promise;
+    return held(writes);
+  };
+  commits.length = 0;
+  const [first, second] = [node.ask('first'), node.ask('second')];
+  const [one, two] = [await node.next(), await node.next()];
+  await pause(20);
+  for (const ended of [one, two]) node.end(ended);
+  await pause(20);
+  hold.resolve();
+  assert.equal([codeOf(await first), codeOf(await second)], ['response', 'response']);
+  assert.is(await node.left('~node/started/'), 0);
+  assert.is(await node.hits(), '3');
   await node.guarantees.close();
 });
 
