@@ -44,6 +44,7 @@ const headOf = ({ headers, status, bytes }: ReadPlan): string[] => {
 /** Resolves when the client can take more, or is gone. */
 const drained = (outgoing: ServerResponse): Promise<void> =>
   new Promise((resolve) => {
+    if (outgoing.destroyed) return resolve();
     const done = (): void => {
       outgoing.off('drain', done);
       outgoing.off('close', done);
@@ -62,9 +63,9 @@ const send = async (outgoing: ServerResponse, plan: ReadPlan, body: AsyncIterabl
     return;
   }
   for await (const chunk of body) {
+    if (outgoing.destroyed) return;
     if (!outgoing.headersSent) outgoing.writeHead(plan.status, headOf(plan));
     if (!outgoing.write(chunk)) await drained(outgoing);
-    if (outgoing.destroyed) return;
   }
   outgoing.end();
 };
