@@ -37,6 +37,8 @@ export class Isolate {
   readonly id: number;
   private readonly worker: Worker;
   private readonly watchdog: NodeJS.Timeout;
+  /** A thread that has not told anything yet starts: how long that may take is for the placement core to say. */
+  private started = false;
   private unanswered = 0;
   private ending = false;
   private failure: unknown;
@@ -52,6 +54,7 @@ export class Isolate {
       ...(program === undefined ? {} : { execArgv: [] }),
     });
     this.worker.on('message', (message: FromIsolate) => {
+      this.started = true;
       this.unanswered = 0;
       events.onMessage(message);
     });
@@ -66,6 +69,7 @@ export class Isolate {
   }
 
   private watch(): void {
+    if (!this.started) return;
     if (this.unanswered++ < PINGS_MAX) this.post({ kind: 'ping' });
     else {
       this.failure ??= new Error(`no answer to ${PINGS_MAX} pings in ${PINGS_MAX} s`);

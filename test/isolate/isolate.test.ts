@@ -1,7 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ByteSink, ByteSource } from '../../host/base/stream.ts';
 import type { IsolateEnd } from '../../host/isolate/client.ts';
+import { allocateHoldings } from '../../host/isolate/holdings.ts';
+import { Isolate } from '../../host/isolate/isolate.ts';
 import type { GuestRequest } from '../../host/wasi/context.ts';
 import { type Captured, Collector, ports, type Sent } from '../instance/harness.ts';
 import { until } from '../system/node.ts';
@@ -214,6 +219,22 @@ test('isolate: a heap out of memory ends the isolate and nothing else', async ()
   assert.match(String(reason), /memory/i);
   const ends = await Promise.all(runs);
   assert.ok(ends.some(({ end }) => end.kind === 'lost'));
+});
+
+test('isolate: one that is slow to start is not taken for one that hangs', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'nacelle-isolate-'));
+  const program = join(directory, 'slow.cjs');
+  const blockedMs = 6500;
+  const block = `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${blockedMs});`;
+  writeFileSync(program, `${block} require('node:worker_threads').parentPort.postMessage({ kind: 'warm' }); setInterval(() => {}, 1000);`);
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const isolate = new Isolate(
+    { id: 1, cells: allocateHoldings(), reservedPorts: [], heapMib: 64, program },
+    { onMessage: ({ kind }) => resolve(kind), onExit: (reason) => resolve(reason) },
+  );
+  assert.is(await promise, 'warm');
+  await isolate.terminate();
+  rmSync(directory, { recursive: true });
 });
 
 test.run();
