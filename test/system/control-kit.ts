@@ -13,6 +13,10 @@ type Decision = { kind: string; choice: string; subject: string; inputs: Record<
 export class ControlKit {
   readonly node: TestNode;
 
+  static on(node: TestNode): ControlKit {
+    return new ControlKit(node);
+  }
+
   private constructor(node: TestNode) {
     this.node = node;
   }
