@@ -69,6 +69,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   const computing = makeComputing(ground, gateways, fleet, http);
   ground.late.events = events;
   fleet.guarantees.letters = events.failed;
+  fleet.deferrals.letters = events.failed;
   ground.objects.eventWrites = tellSubscribers(events.events);
   const pin = pinLive(ground);
   const deployments = await openDeployments(ground, fleet, computing.routes, async (table) => {

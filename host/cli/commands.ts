@@ -1,6 +1,6 @@
 import type { Command } from './command.ts';
 import { build } from './commands/build.ts';
-import { deadLettersDrop, deadLettersLs, deadLettersRedrive, deadLettersShow } from './commands/dead-letters.ts';
+import { deadLettersDrop, deadLettersLimit, deadLettersLs, deadLettersQueues, deadLettersRedrive, deadLettersShow } from './commands/dead-letters.ts';
 import { decisions } from './commands/decisions.ts';
 import { deploy } from './commands/deploy.ts';
 import { edgesDrain, edgesLs, edgesRm, edgesShow } from './commands/edges.ts';
@@ -23,7 +23,7 @@ import { sessions } from './commands/sessions.ts';
 import { show } from './commands/show.ts';
 import { sidecarsAdd, sidecarsLs, sidecarsRm, sidecarsShow } from './commands/sidecars.ts';
 import { stateGet, stateLs, statePut, stateRm } from './commands/state.ts';
-import { tenantsAdd, tenantsLs, tenantsReserve, tenantsResume, tenantsRm, tenantsSidecars, tenantsSuspend } from './commands/tenants.ts';
+import { tenantsAdd, tenantsLimit, tenantsLs, tenantsReserve, tenantsResume, tenantsRm, tenantsSidecars, tenantsSuspend } from './commands/tenants.ts';
 import { tokensAdd, tokensLs, tokensRm } from './commands/tokens.ts';
 import { top } from './commands/top.ts';
 import { versions } from './commands/versions.ts';
@@ -70,12 +70,15 @@ export const commands: readonly Command[] = [
   deadLettersShow,
   deadLettersRedrive,
   deadLettersDrop,
+  deadLettersQueues,
+  deadLettersLimit,
   logs,
   explain,
   decisions,
   top,
   tenantsAdd,
   tenantsLs,
+  tenantsLimit,
   tenantsSuspend,
   tenantsResume,
   tenantsRm,

@@ -4,7 +4,7 @@ import { approvalRoutes } from './approvals.ts';
 import { authenticate, type ControlEnv, refuseOnEdge } from './auth.ts';
 import { limitBody } from './body.ts';
 import { bucketReportRoutes, bucketSettingsRoutes } from './bucket-routes.ts';
-import { deadLetterListRoutes, deadLetterRoutes, redriveRoutes } from './dead-letters.ts';
+import { deadLetterListRoutes, deadLetterQueueRoutes, deadLetterRoutes, redriveRoutes } from './dead-letters.ts';
 import { decisionRoutes } from './decisions.ts';
 import type { ControlDeps } from './deps.ts';
 import { edgeChangeRoutes, edgeReportRoutes, edgeRoutes } from './edges.ts';
@@ -26,7 +26,7 @@ import { secretRoutes } from './secrets.ts';
 import { sharedRoutes } from './shared.ts';
 import { oneSidecarRoutes, sidecarRoutes, tenantSidecarRoutes } from './sidecars.ts';
 import { bucketRoutes, valueRoutes } from './state.ts';
-import { suspensionRoutes, tenantRoutes } from './tenants.ts';
+import { suspensionRoutes, tenantLimitRoutes, tenantRoutes } from './tenants.ts';
 import { tokenRoutes } from './tokens.ts';
 import { versionRoutes } from './versions.ts';
 
@@ -77,6 +77,7 @@ const groupsOf = (deps: ControlDeps) =>
     invokeRoutes(deps),
     logRoutes(deps),
     tenantRoutes(deps),
+    tenantLimitRoutes(deps),
     suspensionRoutes(deps),
     reservationRoutes(deps),
     approvalRoutes(deps),
@@ -88,6 +89,7 @@ const groupsOf = (deps: ControlDeps) =>
     eventRoutes(deps),
     eventRemovalRoutes(deps),
     deadLetterListRoutes(deps),
+    deadLetterQueueRoutes(deps),
     deadLetterRoutes(deps),
     redriveRoutes(deps),
     tokenRoutes(deps),

@@ -56,7 +56,7 @@ export const requireEdge = (kind: 'edge' | 'edge-secrets'): Guard =>
 
 /** What changes deployments, by method and path: not on an edge, which has them from its origin. */
 const deploymentChanges =
-  /^(PUT \/v1\/modules|POST \/v1\/functions|DELETE \/v1\/functions\/[^/]+|POST \/v1\/functions\/[^/]+\/(live|rollback|rollout\/(advance|abort))|(PUT|DELETE) \/v1\/functions\/[^/]+\/secrets\/.+|(POST|DELETE) \/v1\/sidecars(\/.+)?|POST \/v1\/tenants(\/[^/]+\/(suspend|resume))?|DELETE \/v1\/tenants\/[^/]+|PUT \/v1\/tenants\/[^/]+\/sidecars)$/;
+  /^(PUT \/v1\/modules|POST \/v1\/functions|DELETE \/v1\/functions\/[^/]+|POST \/v1\/functions\/[^/]+\/(live|rollback|rollout\/(advance|abort))|(PUT|DELETE) \/v1\/functions\/[^/]+\/secrets\/.+|(POST|DELETE) \/v1\/sidecars(\/.+)?|POST \/v1\/tenants(\/[^/]+\/(suspend|resume))?|DELETE \/v1\/tenants\/[^/]+|PUT \/v1\/tenants\/[^/]+\/(sidecars|limits))$/;
 
 /** Refuses changes of deployments where another node's are followed. */
 export const refuseOnEdge =

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { requireScope } from './auth.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, jsonBody, newGroup, nothing } from './endpoint.ts';
-import { deadLetterDetail, deadLetterQueueView, deadLetterView, redrive, redriven } from './event-schema.ts';
+import { deadLetterDetail, deadLetterQueueLimits, deadLetterQueueView, deadLetterView, redrive, redriven } from './event-schema.ts';
 import { viewDeadLetter, viewDeadLetterDetail } from './event-view.ts';
 import { listOf, name, page, tenantQuery, time } from './schema.ts';
 
@@ -41,11 +41,24 @@ export const deadLetterListRoutes = ({ deployments: { tenants }, events: { event
         path: '/v1/dead-letter-queues',
         middleware: read,
         request: { query: tenantQuery({}) },
-        responses: { 200: json(z.object({ items: z.array(deadLetterQueueView) }), 'Queues that have dead letters') },
+        responses: { 200: json(z.object({ items: z.array(deadLetterQueueView) }), 'Queues of dead letters, with what they hold and may hold') },
       }),
       async (context) => context.json({ items: deadLetters.queues(context.get('tenant')) }, 200),
     );
 };
+
+/** What one of their queues may hold. */
+export const deadLetterQueueRoutes = ({ deployments: { tenants }, events: { events } }: ControlDeps) =>
+  newGroup().openapi(
+    endpoint({
+      method: 'put',
+      path: '/v1/dead-letter-queues/{queue}',
+      middleware: requireScope({ tenants }, 'deploy'),
+      request: { params: z.object({ queue: name }), query: tenantQuery({}), body: jsonBody(deadLetterQueueLimits) },
+      responses: { 200: json(deadLetterQueueView, 'The queue, made if it was not there; what is not given is as on the node') },
+    }),
+    async (context) => context.json(await events.deadLetters.limit(context.get('tenant'), context.req.valid('param').queue, context.req.valid('json')), 200),
+  );
 
 /** One of them. */
 export const deadLetterRoutes = ({ deployments: { tenants }, events: { events } }: ControlDeps) => {

@@ -94,7 +94,23 @@ export const queueView = z
   })
   .openapi('EventQueue');
 
-export const deadLetterQueueView = z.object({ name, items: z.number(), bytes: z.number(), nearlyFull: z.boolean() }).openapi('DeadLetterQueue');
+export const deadLetterQueueView = z
+  .object({
+    name,
+    items: z.number(),
+    bytes: z.number(),
+    nearlyFull: z.boolean(),
+    keepMs: z.number().openapi({ description: 'How long a dead letter is kept there.' }),
+    itemsMax: z.number(),
+    bytesMax: z.number(),
+  })
+  .openapi('DeadLetterQueue');
+
+export const deadLetterQueueLimits = z.strictObject({
+  keepMs: z.int().min(1000).optional(),
+  itemsMax: z.int().min(1).optional(),
+  bytesMax: z.int().min(1024).optional(),
+});
 
 export const redrive = z.strictObject({
   function: name.optional().openapi({ description: 'Another function than the one that failed.' }),

@@ -176,7 +176,21 @@ export const deployed = z
 /** Checked by `parseManifest`, which lists every problem at once. */
 export const manifest = z.custom<ManifestInput & { module: string }>(() => true).openapi('Manifest', manifestJsonSchema() as object);
 
-export const tenantView = z.object({ name, routes: z.array(z.string()), state: z.enum(['active', 'suspended']), createdAt: time }).openapi('Tenant');
+export const tenantLimits = z.strictObject({
+  memoryMib: z.int().min(1).optional().openapi({ description: 'Memory of one instance, in MiB.' }),
+  cpuMs: z.int().min(1).optional().openapi({ description: 'CPU time of one execution, in milliseconds.' }),
+  timeMs: z.int().min(1).optional().openapi({ description: 'Wall-clock time of one execution, in milliseconds.' }),
+});
+
+export const tenantView = z
+  .object({
+    name,
+    routes: z.array(z.string()),
+    state: z.enum(['active', 'suspended']),
+    limits: tenantLimits.openapi({ description: 'The most that one of its functions may have, where that is less than on the node.' }),
+    createdAt: time,
+  })
+  .openapi('Tenant');
 
 export const reservationView = z
   .object({ tenant: name, isolates: z.number(), functions: z.array(name), configuration: z.string(), tenants: z.array(name) })

@@ -4,7 +4,7 @@ import type { TenantInfo } from '../deploy/tenant.ts';
 import { requireAdmin } from './auth.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, jsonBody, newGroup, nothing } from './endpoint.ts';
-import { listOf, name, page, tenantView } from './schema.ts';
+import { listOf, name, page, tenantLimits, tenantView } from './schema.ts';
 import { isoTime } from './view.ts';
 
 const pageQuery = z.strictObject(page);
@@ -14,7 +14,13 @@ const newTenant = z.strictObject({
   routes: z.array(z.string()).max(256).default([]).openapi({ description: 'Hosts and paths that its functions may use, as in a manifest.' }),
 });
 
-const viewTenant = ({ name: tenant, routes, state, createdAt }: TenantInfo) => ({ name: tenant, routes, state, createdAt: isoTime(createdAt) });
+const viewTenant = ({ name: tenant, routes, state, limits = {}, createdAt }: TenantInfo) => ({
+  name: tenant,
+  routes,
+  state,
+  limits,
+  createdAt: isoTime(createdAt),
+});
 
 /** Tenants, for admins. */
 export const tenantRoutes = ({ deployments: { tenants } }: ControlDeps) =>
@@ -75,6 +81,19 @@ export const tenantRoutes = ({ deployments: { tenants } }: ControlDeps) =>
         return context.body(null, 204);
       },
     );
+
+/** What functions of a tenant may have at most, for admins. */
+export const tenantLimitRoutes = ({ deployments: { tenants } }: ControlDeps) =>
+  newGroup().openapi(
+    endpoint({
+      method: 'put',
+      path: '/v1/tenants/{tenant}/limits',
+      middleware: requireAdmin,
+      request: { params: tenantParams, body: jsonBody(tenantLimits) },
+      responses: { 200: json(tenantView, 'Deployments, verdicts and functions that are there are held to it; what is not given is as on the node') },
+    }),
+    async (context) => context.json(viewTenant(await tenants.setLimits(context.req.valid('param').tenant, context.req.valid('json'))), 200),
+  );
 
 /** Suspending tenants and letting them go on, for admins. */
 export const suspensionRoutes = ({ deployments: { tenants } }: ControlDeps) =>

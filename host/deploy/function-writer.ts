@@ -7,7 +7,7 @@ import type { Composer } from './composing.ts';
 import { requireControls, requireNoRecursion } from './control-recursion.ts';
 import type { FunctionReader, FunctionView } from './function-reader.ts';
 import { newRevision } from './function-secrets.ts';
-import { type Ground, requireTenant } from './ground.ts';
+import { type Ground, requireTenant, tenantCeilings } from './ground.ts';
 import { claimKey, functionKey, functionPrefix, rolloutKey, secretKey, secretPrefix, tenantSidecarsKey, versionKey, versionPrefix } from './keys.ts';
 import { parseManifest } from './manifest.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
@@ -66,7 +66,7 @@ export class FunctionWriter {
    * `sidecar-not-found`, `sidecar-invalid`, `import-unknown`
    */
   async deploy(tenant: string, input: unknown): Promise<FunctionView> {
-    const manifest = parseManifest(input, this.ground.ceilings);
+    const manifest = parseManifest(input, await tenantCeilings(this.ground, tenant));
     await this.tryOut(tenant, manifest);
     await finishRemoval(this.ground, tenant, manifest.name);
     const view = await this.ground.serial(() => this.commitVersion(tenant, manifest));

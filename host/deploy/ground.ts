@@ -4,7 +4,7 @@ import type { ComposedSidecar } from '../sidecar/composition.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Entry, Table } from '../store/table.ts';
 import { tenantKey } from './keys.ts';
-import type { Ceilings } from './manifest.ts';
+import { type Ceilings, ceilingsFor } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
 import type { Sealer } from './secret.ts';
 import type { Serial } from './serial.ts';
@@ -46,6 +46,10 @@ export const findTenant = async (table: Table, tenant: string): Promise<Entry<Te
   const entry = await table.get<TenantRecord>(tenantKey(tenant));
   return entry && isTenant(entry.value) ? entry : undefined;
 };
+
+/** What functions of a tenant may have: those of the node if there is no such tenant. */
+export const tenantCeilings = async ({ table, ceilings }: Pick<Ground, 'table' | 'ceilings'>, tenant: string): Promise<Ceilings> =>
+  ceilingsFor(ceilings, (await findTenant(table, tenant))?.value);
 
 /** @throws Problem `not-found` */
 export const requireTenant = async (table: Table, tenant: string): Promise<Entry<TenantRecord>> => {

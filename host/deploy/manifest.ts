@@ -1,8 +1,16 @@
 import { Problem } from '../base/errors.ts';
 import { type Manifest, manifestSchema } from './manifest-schema.ts';
+import type { TenantRecord } from './model.ts';
 
-/** The most that a manifest may set on this node (node.jsonc, "ceilings"). */
-export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number };
+/** The most that a manifest may set: on this node (node.jsonc, "ceilings"), and for its tenant where that is less. `tenants`: which of them are the tenant's. */
+export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number; tenants?: ReadonlySet<string> };
+
+const ceilingNames = ['memoryMib', 'cpuMs', 'timeMs', 'bodyMib'] as const;
+
+export const ceilingsFor = (ceilings: Ceilings, tenant: Pick<TenantRecord, 'limits'> | undefined): Ceilings => {
+  const lower = Object.entries(tenant?.limits ?? {}).filter(([key, most]) => most !== undefined && most < ceilings[key as (typeof ceilingNames)[number]]);
+  return lower.length === 0 ? ceilings : { ...ceilings, ...Object.fromEntries(lower), tenants: new Set(lower.map(([key]) => key)) };
+};
 
 const shownMax = 80;
 const problemsMax = 100;
@@ -38,15 +46,16 @@ const issueProblems = (input: unknown, of: string, issue: Issue): string[] => {
 };
 
 const ceilingProblems = (limits: Readonly<Record<string, unknown>>, of: string, ceilings: Ceilings): string[] =>
-  Object.entries(ceilings).flatMap(([key, most]) => {
-    const actual = limits[key];
-    return typeof actual === 'number' && actual > most ? [`cannot set ${key}${of}: at most ${most} on this node, got ${actual}`] : [];
+  ceilingNames.flatMap((key) => {
+    const [actual, most] = [limits[key], ceilings[key]];
+    const where = ceilings.tenants?.has(key) ? 'for a function of this tenant' : 'on this node';
+    return typeof actual === 'number' && actual > most ? [`cannot set ${key}${of}: at most ${most} ${where}, got ${actual}`] : [];
   });
 
-/** A default above the node's ceiling is lowered to it; only what the manifest itself asks for is refused. */
+/** A default above the ceiling is lowered to it; only what the manifest itself asks for is refused. */
 const lowerDefaults = (manifest: Manifest, asked: Readonly<Record<string, unknown>>, ceilings: Ceilings): Manifest => {
   const limits = { ...manifest.limits };
-  for (const key of Object.keys(ceilings) as (keyof Ceilings)[]) if (asked[key] === undefined) limits[key] = Math.min(limits[key], ceilings[key]);
+  for (const key of ceilingNames) if (asked[key] === undefined) limits[key] = Math.min(limits[key], ceilings[key]);
   return { ...manifest, limits };
 };
 
@@ -100,6 +109,11 @@ export const parseManifest = (input: unknown, ceilings: Ceilings): Manifest => {
   const limits = ownValue(input, 'limits');
   const asked = isRecord(limits) ? limits : {};
   const problems = (parsed.error?.issues ?? []).flatMap((issue) => issueProblems(input, of, issue as Issue));
+  const sidecars = ownValue(input, 'sidecars');
+  for (const [index, entry] of (Array.isArray(sidecars) ? sidecars : []).entries()) {
+    const own = ownValue(entry, 'limits');
+    if (isRecord(own)) problems.push(...ceilingProblems(own, ` of sidecars[${index}]${of}`, ceilings));
+  }
   problems.push(...ceilingProblems(asked, of, ceilings), ...crossProblems(input, of));
   if (problems.length > 0 || !parsed.success) throw problem(problems);
   return lowerDefaults(parsed.data, asked, ceilings);

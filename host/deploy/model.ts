@@ -1,14 +1,18 @@
 import type { Composition, SidecarKind } from '../sidecar/composition.ts';
-import type { Settings } from '../verdict/model.ts';
+import type { OtherLimits, Settings } from '../verdict/model.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { Staged } from './rollout.ts';
 import type { FunctionRoute } from './route.ts';
+
+export type TenantLimits = OtherLimits;
 
 /** Times are milliseconds since 1970. */
 export type TenantRecord = {
   name: string;
   /** What an admin gave beside the default routes, in the form of a manifest's routes. */
   routes: string[];
+  /** The most that one of its functions may have, where that is less than on the node. */
+  limits?: TenantLimits;
   /** `removing`: its data is being deleted, and it is invisible already. */
   state: 'active' | 'suspended' | 'removing';
   createdAt: number;

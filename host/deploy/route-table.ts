@@ -7,7 +7,7 @@ import type { WantedLabels } from '../base/labels.ts';
 import type { SessionDeclaration, SharedDeclaration } from '../capability/shared-resources.ts';
 import type { FailurePolicy, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
-import type { ResultRule } from '../verdict/model.ts';
+import type { Limits, ResultRule } from '../verdict/model.ts';
 
 export type Fleet = 'resident' | 'on-demand';
 
@@ -30,6 +30,8 @@ export type DeployedVersion = {
   /** sha-256 of the component, `sha256:<hex>`. */
   digest: string;
   limits: FunctionLimits;
+  /** The most that a verdict may give it. */
+  ceilings?: Limits;
   instance: 'pristine' | 'reuse';
   env: [name: string, value: string][];
   config: [name: string, value: string][];

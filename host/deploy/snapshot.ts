@@ -6,7 +6,7 @@ import type { Composition } from '../sidecar/composition.ts';
 import { isJudged } from '../verdict/model.ts';
 import { adjustedManifest } from './adjusting.ts';
 import { bucketRoutes } from './bucket-settings.ts';
-import type { Ground } from './ground.ts';
+import { type Ground, tenantCeilings } from './ground.ts';
 import { functionKey, functionPrefix, tenantPrefix, versionKey } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
@@ -35,7 +35,7 @@ export type FleetOf = (version: DeployedVersion) => Fleet;
 /** What gateways must know besides deployed functions. */
 export type ExtraRoutes = () => { versions: DeployedVersion[]; routes: Route[] };
 
-/** Ceilings may have been lowered since the version was deployed. */
+/** Ceilings of the node or the tenant may have been lowered since the version was deployed. */
 const lowered = (limits: FunctionLimits, ceilings: Ceilings): FunctionLimits => ({
   ...limits,
   memoryMib: Math.min(limits.memoryMib, ceilings.memoryMib),
@@ -99,6 +99,7 @@ const deployed = (
   version,
   digest,
   limits: lowered(manifest.limits, source.ceilings),
+  ceilings: { memoryMib: source.ceilings.memoryMib, cpuMs: source.ceilings.cpuMs, timeMs: source.ceilings.timeMs },
   instance: manifest.instance,
   env: Object.entries(manifest.env),
   config: settings(manifest, secrets),
@@ -188,6 +189,6 @@ export class RouteTableBuilder {
 
   private async read(tenant: string, record: FunctionRecord, version: number): Promise<DeployedVersion | undefined> {
     const entry = await this.source.table.get<VersionRecord>(versionKey(tenant, record.name, version));
-    return entry && describe(this.source, tenant, record, entry.value);
+    return entry && describe({ ...this.source, ceilings: await tenantCeilings(this.source, tenant) }, tenant, record, entry.value);
   }
 }

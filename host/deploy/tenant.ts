@@ -1,8 +1,9 @@
 import { Problem } from '../base/errors.ts';
 import type { Write } from '../store/table.ts';
+import { newRevision } from './function-secrets.ts';
 import { findTenant, type Ground, requireTenant } from './ground.ts';
 import { claimKey, functionPrefix, modulePrefix, ownedPrefix, sidecarPrefix, tenantKey, tenantPrefix } from './keys.ts';
-import type { FunctionRecord, ModuleRecord, SidecarRecord, TenantRecord } from './model.ts';
+import type { FunctionRecord, ModuleRecord, SidecarRecord, TenantLimits, TenantRecord } from './model.ts';
 import type { Modules } from './module.ts';
 import { defaultTenant, isName, nameConstraint } from './names.ts';
 import { eraseObjects } from './object-erasure.ts';
@@ -17,6 +18,8 @@ export type Tenants = {
   add(name: string, routes: readonly string[]): Promise<{ tenant: TenantInfo; created: boolean }>;
   find(name: string): Promise<TenantInfo | undefined>;
   list(page: ListPage): Promise<Listed<TenantInfo>>;
+  /** The most that one of its functions may have, from now on; what is not given is as on the node. @throws Problem `not-found`, `request-invalid` */
+  setLimits(name: string, limits: TenantLimits): Promise<TenantInfo>;
   /** A suspended tenant's functions answer `tenant-suspended`; nothing of it is lost. @throws Problem `not-found` */
   setSuspended(name: string, suspended: boolean): Promise<TenantInfo>;
   /** Removes the tenant and all its data. @throws Problem `not-found`, `request-invalid` for `default` */
@@ -87,6 +90,25 @@ class TableTenants implements Tenants {
 
   async setSuspended(name: string, suspended: boolean): Promise<TenantInfo> {
     const tenant = await this.setState(name, suspended ? 'suspended' : 'active');
+    await this.ground.publish();
+    return info(tenant);
+  }
+
+  async setLimits(name: string, limits: TenantLimits): Promise<TenantInfo> {
+    const { table, ceilings, serial } = this.ground;
+    const problems = (['memoryMib', 'cpuMs', 'timeMs'] as const).flatMap((key) =>
+      (limits[key] ?? 0) > ceilings[key] ? [`cannot set ${key} of tenant "${name}": at most ${ceilings[key]} on this node, got ${limits[key]}`] : [],
+    );
+    if (problems.length > 0) throw new Problem('request-invalid', problems[0] ?? '', problems);
+    const tenant = await serial(async () => {
+      const { key, value, revision } = await requireTenant(table, name);
+      const changed = { ...value, limits };
+      await table.commit([{ key, put: changed, expectRevision: revision }]);
+      // With new revisions threads and edges take its functions for others, and run them by these limits.
+      for await (const found of scanAll<FunctionRecord>(table, functionPrefix(name)))
+        await table.commit([{ key: found.key, put: { ...found.value, revision: newRevision() }, expectRevision: found.revision }]);
+      return changed;
+    });
     await this.ground.publish();
     return info(tenant);
   }

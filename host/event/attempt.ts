@@ -37,11 +37,12 @@ export const goodAttempt = (
   judged?: Judged,
 ): EventAttempt => ({ attempt: attempts.length + 1, version, startedAt, endedAt, code: null, ...(change && { change }), ...(judged && { judged }) });
 
-const judgeableOf = ({ tenant, name, version, limits, onFailure, onResult }: EventFunction): Judgeable => ({
+const judgeableOf = ({ tenant, name, version, limits, ceilings, onFailure, onResult }: EventFunction): Judgeable => ({
   tenant,
   function: name,
   version,
   limits,
+  ceilings,
   onFailure,
   onResult,
 });

@@ -39,6 +39,9 @@ export type DeadLetter = {
 };
 
 export type DeadLetterLimits = { keepMs: number; itemsMax: number; bytesMax: number };
+/** Of one queue: what is not there is as on the node. */
+export type QueueLimits = { [K in keyof DeadLetterLimits]?: number | undefined };
+export type QueueView = { name: string; items: number; bytes: number; nearlyFull: boolean } & DeadLetterLimits;
 export type DeadLetterFilter = { queue?: string | undefined; function?: string | undefined; code?: string | undefined; before?: number | undefined };
 
 export type DeadLettersOptions = {
@@ -52,9 +55,9 @@ export type DeadLettersOptions = {
 };
 
 /** `warned`: that it is nearly full; `full`: that something could not be kept. */
-type Usage = { items: number; bytes: number; warned: boolean; full: boolean };
+type Usage = { items: number; bytes: number; warned: boolean; full: boolean; own: QueueLimits };
 
-const nothingYet = (): Usage => ({ items: 0, bytes: 0, warned: false, full: false });
+const nothingYet = (): Omit<Usage, 'own'> => ({ items: 0, bytes: 0, warned: false, full: false });
 
 const warnShare = 0.8;
 const pageMax = 200;
@@ -101,7 +104,7 @@ export class DeadLetters {
   async open(tenants: readonly string[]): Promise<void> {
     for (const tenant of tenants) {
       for (const [key, usage] of this.#usage) if (key.startsWith(`${tenant}/`)) Object.assign(usage, nothingYet());
-      for await (const name of this.#declared(tenant)) this.#usageOf(tenant, name);
+      for await (const [name, own] of this.#declared(tenant)) this.#usageOf(tenant, name).own = own;
       for await (const letter of this.#all(tenant)) this.#count(tenant, letter.queue, 1, sizeOf(letter));
     }
     await this.#sweepBodies();
@@ -112,15 +115,34 @@ export class DeadLetters {
     const room = queuesMax - this.queues(tenant).length;
     const fresh = [...new Set(names)].filter((name) => !this.#usage.has(`${tenant}/${name}`)).slice(0, Math.max(0, room));
     if (fresh.length === 0) return;
-    await this.#options.batch.submit(fresh.map((name) => ({ key: queuesPrefix(tenant) + name, put: true })));
-    for (const name of fresh) this.#usageOf(tenant, name);
+    const known = new Map<string, QueueLimits>();
+    for await (const [name, own] of this.#declared(tenant)) known.set(name, own);
+    const missing = fresh.filter((name) => !known.has(name));
+    if (missing.length > 0) await this.#options.batch.submit(missing.map((name) => ({ key: queuesPrefix(tenant) + name, put: {} })));
+    for (const name of fresh) this.#usageOf(tenant, name).own = known.get(name) ?? {};
   }
 
-  async *#declared(tenant: string): AsyncGenerator<string, void, void> {
+  /** Limits a queue, which is made if it is not there. @throws Problem `request-invalid` */
+  async limit(tenant: string, queue: string, own: QueueLimits): Promise<QueueView> {
+    const { limits, batch } = this.#options;
+    for (const key of ['keepMs', 'itemsMax', 'bytesMax'] as const)
+      if ((own[key] ?? 0) > limits[key])
+        throw new Problem('request-invalid', `cannot set ${key} of the queue "${queue}": at most ${limits[key]} on this node, got ${own[key]}`);
+    if (!this.#usage.has(`${tenant}/${queue}`) && this.queues(tenant).length >= queuesMax)
+      throw new Problem('request-invalid', `cannot make the queue "${queue}": a tenant has at most ${queuesMax} queues of dead letters`);
+    await batch.submit([{ key: queuesPrefix(tenant) + queue, put: own as Json }]);
+    const usage = this.#usageOf(tenant, queue);
+    usage.own = own;
+    usage.full = false;
+    this.#count(tenant, queue, 0, 0);
+    return this.#view(queue, usage);
+  }
+
+  async *#declared(tenant: string): AsyncGenerator<[name: string, own: QueueLimits], void, void> {
     const prefix = queuesPrefix(tenant);
     for (let cursor: string | undefined; ; ) {
-      const { entries, next } = await this.#options.table.scan({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
-      for (const { key } of entries) yield key.slice(prefix.length);
+      const { entries, next } = await this.#options.table.scan<QueueLimits>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
+      for (const { key, value } of entries) yield [key.slice(prefix.length), value];
       if (next === undefined) return;
       cursor = next;
     }
@@ -128,7 +150,7 @@ export class DeadLetters {
 
   #usageOf(tenant: string, queue: string): Usage {
     const key = `${tenant}/${queue}`;
-    const usage = this.#usage.get(key) ?? nothingYet();
+    const usage = this.#usage.get(key) ?? { ...nothingYet(), own: {} };
     this.#usage.set(key, usage);
     return usage;
   }
@@ -221,8 +243,8 @@ export class DeadLetters {
   }
 
   #admit(tenant: string, queue: string, bytes: number): void {
-    const { itemsMax, bytesMax } = this.#options.limits;
     const usage = this.#usageOf(tenant, queue);
+    const { itemsMax, bytesMax } = this.#limitsOf(usage);
     if (usage.items >= itemsMax || usage.bytes + bytes > bytesMax) {
       if (!usage.full) this.#options.warn({ tenant, queue, items: usage.items, bytes: usage.bytes }, 'a queue of dead letters is full');
       usage.full = true;
@@ -231,8 +253,8 @@ export class DeadLetters {
   }
 
   #count(tenant: string, queue: string, items: number, bytes: number): void {
-    const { itemsMax, bytesMax } = this.#options.limits;
     const usage = this.#usageOf(tenant, queue);
+    const { itemsMax, bytesMax } = this.#limitsOf(usage);
     usage.items += items;
     usage.bytes += bytes;
     const near = usage.items > itemsMax * warnShare || usage.bytes > bytesMax * warnShare;
@@ -241,12 +263,21 @@ export class DeadLetters {
     usage.full &&= items >= 0 && bytes >= 0;
   }
 
+  #limitsOf({ own }: Usage): DeadLetterLimits {
+    const { keepMs, itemsMax, bytesMax } = this.#options.limits;
+    const least = (mine: number | undefined, all: number): number => Math.min(mine ?? all, all);
+    return { keepMs: least(own.keepMs, keepMs), itemsMax: least(own.itemsMax, itemsMax), bytesMax: least(own.bytesMax, bytesMax) };
+  }
+
   /** The tenant's queues, with what they hold and how near they are to their limit. */
-  queues(tenant: string): { name: string; items: number; bytes: number; nearlyFull: boolean }[] {
+  queues(tenant: string): QueueView[] {
     const prefix = `${tenant}/`;
-    return [...this.#usage]
-      .filter(([key]) => key.startsWith(prefix))
-      .map(([key, { items, bytes, warned }]) => ({ name: key.slice(prefix.length), items, bytes, nearlyFull: warned }));
+    return [...this.#usage].filter(([key]) => key.startsWith(prefix)).map(([key, usage]) => this.#view(key.slice(prefix.length), usage));
+  }
+
+  #view(name: string, usage: Usage): QueueView {
+    const { items, bytes, warned } = usage;
+    return { name, items, bytes, nearlyFull: warned, ...this.#limitsOf(usage) };
   }
 
   /** @throws Problem `not-found` */
@@ -331,11 +362,11 @@ export class DeadLetters {
 
   /** Removes what is older than it is kept. */
   async sweep(tenants: readonly string[]): Promise<number> {
-    const before = this.#options.now() - this.#options.limits.keepMs;
+    const now = this.#options.now();
     let dropped = 0;
     for (const tenant of tenants) {
-      for await (const { id, failedAt } of this.#all(tenant)) {
-        if (failedAt >= before) continue;
+      for await (const { id, queue, failedAt } of this.#all(tenant)) {
+        if (failedAt >= now - this.#limitsOf(this.#usageOf(tenant, queue)).keepMs) continue;
         await this.drop(tenant, id).catch(() => undefined);
         dropped++;
       }

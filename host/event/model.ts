@@ -3,7 +3,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import type { ExecutionRecord, ExecutionTrigger } from '../execution/record.ts';
 import type { HeaderLines } from '../execution/stored-run.ts';
 import type { Write } from '../store/table.ts';
-import type { Change, FailureRules, Judged, ResultRule } from '../verdict/model.ts';
+import type { Change, FailureRules, Judged, Limits, ResultRule } from '../verdict/model.ts';
 
 export type { HeaderLines };
 
@@ -74,7 +74,9 @@ export type EventFunction = {
   key: string;
   /** Deliveries at once. */
   concurrency: number;
-  limits: { memoryMib: number; cpuMs: number; timeMs: number };
+  limits: Limits;
+  /** The most that a verdict may give it. */
+  ceilings?: Limits | undefined;
   suspended: boolean;
   /** It may send requests, which cannot be undone, and its manifest does not say that they may be sent again. */
   irreversible: boolean;

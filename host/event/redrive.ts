@@ -14,10 +14,10 @@ export type RedriverOptions = {
   /** A version that is not live. @throws Problem `version-not-found` */
   findVersion: (tenant: string, name: string, version: number) => Promise<EventFunction>;
   run: (id: string, item: EventItem, attempt: number, target: EventFunction) => Promise<Delivered>;
-  logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
+  logOf: (item: EventItem, id: string, attempt: number) => Promise<string[]>;
   endWrites: (end: EventEnd) => Write[];
   /** Runs a request once under what was promised to its key; one that took effect, now or before, is removed with it. */
-  runGuarded: (run: GuardedRedrive) => Promise<{ problem: Failure | null; version: number; startedAt: number; endedAt: number }>;
+  runGuarded: (run: GuardedRedrive) => Promise<Ran & { execution: string; problem: Failure | null }>;
 };
 
 export type GuardedRedrive = { letter: DeadLetter; item: EventItem; target: EventFunction; guarantee: NonNullable<DeadLetter['guarantee']> };
@@ -78,7 +78,8 @@ export class Redriver {
       const failure = await this.#settle(tenant, letter, revision, item, delivered).finally(() => delivered.settled());
       if (!failure) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
       if (failure.conflict && conflicts < conflictsMax && !target.irreversible) continue;
-      await this.#failed(tenant, letter, revision, item, delivered, failure);
+      const log = await this.#options.logOf(item, id, attempts);
+      await this.#failed(tenant, letter, revision, delivered, log, failure);
       return { id, succeeded: false, function: target.name, version: delivered.version, attempts, code: failure.code, message: failure.message };
     }
   }
@@ -100,11 +101,11 @@ export class Redriver {
   /** Whoever repeats the key meanwhile, it takes effect as often as was promised. @throws Problem `execution-conflict` if it is being executed */
   async #guarded(run: GuardedRedrive, revision: number): Promise<Redriven> {
     const { letter, item, target } = run;
-    const { problem, ...delivered } = await this.#options.runGuarded(run);
-    const redriven = { id: letter.id, function: target.name, version: delivered.version, attempts: letter.attempts + 1 };
+    const { problem, execution, ...ran } = await this.#options.runGuarded(run);
+    const redriven = { id: letter.id, function: target.name, version: ran.version, attempts: letter.attempts + 1 };
     if (!problem) return { ...redriven, succeeded: true };
     if (problem.code === 'execution-conflict') throw new Problem(problem.code, problem.message);
-    await this.#failed(item.tenant, letter, revision, item, delivered, problem);
+    await this.#failed(item.tenant, letter, revision, ran, await this.#options.logOf(item, execution, 1), problem);
     return { ...redriven, succeeded: false, code: problem.code, message: problem.message };
   }
 
@@ -122,9 +123,8 @@ export class Redriver {
     return undefined;
   }
 
-  async #failed(tenant: string, letter: DeadLetter, revision: number, item: EventItem, delivered: Ran, failure: Failure): Promise<void> {
-    const log = await this.#options.logOf(item, letter.id, delivered.startedAt);
-    const attempt = failedAttempt(letter.attempts + 1, delivered, failure, log);
+  async #failed(tenant: string, letter: DeadLetter, revision: number, ran: Ran, log: string[], failure: Failure): Promise<void> {
+    const attempt = failedAttempt(letter.attempts + 1, ran, failure, log);
     await this.#options.deadLetters.failedAgain(tenant, letter, revision, attempt);
   }
 }

@@ -30,8 +30,8 @@ export type SettlerOptions = {
   run: (id: string, item: EventItem, attempt: number, target: EventFunction) => Promise<Delivered>;
   /** Says what is to follow an attempt of a function that has its attempts judged. */
   judge: Judge;
-  /** The last lines that an execution logged since then. */
-  logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
+  /** The last lines that an attempt at an execution logged. */
+  logOf: (item: EventItem, id: string, attempt: number) => Promise<string[]>;
   /** What is written with the end of an event. */
   endWrites: (end: EventEnd) => Write[];
   onEnd: (end: EventEnd) => void;
@@ -86,7 +86,7 @@ export class Settler {
   /** False: it met a conflict, and is to be begun again. */
   async #settle(leased: Leased, item: EventItem, target: EventFunction, delivered: Delivered, mayRepeat: boolean): Promise<boolean> {
     const failure = failureIn(item, delivered, this.#options.clock.now());
-    const log = () => this.#options.logOf(item, leased.lease.id, delivered.startedAt);
+    const log = () => this.#options.logOf(item, leased.lease.id, item.attempts.length + 1);
     const judgement = await judgementOf(this.#options.judge, target, leased.lease.id, item, delivered, failure, log);
     const problem = failure || (judgement && judgement.do !== 'default') ? undefined : await this.#succeed(leased, item, delivered, judgement?.judged);
     if (problem?.code === 'lease-lost') throw problem;
@@ -99,8 +99,9 @@ export class Settler {
 
   /** The event with this attempt as its last. */
   async #withAttempt({ lease }: Leased, item: EventItem, delivered: Delivered, failure: Failure, judged: Judged | undefined): Promise<EventItem> {
-    const log = await this.#options.logOf(item, lease.id, delivered.startedAt);
-    return { ...item, attempts: [...item.attempts.map(withoutOldLog(item)), failedAttempt(item.attempts.length + 1, delivered, failure, log, item, judged)] };
+    const attempt = item.attempts.length + 1;
+    const log = await this.#options.logOf(item, lease.id, attempt);
+    return { ...item, attempts: [...item.attempts.map(withoutOldLog(item)), failedAttempt(attempt, delivered, failure, log, item, judged)] };
   }
 
   /** The problem, if it could not be committed. */

@@ -42,13 +42,13 @@ export type ExecutionHome = {
   readonly outbound: OutboundHttp;
   readonly keyvalue: KeyValue | undefined;
   readonly objects: Blobstore | undefined;
-  openLog(executionId: string): FunctionLog;
+  openLog(executionId: string, attempt: number | undefined): FunctionLog;
   /** Ends an execution that has no guest running yet. */
   abandon(execution: Execution, code: ErrorCode): void;
 };
 
 /** Of a request that is run without a client: `overlay` is where its effects gather, if it is in one. */
-export type StoredPorts = { id: string } & Pick<ExecutionPorts, 'overlay' | 'upload'>;
+export type StoredPorts = { id: string; attempt?: number | undefined } & Pick<ExecutionPorts, 'overlay' | 'upload'>;
 
 /**
  * One run of a function, from arrival until its instance is free. Begins with the request; ends when the guest has
@@ -84,6 +84,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   /** What it shares with others, if its function shares anything. */
   admission: Admission | undefined = undefined;
   readonly #home: ExecutionHome;
+  readonly #attempt: number | undefined;
   #log: FunctionLog | undefined = undefined;
   #overlaid: KeyValue | undefined = undefined;
   #overlaidObjects: Blobstore | undefined = undefined;
@@ -97,10 +98,11 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
     this.arrivedMs = arrivedMs;
     this.overlay = stored?.overlay;
     this.upload = stored?.upload;
+    this.#attempt = stored?.attempt;
   }
 
   get log(): FunctionLog {
-    this.#log ??= this.#home.openLog(this.id);
+    this.#log ??= this.#home.openLog(this.id, this.#attempt);
     return this.#log;
   }
 

@@ -43,7 +43,7 @@ export type ExecutorOptions = {
   fleet?: Fleet;
   /** Makes the function ready to run in a fleet. Called again after it rejected. Rejections are `Problem`s. */
   load: (fleet: Fleet) => Promise<{ runner: FunctionRunner; load: LoadSource }>;
-  openLog: (executionId: string) => FunctionLog;
+  openLog: (executionId: string, attempt: number | undefined) => FunctionLog;
   /** Called with each execution that has ended, refused ones too. */
   onEnd: (execution: Execution) => void;
 };
@@ -163,8 +163,8 @@ export class FunctionExecutor implements ExecutionHome {
     this.#close(execution, problem, undefined);
   }
 
-  openLog(executionId: string): FunctionLog {
-    return this.#options.openLog(executionId);
+  openLog(executionId: string, attempt: number | undefined): FunctionLog {
+    return this.#options.openLog(executionId, attempt);
   }
 
   /** An execution that waits, or whose module is still being loaded. */

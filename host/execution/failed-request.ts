@@ -13,6 +13,8 @@ export type FailedRequest = {
   attempts: readonly Attempt[];
   /** What was promised to its key; null if it had none. Once more it is run under the same promise. */
   guarantee: GuardedRequest['guarantee'];
+  /** Nobody waited for its answer. */
+  deferred?: boolean;
 };
 
 /** Refusals: nothing was run, and the client is told to come again, or that it must not. */

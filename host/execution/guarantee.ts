@@ -76,7 +76,7 @@ export type GuardedRequest = {
 
 export type GuardedAnswer =
   | { kind: 'response'; execution: string; tookMs: number; replayed: boolean; response: KeptResponse }
-  /** `execution`: of which the refusal speaks. */
-  | { kind: 'refused'; code: ErrorCode; message: string; execution: string | null; retryAfterMs?: number }
+  /** `execution`: of which the refusal speaks; `cause`: how its last attempt failed. */
+  | { kind: 'refused'; code: ErrorCode; message: string; execution: string | null; retryAfterMs?: number; cause?: { code: ErrorCode; message: string } }
   /** What was waited for has failed: ask again. */
   | { kind: 'again' };

@@ -1,6 +1,7 @@
 /**
  * Executions that wait for a quiet time of the node. A request is kept in the Table before its client is told so, and is
- * run at most once: what ran when the node was killed has failed, what waited is run after the restart.
+ * run at most once: what ran when the node was killed has failed, what waited is run after the restart. One that failed is
+ * a dead letter from the commit on that says so, where its function has `onFailure`.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
@@ -9,8 +10,9 @@ import { type RunStored, reviveRequest } from '../execution/stored-run.ts';
 import type { DeferralConfig } from '../placement/deferral.ts';
 import { DeferralPlanner, type LoadProfile } from '../placement/deferral.ts';
 import type { PlacementDecision } from '../placement/model.ts';
-import type { Json, Table } from '../store/table.ts';
+import type { Json, Table, Write } from '../store/table.ts';
 import type { DeferralToGateway, DeferredRequest, DeferredResult } from './deferral-protocol.ts';
+import type { Letters } from './failed-requests.ts';
 import type { StoredLog } from './stored-log.ts';
 
 type Kept = { request: DeferredRequest; startAt: number; decision: PlacementDecision; state: 'waiting' | 'running' };
@@ -50,7 +52,15 @@ const explained = (kept: Kept, record: ExecutionRecord): ExecutionRecord => {
   return { ...record, timeline, decisions: [{ at, kind, choice, inputs, passedOver }, ...record.decisions] };
 };
 
+/** Why it failed; undefined if it did not. */
+const causeOf = (result: DeferredResult): { code: ErrorCode; message: string } | undefined => {
+  if ('code' in result) return result;
+  return result.status >= 500 ? { code: 'event-failed', message: `the guest answered with status ${result.status}` } : undefined;
+};
+
 export class Deferrals {
+  /** Where requests go that failed. */
+  letters: Pick<Letters, 'keep'> | undefined = undefined;
   readonly #options: DeferralsOptions;
   #planner: DeferralPlanner;
   readonly #kept = new Map<string, Kept>();
@@ -163,6 +173,7 @@ export class Deferrals {
     await this.#put({ ...kept, state: 'running' });
     kept.state = 'running';
     this.#running++;
+    const startedAt = Date.now();
     const { problem, record, response } = await this.#options.run({
       key: found.version.key,
       request: reviveRequest(request),
@@ -171,19 +182,34 @@ export class Deferrals {
     });
     this.#running--;
     if (problem && !record) await this.#fail(kept, problem.code, problem.message);
-    else if (record) await this.#end(kept, record, problem ?? { ...response, body: Buffer.from(response.body).toString('base64') });
+    else if (record) await this.#end(kept, record, problem ?? { ...response, body: Buffer.from(response.body).toString('base64') }, startedAt);
   }
 
   #fail(kept: Kept, code: ErrorCode, message: string): Promise<void> {
     return this.#end(kept, bareRecord(kept.request, 'failed', code), { code, message });
   }
 
-  async #end(kept: Kept, record: ExecutionRecord, result: DeferredResult): Promise<void> {
+  async #end(kept: Kept, record: ExecutionRecord, result: DeferredResult, startedAt = Date.now()): Promise<void> {
     const { id } = kept.request;
     const { results, table } = this.#options;
-    results.add(id, { at: Date.now(), record: explained(kept, record), result });
-    await results.flush();
+    const over: Write = { key: prefix + id, delete: true };
+    const cause = causeOf(result);
+    const keeping = cause && (await this.#bury(kept, record.version, cause, startedAt));
+    try {
+      const ended = results.write(id, { at: Date.now(), record: explained(kept, record), result });
+      await table.commit([over, ended, ...(keeping?.writes ?? [])]);
+    } catch {
+      await keeping?.undo().catch(() => undefined);
+      // What only deletes always fits; without it the next life of the node would run it again.
+      await table.commit([over]);
+    }
     this.#kept.delete(id);
-    await table.commit([{ key: prefix + id, delete: true }]);
+  }
+
+  #bury({ request }: Kept, ran: number, { code, message }: { code: ErrorCode; message: string }, startedAt: number): ReturnType<Letters['keep']> {
+    const version = ran || request.version;
+    const attempts = [{ attempt: 1, startedAt, endedAt: Date.now(), code, message }];
+    const failed = { request: reviveRequest(request), version, code, message, attempts, guarantee: null, deferred: true };
+    return this.letters?.keep(failed) ?? Promise.resolve(undefined);
   }
 }

@@ -78,7 +78,7 @@ export class EventHost {
     const shared = {
       clock: systemClock,
       run: (id: string, item: EventItem, attempt: number, target: EventFunction) => this.#run(id, item, attempt, target),
-      logOf: ({ tenant, function: name }: EventItem, id: string, since: number) => options.lastLines(tenant, name, id, since),
+      logOf: ({ tenant, function: name }: EventItem, id: string, attempt: number) => options.lastLines(tenant, name, id, attempt),
       endWrites: (end: EventEnd) => this.#endWrites(end),
     };
     this.events = new Events({
@@ -252,7 +252,7 @@ const eventFunctions = ({ functions, routes }: RouteTable): EventFunction[] => {
 };
 
 const eventFunction = (deployed: DeployedVersion, suspended: boolean): EventFunction => {
-  const { tenant, function: name, version, key, limits, events, onFailure, onResult } = deployed;
+  const { tenant, function: name, version, key, limits, ceilings, events, onFailure, onResult } = deployed;
   return {
     tenant,
     name,
@@ -260,6 +260,7 @@ const eventFunction = (deployed: DeployedVersion, suspended: boolean): EventFunc
     key,
     concurrency: limits.concurrency,
     limits,
+    ceilings,
     suspended,
     irreversible: isIrreversible(deployed),
     onFailure,

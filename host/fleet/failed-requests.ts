@@ -11,7 +11,7 @@ import type { NodeLog } from '../telemetry/node-log.ts';
 
 export type FailedRequestsOptions = {
   events: Events;
-  logOf: (item: EventItem, id: string, since: number) => Promise<string[]>;
+  logOf: (item: EventItem, id: string, attempt: number) => Promise<string[]>;
   guard: (asked: GuardedRequest) => Promise<GuardedAnswer>;
   nextId: () => string;
   now: () => number;
@@ -24,7 +24,7 @@ const leaseMs = 30_000;
 
 type Removal = ReturnType<DeadLetters['removal']>;
 
-/** What executions by key need of dead letters. */
+/** What executions by key, and those that were put off, need of dead letters. */
 export type Letters = {
   /** Undefined: it is not kept. */
   keep(failed: FailedRequest): Promise<Keeping | undefined>;
@@ -84,19 +84,21 @@ export class FailedRequests implements Letters {
     this.#options.log.warn({ tenant, function: name, execution, reason }, 'a failed request cannot be kept as a dead letter');
   }
 
-  async #letterOf({ request: stored, version, code, message, attempts, guarantee }: FailedRequest) {
+  async #letterOf({ request: stored, version, code, message, attempts, guarantee, deferred = false }: FailedRequest) {
     const { events } = this.#options;
     const { id, tenant, function: name, arrivedAt, method, authority, pathWithQuery, headers, body } = stored;
     const request = { method, authority, pathWithQuery, headers, body: null };
     const bare: EventItem = { tenant, function: name, trigger: 'http', arrivedAt: Math.round(arrivedAt), hops: 0, request, attempts: [] };
-    const last = attempts.at(-1);
-    const log = last && (await this.#options.logOf(bare, id, last.startedAt));
-    const tries = attempts.map(
-      ({ nodeEnded: _, ...attempt }): EventAttempt => ({ ...attempt, version, ...(log && attempt.attempt === last?.attempt ? { log } : {}) }),
+    const tries = await Promise.all(
+      attempts.map(async ({ nodeEnded: _, ...attempt }): Promise<EventAttempt> => {
+        const log = await this.#options.logOf(bare, id, attempt.attempt);
+        return { ...attempt, version: attempt.change?.version ?? version, log };
+      }),
     );
     const item = { ...bare, attempts: tries };
     const queue = (events.find(tenant, name)?.onFailure ?? failureDefaults).deadLetter;
-    return { item, letter: events.deadLetters.make(id, item, { queue, version, code, message, synchronous: true, guarantee, payload: body }) };
+    const failed = { queue, version, code, message, synchronous: !deferred, guarantee, payload: body };
+    return { item, letter: events.deadLetters.make(id, item, failed) };
   }
 
   readonly runGuarded = async ({ letter, item, target, guarantee }: GuardedRedrive) => {
@@ -112,14 +114,14 @@ export class FailedRequests implements Letters {
       body: body === null ? null : Buffer.from(body, 'base64'),
     };
     const answer = await guard({ request: headOf(request), guarantee, retries: 0, leaseMs, outbound: true, version: target.key, waitMs: 0, letter: letter.id });
-    const ran = { version: target.version, startedAt, endedAt: now() };
+    const ran = { execution: request.id, version: target.version, startedAt, endedAt: now() };
     if (answer.kind === 'response') {
       // It took effect before: its client has repeated it.
       if (answer.replayed) await events.deadLetters.drop(item.tenant, letter.id).catch(() => undefined);
       return { ...ran, problem: null };
     }
     if (answer.kind === 'again') throw new Problem('execution-conflict', 'cannot redrive: a request with its key is being executed');
-    const problem: Failure = { code: answer.code, message: answer.message };
+    const problem: Failure = answer.cause ?? { code: answer.code, message: answer.message };
     return { ...ran, problem };
   };
 }

@@ -16,7 +16,12 @@ const told: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'deadlock-victim',
 ]);
 
-export const refused = (code: ErrorCode, message: string, execution: string | null = null): GuardedAnswer => ({ kind: 'refused', code, message, execution });
+export const refused = (code: ErrorCode, message: string, execution: string | null = null): Extract<GuardedAnswer, { kind: 'refused' }> => ({
+  kind: 'refused',
+  code,
+  message,
+  execution,
+});
 
 export const inProgress = (execution: string | null): GuardedAnswer => ({
   kind: 'refused',

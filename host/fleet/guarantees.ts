@@ -334,7 +334,7 @@ export class Guarantees {
       const isBuried = await this.#bury(run, failed, ended);
       if (!isBuried) await this.#end(run, nothing, ended, (before) => before).catch(() => this.#giveUp(run));
     }
-    return refused(final.code, final.message, request.id);
+    return { ...refused(final.code, final.message, request.id), cause: { code: problem.code, message: problem.message } };
   }
 
   /** Makes a dead letter of a request in the commit that says that it failed. False: then neither is there. */

@@ -40,20 +40,18 @@ export const judgedAttempts = (
 ): Pick<AttemptsOptions, 'version' | 'judge'> => {
   const { tenant, function: name } = head;
   let live: DeployedVersion | undefined;
-  let since = 0;
   return {
     version: (change) => {
       const found = versionOf(tenant, name, wanted);
       if ('refused' in found) return found;
       live = found.version;
-      since = Date.now();
       return change.version === undefined && change.limits === undefined ? live : control.variant(tenant, name, change, live);
     },
     judge: async (ended) => {
       if (!live || !isJudged(live)) return undefined;
       return control.judge(
         live,
-        subjectOf(head, ended, () => lastLines(tenant, name, head.id, since)),
+        subjectOf(head, ended, () => lastLines(tenant, name, head.id, ended.attempt)),
       );
     },
   };

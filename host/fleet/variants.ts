@@ -1,7 +1,7 @@
 /** Versions as they are to run for one execution: with other limits than are live, or one that is not live at all. */
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import type { Change } from '../verdict/model.ts';
+import type { Change, Limits } from '../verdict/model.ts';
 
 export type VariantsOptions = {
   live: (tenant: string, name: string) => { version: DeployedVersion } | { refused: ErrorCode };
@@ -18,13 +18,15 @@ const listed = (limits: Change['limits']): string =>
     .sort()
     .join(',');
 
-/** With the limits that a change names. */
-const limited = (base: DeployedVersion, limits: Change['limits']): DeployedVersion => ({
-  ...base,
-  key: `${base.key}+lent:${listed(limits)}`,
-  limits: { ...base.limits, ...Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined)) },
-  prewarm: 0,
-});
+/** With the limits that a change names, which may be of a time when there was more to have. */
+const limited = (base: DeployedVersion, change: Change['limits']): DeployedVersion => {
+  const limits = Object.fromEntries(
+    Object.entries(change ?? {}).flatMap(([key, value]) =>
+      value === undefined ? [] : [[key, Math.min(value, base.ceilings?.[key as keyof Limits] ?? value)]],
+    ),
+  );
+  return { ...base, key: `${base.key}+lent:${listed(limits)}`, limits: { ...base.limits, ...limits }, prewarm: 0 };
+};
 
 /** A version that can be run by its key. `wanted`: of several live versions the one that is meant. @throws Problem `version-not-found`, `function-not-found`, `tenant-suspended` */
 export const variantOf = async (

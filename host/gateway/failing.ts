@@ -146,10 +146,12 @@ class FailingExchange extends HttpExchange {
 
 export class Failing {
   readonly #post: (message: FailureFromGateway) => void;
+  readonly #flushLogs: () => void;
   readonly #total = { bytes: 0 };
 
-  constructor(post: (message: FailureFromGateway) => void) {
+  constructor(post: (message: FailureFromGateway) => void, flushLogs: () => void) {
     this.#post = post;
+    this.#flushLogs = flushLogs;
   }
 
   copy(incoming: IncomingMessage, bytesMax: number): BodyCopy {
@@ -178,6 +180,11 @@ export class Failing {
     const startedAt = Math.round(timeOriginMs + execution.arrivedMs);
     const stored = { id: execution.id, tenant, function: name, arrivedAt: startedAt, method, authority, pathWithQuery, headers, body };
     const attempt = { attempt: 1, startedAt, endedAt: Math.round(timeOriginMs + performance.now()), code, message };
-    this.#post({ kind: 'request-failed', failed: { request: stored, version: version.version, code, message, attempts: [attempt], guarantee: null } });
+    const failed: FailedRequest = { request: stored, version: version.version, code, message, attempts: [attempt], guarantee: null };
+    // What the node notes of its end is logged after this.
+    setImmediate(() => {
+      this.#flushLogs();
+      this.#post({ kind: 'request-failed', failed });
+    });
   }
 }

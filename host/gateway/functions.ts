@@ -219,7 +219,8 @@ export class Functions {
     const { tenant, function: name, limits, fleet } = version;
     const load = (fleet: DeployedVersion['fleet']) =>
       fleet === 'on-demand' ? Promise.resolve({ runner: new IsolateRunner(isolates, version.key), load: 'thread' as const }) : this.#loadHere(version);
-    const openLog = (execution: string) => new ExecutionLog({ execution, tenant, function: name, version: version.version }, pushLog);
+    const openLog = (execution: string, attempt: number | undefined) =>
+      new ExecutionLog({ execution, tenant, function: name, version: version.version, attempt }, pushLog);
     return new FunctionExecutor({
       function: name,
       version: version.version,

@@ -18,6 +18,8 @@ export type StoredRunningOptions = {
   held: (execution: string) => StoredRequest | undefined;
   /** Where large bodies of responses go that may be kept in Blobs. */
   spilling: Spilling | undefined;
+  /** Has the supervisor told what was logged. */
+  flushLogs: () => void;
 };
 
 type RunMessage = Extract<StoredRunToGateway, { kind: 'run-stored' }>;
@@ -54,9 +56,14 @@ export class StoredRunning {
     const exchange = new StoredExchange({ ...rest, request }, spilling, (execution, problem) => {
       const describe = (): string => JSON.stringify(describeExecution(version.tenant, version.function, execution));
       // The record is whole when the executor has let go of the execution.
-      setImmediate(() => void this.#tell(run, exchange, problem, describe, overlay));
+      setImmediate(() => {
+        // Whoever looks at a failure, or judges, looks at its log too.
+        if (version.overlay || problem || exchange.status >= 300) this.#options.flushLogs();
+        void this.#tell(run, exchange, problem, describe, overlay);
+      });
     });
-    this.#begun(run, executor.execute(exchange, request.arrivedAt - performance.timeOrigin, { id: request.id, overlay, upload: rest.upload }));
+    const { upload, attempt } = rest;
+    this.#begun(run, executor.execute(exchange, request.arrivedAt - performance.timeOrigin, { id: request.id, attempt, overlay, upload }));
   }
 
   async #tell(run: number, exchange: StoredExchange, problem: Problem | undefined, describe: () => string, overlay: Overlay | undefined): Promise<void> {

@@ -65,6 +65,11 @@ const postLogs: ConstructorParameters<typeof LogBatch>[0] = (records, dropped) =
 };
 const logs = new LogBatch(postLogs, settings.logLimits);
 
+/** What was logged so far is to be known before what is told next; of many such at once some do not wait. */
+const flushLogs = (): void => {
+  if (logBatches < logBatchesMax / 2) logs.flush();
+};
+
 const countExecution = (execution: Execution): void => {
   metrics.executions.add(execution.code ?? 'ok');
   metrics.requests.add(statusClass(execution.status));
@@ -107,12 +112,13 @@ const lent = new LentExecutors((version) => functions.lend(version));
 const debugging = new Debugging({ post, lent });
 const deferring = new Deferring({ post, ids });
 const guarding = keyvalue && new Guarding({ post: postSoon, ids, store: () => keyvalue.store() });
-const failing = new Failing(post);
+const failing = new Failing(post, flushLogs);
 const stored = new StoredRunning({
   post: postSoon,
   executorOf: (key, version) => functions.serving(key) ?? (version && { version, executor: lent.executorOf(version) }),
   held: (execution) => guarding?.held(execution),
   spilling: objects && new Spilling(() => objects.put()),
+  flushLogs,
 });
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);

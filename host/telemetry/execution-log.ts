@@ -3,7 +3,7 @@ import { LineJoiner } from './line-joiner.ts';
 import type { LogRecord, LogStream } from './log-record.ts';
 
 /** Whose lines they are. */
-export type LogOrigin = Pick<LogRecord, 'execution' | 'tenant' | 'function' | 'version'>;
+export type LogOrigin = Pick<LogRecord, 'execution' | 'tenant' | 'function' | 'version' | 'attempt'>;
 
 /** Of one message; the rest is not kept. */
 export const MESSAGE_CHARACTERS_MAX = 64 * 1024;

@@ -9,6 +9,8 @@ export type LogRecord = {
   tenant: string;
   function: string;
   version: number;
+  /** Of an execution that is run more than once; undefined: 1. */
+  attempt?: number | undefined;
   stream: LogStream;
   /** With `log` and `node`. */
   level?: string;

@@ -33,15 +33,18 @@ export type JudgingOptions = {
 const attemptsMax = 20;
 const unitOf = { memoryMib: 'MiB', cpuMs: 'ms', timeMs: 'ms' } as const;
 
+type Bounds = { node: Limits; ceilings: Limits };
+
 /** Lowers what is above a ceiling, and says so with both numbers. */
-const clipped = (asked: OtherLimits | undefined, ceilings: Limits, notes: string[]): OtherLimits | undefined => {
+const clipped = (asked: OtherLimits | undefined, { node, ceilings }: Bounds, notes: string[]): OtherLimits | undefined => {
   if (!asked) return undefined;
   const entries = Object.entries(asked) as [keyof Limits, number | undefined][];
   return Object.fromEntries(
     entries.map(([key, value]) => {
       const most = ceilings[key];
       if (value === undefined || value <= most) return [key, value];
-      notes.push(`${key} lowered to ${most} ${unitOf[key]}, the most on this node: ${value} was asked for`);
+      const where = most < node[key] ? 'for a function of this tenant' : 'on this node';
+      notes.push(`${key} lowered to ${most} ${unitOf[key]}, the most ${where}: ${value} was asked for`);
       return [key, most];
     }),
   );
@@ -75,6 +78,11 @@ export class Judging {
     }
   };
 
+  #bounds({ ceilings }: Judgeable): Bounds {
+    const node = this.#options.ceilings;
+    return { node, ceilings: ceilings ?? node };
+  }
+
   async #builtIn(judgeable: Judgeable, subject: Subject): Promise<Judgement | undefined> {
     const verdict = judgeable.onFailure?.verdict;
     if (verdict === 'double-memory') return this.#double(judgeable, subject);
@@ -85,7 +93,7 @@ export class Judging {
   }
 
   #double(judgeable: Judgeable, subject: Subject): Judgement | undefined {
-    const memoryMib = doubledMemory(judgeable, subject, this.#options.ceilings);
+    const memoryMib = doubledMemory(judgeable, subject, this.#bounds(judgeable).ceilings);
     if (memoryMib === undefined || subject.attempt >= attemptsMax) return undefined;
     const reason = `it ran out of ${judgeable.limits.memoryMib} MiB of memory; the next attempt has ${memoryMib} MiB`;
     const limits = { ...subject.change.limits, memoryMib };
@@ -97,7 +105,7 @@ export class Judging {
     const failed = subject.error !== null || ranOutOfMemory(subject);
     const by = ruleFor(onResult, subject.response)?.control ?? (failed ? onFailure?.control : undefined);
     if (by === undefined) return undefined;
-    const record = failureRecord(judgeable, subject, this.#options.ceilings, await subject.log());
+    const record = failureRecord(judgeable, subject, this.#bounds(judgeable).ceilings, await subject.log());
     const answer = await this.#options.ask(tenant, by, record);
     const execution = answer.execution === undefined ? {} : { execution: answer.execution };
     const parsed = 'problem' in answer ? answer : parseVerdict(answer.body);
@@ -129,7 +137,8 @@ export class Judging {
   }
 
   /** Undefined: there is not to be another attempt, `notes` say why. */
-  async #changed({ tenant, function: name }: Judgeable, { change, attempt }: Subject, verdict: Verdict, notes: string[]): Promise<Change | undefined> {
+  async #changed(judgeable: Judgeable, { change, attempt }: Subject, verdict: Verdict, notes: string[]): Promise<Change | undefined> {
+    const { tenant, function: name } = judgeable;
     const { version = change.version, input } = verdict;
     if (attempt >= attemptsMax) {
       notes.push(`no other attempt: there have been ${attempt}, and at most ${attemptsMax} are made`);
@@ -139,7 +148,7 @@ export class Judging {
       notes.push(`no attempt with version ${verdict.version}: there is none`);
       return undefined;
     }
-    const limits = clipped(verdict.limits, this.#options.ceilings, notes);
+    const limits = clipped(verdict.limits, this.#bounds(judgeable), notes);
     return {
       ...(version === undefined ? {} : { version }),
       ...(limits || change.limits ? { limits: { ...change.limits, ...limits } } : {}),
@@ -163,7 +172,7 @@ export class Judging {
   async #adjust(judgeable: Judgeable, subject: Subject, settings: Settings | undefined, { by, reason }: Judged, notes: string[]): Promise<void> {
     if (!settings) return;
     const { tenant, function: name, version } = judgeable;
-    const wanted = { ...settings, limits: clipped(settings.limits, this.#options.ceilings, notes) };
+    const wanted = { ...settings, limits: clipped(settings.limits, this.#bounds(judgeable), notes) };
     try {
       await this.#options.adjust(tenant, name, subject.change.version ?? version, wanted, { by, reason, execution: subject.execution });
     } catch (error) {

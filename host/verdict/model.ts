@@ -51,6 +51,8 @@ export type Judgeable = {
   function: string;
   version: number;
   limits: Limits;
+  /** Those of its tenant and the node; default: of the node. */
+  ceilings?: Limits | undefined;
   onFailure?: FailureRules | undefined;
   onResult?: readonly ResultRule[] | undefined;
 };

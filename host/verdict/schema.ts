@@ -20,7 +20,7 @@ const limits = z
       .optional()
       .describe('Wall-clock time of one execution, in milliseconds.'),
   })
-  .describe("Above the node's ceilings they are lowered to them, and the record of the attempt says so.");
+  .describe('Above the ceilings of the node and of the tenant they are lowered to them, and the record of the attempt says so.');
 
 const payload = {
   text: z.string().max(base64Max).optional().describe('The body as text, sent as UTF-8.'),

@@ -177,6 +177,10 @@ test('tenants and tokens: are made, used, listed and removed', async () => {
   const deployed = await cli.run(['deploy', 'v.wasm', '--json'], { env });
   assert.is(JSON.parse(deployed.out).tenant, 'acme');
   assert.is((await cli.run(['ls', '--tenant', 'default'], { env })).code, 1);
+  assert.is((await done('tenants', 'limit', 'acme', '--memory-mib', '32', '--time-ms', '5000')).out, 'acme: 32 MiB of memory, 5000 ms\n');
+  assert.match((await done('tenants', 'ls')).out, /acme +active +acme.example +32 MiB of memory, 5000 ms/);
+  assert.is((await cli.run(['tenants', 'limit', 'acme', '--memory-mib', 'much'])).code, 2);
+  assert.is((await done('tenants', 'limit', 'acme')).out, 'acme: as on the node\n');
   assert.is((await done('tenants', 'suspend', 'acme')).out, 'acme: suspended\n');
   assert.is((await done('tenants', 'resume', 'acme')).out, 'acme: active\n');
   const { id, expiresAt } = (await json('tokens', 'ls')).items.find((item: { note: string }) => item.note === 'ci');
@@ -186,6 +190,15 @@ test('tenants and tokens: are made, used, listed and removed', async () => {
   await done('tenants', 'rm', 'acme');
   assert.not.match((await done('tenants', 'ls')).out, 'acme');
   for (const words of [[], ['--scope', 'admin', '--expires', 'soon']]) assert.is((await cli.run(['tokens', 'add', ...words])).code, 2);
+});
+
+test('dead-letters limit, queues: say what a queue may hold', async () => {
+  const { out } = await done('dead-letters', 'limit', 'orders', '--keep', '30s', '--items', '5', '--bytes', '2000');
+  assert.match(out, /orders +0 +5 +0 +2000 +30 s/);
+  assert.match((await done('dead-letters', 'queues')).out, /orders +0 +5 +0 +2000 +30 s/);
+  assert.is((await cli.run(['dead-letters', 'limit', 'orders', '--keep', 'long'])).code, 2);
+  assert.match((await cli.run(['dead-letters', 'limit', 'orders', '--items', '100000000'])).error, /at most .* on this node, got 100000000/);
+  assert.match((await done('dead-letters', 'limit', 'orders')).out, /orders/);
 });
 
 test('a node that is not there: exit code 1 and how to start one', async () => {

@@ -32,7 +32,7 @@ type Letter = {
   method: string;
   path: string;
   headers: [string, string][];
-  tries: { attempt: number; code: string; log?: string[] }[];
+  tries: { attempt: number; version: number; code: string; message: string; log?: string[] }[];
 };
 
 const letterOf = (id: string | null): Promise<Letter> => deadLetterOf(node, id);
@@ -123,6 +123,29 @@ test('dead letters: a body that its guest never read is kept to its last byte, a
   for (const [id, body] of ids) assert.ok((await payloadOf(id ?? '')).equals(body));
   await dropAll('unread');
   assert.is((await node.api('GET', `/v1/dead-letters/${ids[1]?.[0]}/payload`)).status, 404);
+});
+
+test('dead letters: each attempt at a request with a key has its own error and log lines, that of a redrive too', async () => {
+  await node.deploy('told', 'deliver', { capabilities: { keyvalue: { '': 'told' } }, guarantee: { retries: 2 }, onFailure: { deadLetter: 'told' } });
+  const failed = await fetch(`${node.url}/told/`, { method: 'POST', headers: { 'idempotency-key': '"told"' }, body: 'trap here' });
+  const id = failed.headers.get('nacelle-execution') as string;
+  const triesOf = async () =>
+    (await letterOf(id)).tries.map(({ attempt, version, code, message, log = [] }) => [
+      attempt,
+      version,
+      code,
+      /unreachable/.test(message),
+      log.length,
+      log[0],
+    ]);
+  const [first] = (await letterOf(id)).tries;
+  const lines = first?.log?.length ?? 0;
+  const told = (attempt: number) => [attempt, 1, 'guest-trap', true, lines, 'stderr took trap'];
+  assert.equal(await triesOf(), [1, 2, 3].map(told));
+  await node.deploy('told', 'deliver', { capabilities: { keyvalue: { '': 'told' } }, guarantee: { retries: 2 }, onFailure: { deadLetter: 'told' } });
+  assert.is((await redrive(id)).succeeded, false);
+  assert.equal(await triesOf(), [...[1, 2, 3].map(told), [4, 2, 'guest-trap', true, lines, 'stderr took trap']]);
+  await dropAll('told');
 });
 
 test('dead letters: a request with a key that had its last attempt is kept; it takes effect once, whoever repeats it', async () => {

@@ -4,6 +4,7 @@ import { attemptText } from '../attempts.ts';
 import { allItems, type ControlClient, checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
+import { durationMs } from '../duration.ts';
 import { fields, print, progress, table } from '../terminal.ts';
 
 const filterOptions = {
@@ -45,6 +46,69 @@ export const deadLettersLs: Command = {
       String(item.bytes),
     ]);
     print(context.terminal, { items }, () => table(['id', 'queue', 'function', 'error', 'attempts', 'failed', 'bytes'], rows, 'no dead letters'));
+  },
+};
+
+type QueueView = { name: string; items: number; bytes: number; nearlyFull: boolean; keepMs: number; itemsMax: number; bytesMax: number };
+
+const printQueues = ({ terminal }: Context, json: object, items: readonly QueueView[]): void =>
+  print(terminal, json, () =>
+    table(
+      ['queue', 'items', 'of', 'bytes', 'of', 'kept', ''],
+      items.map(({ name, items: held, itemsMax, bytes, bytesMax, keepMs, nearlyFull }) => [
+        name,
+        String(held),
+        String(itemsMax),
+        String(bytes),
+        String(bytesMax),
+        keepMs % 86_400_000 === 0 ? `${keepMs / 86_400_000} d` : `${keepMs / 1000} s`,
+        nearlyFull ? 'nearly full' : '',
+      ]),
+      'no queues of dead letters',
+    ),
+  );
+
+export const deadLettersQueues: Command = {
+  name: 'dead-letters queues',
+  summary: 'List the queues of dead letters, with what they hold and may hold.',
+  parameters: [],
+  options: {},
+  run: async (context) => {
+    const { api, tenant } = context.connect();
+    const { items } = await (await api.v1['dead-letter-queues'].$get({ query: tenant })).json();
+    printQueues(context, { items }, items);
+  },
+};
+
+const wholeOption = ({ options }: Context, key: string): number | undefined => {
+  const text = options.text(key);
+  if (text !== undefined && !/^[1-9]\d{0,14}$/.test(text)) throw new UsageError(`--${key} must be a whole number above 0, got "${text}"`);
+  return text === undefined ? undefined : Number(text);
+};
+
+export const deadLettersLimit: Command = {
+  name: 'dead-letters limit',
+  summary: 'Say what a queue of dead letters may hold, and for how long. What is not given is as on the node.',
+  parameters: ['QUEUE'],
+  options: {
+    keep: { type: 'string', value: 'DURATION', description: 'How long each is kept ("7d").' },
+    items: { type: 'string', value: 'N', description: 'At most so many.' },
+    bytes: { type: 'string', value: 'N', description: 'Of at most so many bytes in all.' },
+  },
+  run: async (context) => {
+    const [queue = ''] = context.parameters;
+    const { api, tenant } = context.connect();
+    const keep = context.options.text('keep');
+    const keepMs = keep === undefined ? undefined : durationMs(keep);
+    if (keep !== undefined && keepMs === undefined) throw new UsageError(`--keep must be a duration like 12h or 7d, got "${keep}"`);
+    const [itemsMax, bytesMax] = [wholeOption(context, 'items'), wholeOption(context, 'bytes')];
+    const json = {
+      ...(keepMs === undefined ? {} : { keepMs }),
+      ...(itemsMax === undefined ? {} : { itemsMax }),
+      ...(bytesMax === undefined ? {} : { bytesMax }),
+    };
+    const view = await (await api.v1['dead-letter-queues'][':queue'].$put({ param: { queue }, query: tenant, json })).json();
+    printQueues(context, view, [view]);
   },
 };
 

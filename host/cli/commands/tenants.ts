@@ -2,7 +2,15 @@ import { allItems } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { print, table } from '../terminal.ts';
 
-type Tenant = { name: string; state: string; routes: string[]; createdAt: string };
+type Limits = { memoryMib?: number | undefined; cpuMs?: number | undefined; timeMs?: number | undefined };
+type Tenant = { name: string; state: string; routes: string[]; limits: Limits; createdAt: string };
+
+const limitsText = ({ memoryMib, cpuMs, timeMs }: Limits): string =>
+  [
+    ...(memoryMib === undefined ? [] : [`${memoryMib} MiB of memory`]),
+    ...(cpuMs === undefined ? [] : [`${cpuMs} ms of CPU time`]),
+    ...(timeMs === undefined ? [] : [`${timeMs} ms`]),
+  ].join(', ');
 
 const printTenant = ({ terminal }: Context, tenant: Tenant): void => print(terminal, tenant, ({ name, state }) => `${name}: ${state}`);
 
@@ -28,11 +36,35 @@ export const tenantsLs: Command = {
     const items = await allItems(async (query) => (await api.v1.tenants.$get({ query })).json());
     print(terminal, { items }, () =>
       table(
-        ['name', 'state', 'routes', 'made'],
-        items.map(({ name, state, routes, createdAt }) => [name, state, routes.join(', '), createdAt]),
+        ['name', 'state', 'routes', 'limits', 'made'],
+        items.map(({ name, state, routes, limits, createdAt }) => [name, state, routes.join(', '), limitsText(limits), createdAt]),
         'no tenants',
       ),
     );
+  },
+};
+
+const limitKeys = { memoryMib: 'memory-mib', cpuMs: 'cpu-ms', timeMs: 'time-ms' } as const;
+
+export const tenantsLimit: Command = {
+  name: 'tenants limit',
+  summary: 'Say what one function of a tenant may have at most. What is not given is as on the node.',
+  parameters: ['T'],
+  options: {
+    'memory-mib': { type: 'string', value: 'N', description: 'Memory of one instance, in MiB.' },
+    'cpu-ms': { type: 'string', value: 'N', description: 'CPU time of one execution, in milliseconds.' },
+    'time-ms': { type: 'string', value: 'N', description: 'Wall-clock time of one execution, in milliseconds.' },
+  },
+  run: async ({ parameters: [tenant = ''], options, terminal, connect }) => {
+    const json: Limits = {};
+    for (const [key, option] of Object.entries(limitKeys) as [keyof Limits, string][]) {
+      const text = options.text(option);
+      if (text === undefined) continue;
+      if (!/^[1-9]\d{0,9}$/.test(text)) throw new UsageError(`--${option} must be a whole number above 0, got "${text}"`);
+      json[key] = Number(text);
+    }
+    const limited: Tenant = await (await connect().api.v1.tenants[':tenant'].limits.$put({ param: { tenant }, json })).json();
+    print(terminal, limited, ({ name, limits }) => `${name}: ${limitsText(limits) || 'as on the node'}`);
   },
 };
 
