@@ -161,6 +161,15 @@ export const configSchema = section({
     pullBytesPerSecond: whole(0, 1024 * 1024 * MIB, 0, 'Bytes a second that components are fetched with at most, all together. 0: no limit.'),
     eventsPerSecond: whole(1, 1_000_000, 500, 'Events a second that the origin is sent at most, on average, when it is back.'),
   }).prefault({}),
+  edges: section({
+    max: whole(1, 1_000_000, 10_000, 'Edges of this node that are remembered at most.'),
+    forgetMs: whole(
+      60_000,
+      3650 * DAY_MS,
+      30 * DAY_MS,
+      'How long an edge is remembered that is not heard of, in milliseconds; one that was removed stays refused.',
+    ),
+  }).prefault({}),
   store: section({
     bytesMax: whole(MIB, 16 * 1024 * 1024 * MIB, 16 * 1024 * MIB, 'Size that the store may reach, in bytes.'),
     bucketBytesMax: whole(1024, 16 * 1024 * 1024 * MIB, 1024 * MIB, 'Size that one bucket of a tenant may reach, its keys and values together, in bytes.'),

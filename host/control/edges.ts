@@ -36,7 +36,7 @@ const edgeView = z
     state: z.enum(['active', 'draining', 'removed']),
     connected: z.boolean(),
     joinedAt: time,
-    seenAt: time.nullable(),
+    seenAt: time.openapi({ description: 'When it was heard of last.' }),
     revision: z.number().openapi({ description: 'The revision of the deployments that it serves by; 0: it has not said.' }),
     behind: z.number().openapi({ description: 'Revisions that it lacks.' }),
     labels: z.record(z.string(), z.string()),
@@ -57,7 +57,7 @@ const viewIn = (feed: ControlDeps['origin']['feed']) => (info: EdgeInfo) => ({
   labels: { ...info.labels },
   takenBack: info.takenBack.map(viewTakenBack),
   joinedAt: isoTime(info.joinedAt),
-  seenAt: info.seenAt === 0 ? null : isoTime(info.seenAt),
+  seenAt: isoTime(info.seenAt),
   behind: info.revision === 0 ? feed.at : Math.max(0, feed.at - info.revision),
 });
 

@@ -11,7 +11,6 @@ import { feedStream } from './feed-stream.ts';
 import { digest } from './schema.ts';
 
 const heartbeatDefaultMs = 10_000;
-const streamsMax = 2000;
 const edgeId = /^[0-9a-f]{16}$/;
 const rangePattern = /^bytes=(\d{1,15})-$/;
 
@@ -39,11 +38,7 @@ const edgeOf = (context: Context<ControlEnv>, action: string): string => {
 };
 
 /** The stream that an edge gets, and what ends it. */
-const openFeed = async (
-  { deployments: { tokens }, origin: { feed, roster }, settings }: ControlDeps,
-  context: Context<ControlEnv>,
-  onOpen: () => () => void,
-) => {
+const openFeed = async ({ deployments: { tokens }, origin: { feed, roster }, settings }: ControlDeps, context: Context<ControlEnv>) => {
   const id = edgeOf(context, 'follow the feed');
   const { state } = await roster.join(id);
   const token = context.req.header('authorization')?.split(' ').at(-1) ?? '';
@@ -58,20 +53,13 @@ const openFeed = async (
       return identity !== undefined && permits(identity.scopes, 'edge', null);
     },
     signal: context.req.raw.signal,
-    onOpen: (end, drain) => {
-      const [closed, disconnect] = [onOpen(), roster.connect(id, end, drain)];
-      return () => {
-        closed();
-        disconnect();
-      };
-    },
+    onOpen: (end, drain) => roster.connect(id, end, drain),
   });
 };
 
 /** What has changed, for edges. */
-export const feedRoutes = (deps: ControlDeps) => {
-  let open = 0;
-  return newGroup().openapi(
+export const feedRoutes = (deps: ControlDeps) =>
+  newGroup().openapi(
     endpoint({
       method: 'get',
       path: '/v1/feed',
@@ -85,17 +73,10 @@ export const feedRoutes = (deps: ControlDeps) => {
       },
     }),
     async (context) => {
-      if (open >= streamsMax) throw new Problem('unavailable', `cannot follow the feed: at most ${streamsMax} edges at once`);
-      const stream = await openFeed(deps, context, () => {
-        open++;
-        return () => {
-          open--;
-        };
-      });
+      const stream = await openFeed(deps, context);
       return new Response(stream, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } });
     },
   );
-};
 
 /** What edges need for what they were told. */
 export const feedContentRoutes = ({ origin: { feed, blobs, sealSecrets } }: ControlDeps) =>

@@ -4,6 +4,7 @@ import { systemClock } from '../event/model.ts';
 import type { OriginBound } from '../event/origin-bound.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
+import { nextBoot } from './boot.ts';
 import { sendBatch } from './event-batch.ts';
 import { type ForwardCounters, Forwarder } from './forwarder.ts';
 import { type Alarm, type LinkState, OriginLink } from './link.ts';
@@ -118,15 +119,16 @@ export class Edge {
   private reporter: NodeJS.Timeout | undefined;
   private fetching: Promise<void> = Promise.resolve();
   private draining = false;
-  private readonly boot = Date.now();
+  private readonly boot: number;
   private sequence = 0;
   private reportedMs = 0;
 
-  constructor(options: EdgeOptions, replica: Replica, origin: { edge: string } & Position) {
+  constructor(options: EdgeOptions, replica: Replica, origin: { edge: string } & Position, boot: number) {
     const { settings, held, moduleBytesMax } = options;
     const { signal } = this.ending;
     this.options = options;
     this.id = origin.edge;
+    this.boot = boot;
     this.replica = replica;
     this.client = createOriginClient(settings.origin, settings.token);
     this.puller = new Puller({
@@ -314,5 +316,5 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const origin = known ?? { key: '', revision: 0, edge: options.newId() };
   if (!known) await replica.setOrigin(origin);
   options.standing.id = origin.edge;
-  return new Edge(options, replica, origin);
+  return new Edge(options, replica, origin, await nextBoot(options.table, Date.now()));
 }

@@ -2,7 +2,7 @@ import { createSealer } from '../deploy/secret.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { Table } from '../store/table.ts';
 import { Feed } from './feed.ts';
-import { Roster } from './roster.ts';
+import { Roster, type RosterLimits } from './roster.ts';
 import { sealSecrets } from './secret-values.ts';
 import { createSigner } from './signing.ts';
 
@@ -15,6 +15,7 @@ export type OriginOptions = {
   signingKey: Uint8Array;
   domain: string;
   product: string;
+  edges: RosterLimits;
 };
 
 /** What a node has for its edges. It costs nothing before the first one asks. */
@@ -26,12 +27,12 @@ export type Origin = {
   sealSecrets: (publicKey: string, keys: readonly string[]) => Promise<string>;
 };
 
-export function createOrigin({ table, blobs, secretKey, signingKey, domain, product }: OriginOptions): Origin {
+export function createOrigin({ table, blobs, secretKey, signingKey, domain, product, edges }: OriginOptions): Origin {
   const signer = createSigner(signingKey);
   const sealer = createSealer(secretKey);
   return {
     feed: new Feed({ table, signer, domain, product }),
-    roster: new Roster(table),
+    roster: new Roster(table, edges),
     blobs,
     sealSecrets: (publicKey, keys) => sealSecrets({ table, sealer, signer }, publicKey, keys),
   };

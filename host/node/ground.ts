@@ -126,7 +126,7 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
     trials: new Trials(),
     ...values,
     secretKey,
-    origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version }),
+    origin: createOrigin({ table: store.table, blobs: store.blobs, secretKey, signingKey, domain: config.domain, product: version, edges: config.edges }),
     edge: undefined,
     standing: undefined,
   };

@@ -117,7 +117,15 @@ const nothingShared: ControlDeps['shared'] = {
 };
 
 const originOf = ({ table, blobs }: Fixture): ControlDeps['origin'] => ({
-  ...createOrigin({ table, blobs, secretKey: Buffer.alloc(32, 7), signingKey: newSigningKey(), domain: 'localhost', product: '0.1.0' }),
+  ...createOrigin({
+    table,
+    blobs,
+    secretKey: Buffer.alloc(32, 7),
+    signingKey: newSigningKey(),
+    domain: 'localhost',
+    product: '0.1.0',
+    edges: { max: 1000, forgetMs: 86_400_000 },
+  }),
   intake: { take: async (_edge, { number }) => ({ taken: true, next: number + 1 }) },
 });
 

@@ -111,7 +111,7 @@ class World {
   /** What a killed origin does when it starts again: everything but the Table is new. */
   async boot(): Promise<void> {
     const { read, write } = this.origin.deployments.functions;
-    this.roster = new Roster(this.origin.table, () => this.clock.now);
+    this.roster = new Roster(this.origin.table, { max: 100, forgetMs: 1e12 }, () => this.clock.now);
     await this.rollouts?.close();
     this.rollouts = new Rollouts({
       read,

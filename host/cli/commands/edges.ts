@@ -9,7 +9,7 @@ type Edge = {
   state: string;
   connected: boolean;
   joinedAt: string;
-  seenAt: string | null;
+  seenAt: string;
   revision: number;
   behind: number;
   labels: Record<string, string>;
@@ -44,7 +44,7 @@ export const edgesLs: Command = {
           edge.takenBack.map(({ function: name, version }) => `${name}@${version}`).join(' ') || '-',
           String(edge.revision),
           edge.product,
-          edge.seenAt ?? '-',
+          edge.seenAt,
         ]),
         'no edges: "nacelle serve --origin URL --token TOKEN" elsewhere makes one',
       ),
@@ -69,7 +69,7 @@ export const edgesShow: Command = {
         ['revision', String(edge.revision)],
         ['version', edge.product],
         ['joined', edge.joinedAt],
-        ['last heard of', edge.seenAt ?? '-'],
+        ['last heard of', edge.seenAt],
         ...edge.takenBack.map(
           ({ tenant, function: name, version, requests, failures, at }) =>
             ['took back', `${tenant}/${name}@${version}: ${failures} of ${requests} requests failed, ${at}`] as const,

@@ -42,7 +42,7 @@ export const rolloutReportFields = {
     .record(z.string().regex(labelKeyPattern), z.string().regex(labelValuePattern))
     .refine((labels) => Object.keys(labels).length <= labelsMax)
     .default({}),
-  /** When its process began, in milliseconds since 1970, and how many reports it made since: a report that is not newer is late. */
+  /** A number that grows with every start of the edge, and how many reports it made since: a report that is not newer is late. */
   boot: count.default(0),
   sequence: count.default(0),
   functions: z.array(served).max(functionsMax).default([]),

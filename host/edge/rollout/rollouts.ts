@@ -157,7 +157,8 @@ export class Rollouts {
     if (!staged || !record || record.state !== 'running' || record.id !== staged.adoption) return undefined;
     const known = this.#of(tenant, record);
     const all = await edges();
-    for (const edge of known.tallies.keys()) if (!all.some(({ id }) => id === edge)) known.tallies.delete(edge);
+    const ids = new Set(all.map(({ id }) => id));
+    for (const edge of known.tallies.keys()) if (!ids.has(edge)) known.tallies.delete(edge);
     return { tenant, record, staged, wanted: record.edges, edges: all, tallies: known.tallies, steadySince: known.steadySince, now: this.#now() };
   }
 
