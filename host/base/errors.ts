@@ -23,6 +23,11 @@ const table = {
   'request-invalid': { status: 400, cause: 'The request is not of the form that the API takes.', remedy: 'Compare it with /v1/openapi.json.' },
   'unauthorized': { status: 401, cause: 'The token is missing, unknown or expired.', remedy: 'Send a valid token as "authorization: Bearer …".' },
   'forbidden': { status: 403, cause: 'The token has no scope for this.', remedy: 'Use a token with the scope that the message names.' },
+  'protocol-unsupported': {
+    status: 409,
+    cause: 'An edge and its origin are of versions of nacelle that do not understand each other. The edge goes on with what it has.',
+    remedy: 'Update the one that the message names.',
+  },
   'not-found': { status: 404, cause: 'There is nothing of this name, or it is not yours to see.', remedy: 'Check the name and the tenant.' },
   'method-not-allowed': {
     status: 405,

@@ -40,11 +40,16 @@ const edgeView = z
     revision: z.number().openapi({ description: 'The revision of the deployments that it serves by; 0: it has not said.' }),
     behind: z.number().openapi({ description: 'Revisions that it lacks.' }),
     labels: z.record(z.string(), z.string()),
+    refused: z.string().nullable().openapi({ description: 'Why it was refused at its last attempt to connect.' }),
+    awaited: z
+      .array(z.object({ tenant: z.string(), function: z.string(), version: z.number() }))
+      .openapi({ description: 'Versions on their way there: it serves those before them until it has their components.' }),
     takenBack: z.array(takenBackView).openapi({ description: 'Versions that failed there: it serves those before them.' }),
   })
   .openapi('Edge');
 
-const report = z.strictObject({
+/** A later edge may say more than this node knows of. */
+const report = z.object({
   name: z.string().min(1).max(128),
   product: z.string().max(64),
   revision: z.int().min(0),
@@ -55,6 +60,7 @@ const report = z.strictObject({
 const viewIn = (feed: ControlDeps['origin']['feed']) => (info: EdgeInfo) => ({
   ...info,
   labels: { ...info.labels },
+  awaited: info.awaited.map((version) => ({ ...version })),
   takenBack: info.takenBack.map(viewTakenBack),
   joinedAt: isoTime(info.joinedAt),
   seenAt: isoTime(info.seenAt),

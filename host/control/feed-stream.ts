@@ -1,5 +1,5 @@
 import type { Feed, FeedEvent } from '../edge/feed.ts';
-import { FORMAT, type Hello } from '../edge/message.ts';
+import type { Hello } from '../edge/message.ts';
 
 /** Bytes that wait for an edge which does not read; beyond, its connection ends and it comes back for the whole state. */
 const waitingBytesMax = 16 * 1024 * 1024;
@@ -10,6 +10,8 @@ const heartbeat = encoder.encode(': \n\n');
 export type FeedStreamOptions = {
   feed: Feed;
   after: number | undefined;
+  /** Spoken by both. */
+  protocol: number;
   draining: boolean;
   heartbeatMs: number;
   /** Asked at every heartbeat; false ends the stream. */
@@ -37,13 +39,13 @@ class FeedStream {
   }
 
   async start(controller: Controller): Promise<void> {
-    const { feed, after, draining, heartbeatMs, signal, onOpen } = this.options;
+    const { feed, after, protocol, draining, heartbeatMs, signal, onOpen } = this.options;
     const stop = (): void => this.stop(controller);
     const send = (event: FeedEvent): void => this.send(controller, event);
     this.closed = onOpen(stop, (wanted) => send(encoder.encode(`event: drain\ndata: ${wanted}\n\n`)));
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    const hello: Hello = { format: FORMAT, key: feed.publicKey, heartbeatMs, draining };
+    const hello: Hello = { format: protocol, key: feed.publicKey, heartbeatMs, draining };
     send(encoder.encode(`event: hello\ndata: ${JSON.stringify(hello)}\n\n`));
     if (!this.ended) this.timer = setInterval(() => void this.beat(controller), heartbeatMs);
     const unfollow = await feed.follow(after, send);

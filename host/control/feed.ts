@@ -4,6 +4,7 @@ import type { Context } from 'hono';
 import { Problem } from '../base/errors.ts';
 import { permits } from '../deploy/scope.ts';
 import { batchAnswer, eventBatch } from '../edge/event-batch.ts';
+import { commonProtocol, parseProtocols, protocolConflict, protocolHeader, protocols } from '../edge/protocol.ts';
 import { type ControlEnv, requireEdge } from './auth.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, jsonBody, newGroup } from './endpoint.ts';
@@ -37,14 +38,29 @@ const edgeOf = (context: Context<ControlEnv>, action: string): string => {
   return id;
 };
 
+const productOf = (context: Context<ControlEnv>): string | undefined => /^nacelle\/([\w.+-]{1,64})$/.exec(context.req.header('user-agent') ?? '')?.[1];
+
+/** What is spoken with an edge. @throws Problem `protocol-unsupported`, `request-invalid` */
+const protocolWith = (context: Context<ControlEnv>, edge: string, roster: ControlDeps['origin']['roster']): number => {
+  const theirs = parseProtocols(context.req.header(protocolHeader));
+  if (!theirs) throw new Problem('request-invalid', `cannot follow the feed: the header "${protocolHeader}" must be a version, or two with "-" between them`);
+  const protocol = commonProtocol(theirs, protocols);
+  if (protocol !== undefined) return protocol;
+  const why = protocolConflict(theirs, protocols);
+  roster.refuse(edge, why);
+  throw new Problem('protocol-unsupported', `cannot follow the feed: ${why}`);
+};
+
 /** The stream that an edge gets, and what ends it. */
 const openFeed = async ({ deployments: { tokens }, origin: { feed, roster }, settings }: ControlDeps, context: Context<ControlEnv>) => {
   const id = edgeOf(context, 'follow the feed');
-  const { state } = await roster.join(id);
+  const { state } = await roster.join(id, productOf(context));
+  const protocol = protocolWith(context, id, roster);
   const token = context.req.header('authorization')?.split(' ').at(-1) ?? '';
   const last = Number(context.req.header('last-event-id') ?? Number.NaN);
   return feedStream({
     feed,
+    protocol,
     after: Number.isSafeInteger(last) ? last : undefined,
     draining: state === 'draining',
     heartbeatMs: settings.heartbeatMs ?? heartbeatDefaultMs,

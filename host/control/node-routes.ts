@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { Problem } from '../base/errors.ts';
+import type { EdgeView } from '../edge/edge.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import { requireAdmin, requireScope } from './auth.ts';
 import type { ControlDeps, NodeInfo } from './deps.ts';
@@ -12,7 +13,10 @@ const readiness = status.extend({
     .enum(['connecting', 'connected', 'cut-off'])
     .optional()
     .openapi({ description: 'Of an edge: whether it hears its origin. It serves what it has in any case.' }),
+  alarm: z.string().optional().openapi({ description: 'Of an edge: why it does not believe or follow its origin; somebody has to look after it.' }),
 });
+const originOf = ({ state, alarm }: EdgeView) => ({ origin: state, ...(alarm ? { alarm: alarm.why } : {}) });
+
 const execution = z.custom<ExecutionRecord>(() => true).openapi('Execution', { type: 'object' });
 const nodeInfo = z.custom<NodeInfo>(() => true).openapi('Node', { type: 'object' });
 
@@ -53,5 +57,5 @@ export const nodeRoutes = ({ deployments: { tenants }, executions, node, metrics
     .openapi(openEndpoint({ method: 'get', path: '/readyz', responses: { 200: json(readiness, 'Functions are served') } }), (context) => {
       const reasons = notReady();
       if (reasons.length > 0) throw new Problem('unavailable', `the node is not ready: ${reasons.join('; ')}`, reasons);
-      return context.json({ status: 'ok' as const, ...(follows ? { origin: follows.view().state } : {}) }, 200);
+      return context.json({ status: 'ok' as const, ...(follows ? originOf(follows.view()) : {}) }, 200);
     });

@@ -4,13 +4,14 @@ import { systemClock } from '../event/model.ts';
 import type { OriginBound } from '../event/origin-bound.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
+import { type Arrival, Arrivals } from './arrivals.ts';
 import { nextBoot } from './boot.ts';
 import { sendBatch } from './event-batch.ts';
 import { type ForwardCounters, Forwarder } from './forwarder.ts';
 import { type Alarm, type LinkState, OriginLink } from './link.ts';
 import type { FeedMessage, Position } from './message.ts';
 import { createOriginClient, type OriginClient } from './origin-client.ts';
-import { aheadOf, type Prefetch, readyFirst } from './prefetch.ts';
+import { aheadOf, answering, liveOf, type Prefetch, readyFirst, unarrived } from './prefetch.ts';
 import { type PullCounters, Puller } from './pull.ts';
 import { digestOfHolder, type RecordChanges } from './records.ts';
 import { functionsOf, Replica, type SecretValues } from './replica.ts';
@@ -59,6 +60,8 @@ export type EdgeOptions = {
   /** Makes a module ready before it is asked for. */
   prepare: (digest: string) => Promise<unknown>;
   isPrepared: (digest: string) => boolean;
+  /** Whether a component is in Blobs. */
+  isHere: (digest: string) => Promise<boolean>;
   /** Whether what is prepared stays past its time to live: while the origin cannot be reached, it does. */
   keepPrepared: (keep: boolean) => void;
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void; error(fields: object, message: string): void };
@@ -77,6 +80,8 @@ export type EdgeView = {
   failure: string | null;
   alarm: { at: string; why: Alarm['why']; detail: string } | null;
   labels: Labels;
+  /** Versions whose components are on their way: those before them are served. */
+  awaited: { tenant: string; function: string; version: number }[];
   /** Versions that failed here: those before them are served. */
   takenBack: (Omit<TakenBack, 'at' | 'adoption'> & { at: string })[];
   pulls: PullCounters;
@@ -84,12 +89,10 @@ export type EdgeView = {
   events: ForwardCounters & { failure: string | null };
 };
 
-/** Modules that are pulled and prepared before a change is served by; more are made ready afterwards. */
-const readyFirstMax = 16;
-const readyWithinMs = 10_000;
 /** While nothing is rolled out. */
 const reportAtLeastMs = 10_000;
 const prefetchAtOnce = 2;
+const awaitedTold = 256;
 
 const makeForwarder = (options: EdgeOptions, client: OriginClient, edge: string, signal: AbortSignal): Forwarder => {
   const { origin, eventsPerSecond } = options.settings;
@@ -115,9 +118,11 @@ export class Edge {
   private readonly link: OriginLink;
   private readonly puller: Puller;
   private readonly forwarder: Forwarder;
+  private readonly arrivals: Arrivals;
   private readonly ending = new AbortController();
   private reporter: NodeJS.Timeout | undefined;
   private fetching: Promise<void> = Promise.resolve();
+  private fetchesAgain = false;
   private draining = false;
   private readonly boot: number;
   private sequence = 0;
@@ -130,7 +135,7 @@ export class Edge {
     this.id = origin.edge;
     this.boot = boot;
     this.replica = replica;
-    this.client = createOriginClient(settings.origin, settings.token);
+    this.client = createOriginClient(settings.origin, settings.token, options.product);
     this.puller = new Puller({
       client: this.client,
       held,
@@ -145,7 +150,7 @@ export class Edge {
       fingerprint: settings.originKey === '' ? undefined : settings.originKey,
       edge: origin.edge,
       apply: (message, at) => this.apply(message, at),
-      onAlarm: ({ why, detail }) => options.log.error({ why, detail, origin: settings.origin }, 'the origin is not believed'),
+      onAlarm: ({ why, detail }) => options.log.error({ why, detail, origin: settings.origin }, 'edge: the origin is not followed, what is here is served on'),
       onDrain: (draining) => {
         this.draining = draining;
       },
@@ -157,11 +162,25 @@ export class Edge {
       },
     });
     this.forwarder = makeForwarder(options, this.client, this.id, signal);
+    this.arrivals = new Arrivals({
+      prepare: options.prepare,
+      onArrived: () => this.serveAnew(),
+      onDelayed: ({ digests: _, ...version }, failure) => options.log.warn({ ...version, failure }, 'edge: a version is on its way, the one before is served'),
+    });
+    options.standing.isAwaited = (...version) => this.arrivals.isAwaited(...version);
+  }
+
+  /** Finds what was on its way when the edge was stopped. To be awaited before anybody asks for functions. */
+  async open(): Promise<void> {
+    const found = await unarrived(await this.replica.records(), this.options.isHere);
+    for (const arrival of found) this.arrivals.add(arrival);
+    if (found.length > 0) await this.options.publish();
   }
 
   start(): void {
     this.forwarder.start();
     this.link.start();
+    this.arrivals.start();
     this.reporter = setInterval(() => this.reportSoon(), this.options.settings.reportMs);
     this.prefetch();
   }
@@ -171,6 +190,7 @@ export class Edge {
     this.ending.abort();
     await this.link.close();
     await this.forwarder.close();
+    await this.arrivals.close();
     await this.fetching;
   }
 
@@ -203,6 +223,7 @@ export class Edge {
       failure: failure ?? null,
       alarm: alarm ? { ...alarm, at: new Date(alarm.at).toISOString() } : null,
       labels: this.options.standing.labels,
+      awaited: this.awaited(),
       takenBack: this.options.standing.takenBack().map(({ adoption: _, at, ...taken }) => ({ ...taken, at: new Date(at).toISOString() })),
       pulls: { ...this.puller.counters },
       events: { ...this.forwarder.counters, failure: this.forwarder.failure ?? null },
@@ -212,9 +233,11 @@ export class Edge {
   private async apply(message: FeedMessage, at: Position): Promise<void> {
     const changes = await this.replica.changesOf(message);
     const secrets = await this.secretsFor(changes, at.key);
-    const digests = changes.put.flatMap(([key]) => digestOfHolder(key) ?? []);
-    const claims = digests.map((digest) => this.options.held.claim(digest));
-    await this.makeReady(await this.readyFirst(changes, message.base !== null));
+    const arrivals = await this.readyFirst(changes, message.base !== null);
+    for (const { tenant, name, record } of changes.put.flatMap(liveOf)) this.arrivals.keep(tenant, name, answering(record));
+    // Before the records say so: whoever finds these versions must find that they are awaited, and their bytes have no holder yet.
+    const claims = changes.put.flatMap(([key]) => digestOfHolder(key) ?? []).map((digest) => this.options.held.claim(digest));
+    for (const arrival of arrivals) this.arrivals.add(arrival);
     const gone = await this.replica.apply(changes, secrets, { ...at, edge: this.id }).finally(() => {
       for (const release of claims) release();
     });
@@ -239,43 +262,50 @@ export class Edge {
     }
   }
 
+  private awaited(): EdgeView['awaited'] {
+    return this.arrivals.list().map(({ name, ...version }) => ({ ...version, function: name }));
+  }
+
   private letGo(key: string): void {
     const digest = digestOfHolder(key);
     if (digest !== undefined) this.options.held.doubt(digest);
   }
 
-  private readyFirst(changes: RecordChanges, isNews: boolean): Promise<string[]> {
+  private readyFirst(changes: RecordChanges, isNews: boolean): Promise<Arrival[]> {
     const { settings, isPrepared } = this.options;
     return readyFirst({ changes, isNews, usual: settings.prefetch, labels: this.options.standing.labels, known: (key) => this.replica.known(key), isPrepared });
   }
 
-  /** A new version is pulled and prepared before requests reach it. What cannot be had soon is had when it is asked for. */
-  private async makeReady(needed: readonly string[]): Promise<void> {
-    const digests = needed.slice(0, readyFirstMax);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, readyWithinMs);
-    });
-    const ready = Promise.allSettled(digests.map((digest) => this.options.prepare(digest)));
-    await Promise.race([ready, late]);
-    clearTimeout(timer);
+  /** Something else is to be served than before. */
+  private serveAnew(): void {
+    this.options.publish().then(
+      () => this.report(),
+      (error: unknown) => this.options.log.error({ error: String(error) }, 'edge: cannot serve a version that has arrived'),
+    );
   }
 
-  /** Brings components here, and prepares them, before anybody asks for them. */
+  /** Brings components here, and prepares them, before anybody asks for them. While it does, it takes note that there is more. */
   private prefetch(): void {
-    const { settings, standing, prepare, isPrepared, log } = this.options;
-    this.fetching = this.fetching.then(async () => {
-      const { pull, prepare: wanted } = aheadOf(await this.replica.records(), settings.prefetch, standing.labels);
-      const all = async (digests: string[], act: (digest: string) => Promise<unknown>): Promise<void> => {
-        for (let digest = digests.pop(); digest !== undefined && !this.ending.signal.aborted; digest = digests.pop())
-          await act(digest).catch((error: unknown) => log.warn({ digest, error: String(error) }, 'edge: cannot make a module ready ahead'));
-      };
-      await Promise.all(Array.from({ length: prefetchAtOnce }, () => all(pull, (digest) => this.pull(digest))));
-      await all(
-        wanted.filter((digest) => !isPrepared(digest)),
-        prepare,
-      );
+    if (this.fetchesAgain) return;
+    this.fetchesAgain = true;
+    this.fetching = this.fetching.then(() => {
+      this.fetchesAgain = false;
+      return this.fetchAhead();
     });
+  }
+
+  private async fetchAhead(): Promise<void> {
+    const { settings, standing, prepare, isPrepared, log } = this.options;
+    const { pull, prepare: wanted } = aheadOf(await this.replica.records(), settings.prefetch, standing.labels);
+    const all = async (digests: string[], act: (digest: string) => Promise<unknown>): Promise<void> => {
+      for (let digest = digests.pop(); digest !== undefined && !this.ending.signal.aborted; digest = digests.pop())
+        await act(digest).catch((error: unknown) => log.warn({ digest, error: String(error) }, 'edge: cannot make a module ready ahead'));
+    };
+    await Promise.all(Array.from({ length: prefetchAtOnce }, () => all(pull, (digest) => this.pull(digest))));
+    await all(
+      wanted.filter((digest) => !isPrepared(digest)),
+      prepare,
+    );
   }
 
   private forget(changes: RecordChanges): void {
@@ -283,6 +313,7 @@ export class Edge {
     for (const { tenant, name } of gone) {
       this.options.forget(tenant, name);
       this.options.standing.forget(tenant, name);
+      this.arrivals.keep(tenant, name, []);
     }
   }
 
@@ -295,7 +326,12 @@ export class Edge {
     if (!this.link.isConnected) return;
     this.reportedMs = performance.now();
     const { standing, settings, product } = this.options;
-    const said = { labels: standing.labels, functions: standing.served(), takenBack: standing.takenBack() };
+    const said = {
+      labels: standing.labels,
+      functions: standing.served(),
+      takenBack: standing.takenBack(),
+      ...(this.link.spoken >= 2 ? { awaited: this.awaited().slice(0, awaitedTold) } : {}),
+    };
     const body = JSON.stringify({ name: settings.name, product, revision, draining: this.draining, boot: this.boot, sequence: ++this.sequence, ...said });
     this.client
       .request(`/v1/edges/${this.id}/report`, { method: 'PUT', body, headers: { 'content-type': 'application/json' }, signal: this.ending.signal })
@@ -316,5 +352,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const origin = known ?? { key: '', revision: 0, edge: options.newId() };
   if (!known) await replica.setOrigin(origin);
   options.standing.id = origin.edge;
-  return new Edge(options, replica, origin, await nextBoot(options.table, Date.now()));
+  const edge = new Edge(options, replica, origin, await nextBoot(options.table, Date.now()));
+  await edge.open();
+  return edge;
 }

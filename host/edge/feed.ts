@@ -1,7 +1,8 @@
 import type { Serial } from '../deploy/serial.ts';
 import { createSerial } from '../deploy/serial.ts';
 import type { Table } from '../store/table.ts';
-import { type FeedMessage, FORMAT, signMessage } from './message.ts';
+import { type FeedMessage, signMessage } from './message.ts';
+import { protocols } from './protocol.ts';
 import { changesBetween, digestOfHolder, type Records, readRecords, stampOfRecords } from './records.ts';
 import type { Signer } from './signing.ts';
 
@@ -82,7 +83,7 @@ export class Feed {
 
   private encode(base: number | null, put: FeedMessage['put'], remove: string[]): FeedEvent {
     const { signer, domain, product } = this.options;
-    return eventOf(signer, { format: FORMAT, product, domain, revision: this.revision, base, put, remove });
+    return eventOf(signer, { format: protocols.oldest, product, domain, revision: this.revision, base, put, remove });
   }
 
   /** Resolves when what was there at the call has been read. Those who call while others wait share one reading: many edges may come back at once. */

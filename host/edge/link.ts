@@ -1,13 +1,15 @@
-import { Problem } from '../base/errors.ts';
+import { type ErrorCode, Problem } from '../base/errors.ts';
 import { EventTooLarge, type ServerEvent, serverEvents } from '../base/server-events.ts';
 import { backoffMs, pause } from './backoff.ts';
-import { type FeedMessage, FORMAT, judge, type Position, parseHello } from './message.ts';
+import { type FeedMessage, judge, type Position, parseHello } from './message.ts';
 import type { OriginClient } from './origin-client.ts';
+import { commonProtocol, protocolConflict, protocols } from './protocol.ts';
 import { fingerprintOf } from './signing.ts';
 
 export type LinkState = 'connecting' | 'connected' | 'cut-off';
-/** Why the origin is not believed. These need somebody to look: the edge goes on with what it has. */
-export type Alarm = { at: number; why: 'key' | 'signature' | 'form' | 'backwards' | 'refused' | 'full'; detail: string };
+export const alarmWhys = ['key', 'signature', 'form', 'version', 'backwards', 'refused', 'full'] as const;
+/** Why the origin is not believed or followed. These need somebody to look: the edge goes on with what it has. */
+export type Alarm = { at: number; why: (typeof alarmWhys)[number]; detail: string };
 
 export type LinkOptions = {
   client: OriginClient;
@@ -35,6 +37,15 @@ const heartbeatsMissed = 3;
 const firstEventMs = 15_000;
 const retryDefault = { baseMs: 300, maxMs: 10_000 };
 
+/** Why an origin that answers is not followed, by the code of its refusal. One that has no feed is no origin, or of before there were any. */
+const whys: { readonly [code in ErrorCode]?: Alarm['why'] } = {
+  unauthorized: 'refused',
+  forbidden: 'refused',
+  'not-found': 'version',
+  'protocol-unsupported': 'version',
+  'store-full': 'full',
+};
+
 class Distrust extends Error {
   readonly why: Alarm['why'];
   constructor(why: Alarm['why'], detail: string) {
@@ -42,6 +53,13 @@ class Distrust extends Error {
     this.why = why;
   }
 }
+
+/** Undefined: nothing that somebody would have to look after. */
+const whyOf = (error: unknown): Alarm['why'] | undefined => {
+  if (error instanceof Distrust) return error.why;
+  if (error instanceof EventTooLarge) return 'form';
+  return error instanceof Problem ? whys[error.code] : undefined;
+};
 
 /**
  * Follows the feed of an origin, connects again when it breaks off, and never gives up. Begins with `start`, ends with `close`.
@@ -58,6 +76,7 @@ export class OriginLink {
   private since: number;
   private alarm: Alarm | undefined;
   private failure: string | undefined;
+  private protocol = protocols.oldest;
 
   constructor(options: LinkOptions) {
     this.options = options;
@@ -72,6 +91,11 @@ export class OriginLink {
   async close(): Promise<void> {
     this.ending.abort();
     await this.running;
+  }
+
+  /** What was spoken last. */
+  get spoken(): number {
+    return this.protocol;
   }
 
   get isConnected(): boolean {
@@ -113,9 +137,7 @@ export class OriginLink {
 
   private note(error: unknown): void {
     this.failure = error instanceof Error ? error.message : String(error);
-    const isRefusal = error instanceof Problem && (error.code === 'unauthorized' || error.code === 'forbidden');
-    const isFull = error instanceof Problem && error.code === 'store-full';
-    const why = error instanceof Distrust ? error.why : isRefusal ? 'refused' : isFull ? 'full' : error instanceof EventTooLarge ? 'form' : undefined;
+    const why = whyOf(error);
     if (why === undefined) return;
     const isNew = this.alarm?.why !== why || this.alarm.detail !== this.failure;
     this.alarm = { at: this.now(), why, detail: this.failure };
@@ -150,9 +172,10 @@ export class OriginLink {
   private greet({ event, data }: ServerEvent): number {
     const hello = event === 'hello' ? parseHello(data) : undefined;
     if (!hello) throw new Distrust('form', 'what answers there is not an origin');
-    if (hello.format !== FORMAT)
-      throw new Distrust('form', `the origin speaks format ${hello.format}, this edge format ${FORMAT}: bring both to the same version`);
+    const spoken = { oldest: hello.format, newest: hello.format };
+    if (commonProtocol(protocols, spoken) === undefined) throw new Distrust('version', protocolConflict(protocols, spoken));
     this.trust(hello.key);
+    this.protocol = hello.format;
     this.options.onDrain(hello.draining);
     this.attempt = 0;
     this.failure = undefined;

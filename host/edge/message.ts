@@ -1,15 +1,14 @@
 import { z } from 'zod';
 import type { Json } from '../store/table.ts';
+import { protocols, protocolsText } from './protocol.ts';
 import type { RecordChanges } from './records.ts';
 import { openSigned, type Signer, signed } from './signing.ts';
 
 /** What an origin tells its edges: the state of its deployments at a revision, whole or as changes since another one. */
 
-/** Grows when an older edge would misread a message. */
-export const FORMAT = 1;
-
 export type FeedMessage = RecordChanges & {
-  format: typeof FORMAT;
+  /** The oldest protocol by which it can be read. */
+  format: number;
   /** Version of the product, for people. */
   product: string;
   /** Of the origin's functions' default hosts. */
@@ -20,13 +19,19 @@ export type FeedMessage = RecordChanges & {
 };
 
 /** The first event of a feed. It is not signed: a key is believed because it was pinned, or at the very first joining. */
-export type Hello = { format: number; key: string; heartbeatMs: number; draining: boolean };
+export type Hello = {
+  /** The protocol that is spoken. */
+  format: number;
+  key: string;
+  heartbeatMs: number;
+  draining: boolean;
+};
 
 const hello = z.object({ format: z.int(), key: z.string().max(64), heartbeatMs: z.int().min(1).max(3_600_000), draining: z.boolean() });
 const revision = z.int().min(1);
 const key = z.string().min(1).max(1280);
 const message = z.object({
-  format: z.literal(FORMAT),
+  format: z.int().min(protocols.oldest).max(protocols.newest),
   product: z.string(),
   domain: z.string(),
   revision,
@@ -64,7 +69,7 @@ export function judge(at: Position, data: string): Verdict {
   const text = openSigned(at.key, data);
   if (text === undefined) return { kind: 'refuse', why: 'signature', detail: 'the message is not signed by the key of the origin' };
   const found = parse(message, text);
-  if (found === undefined) return { kind: 'refuse', why: 'form', detail: `the message is not of format ${FORMAT}: the origin may be of another version` };
+  if (found === undefined) return { kind: 'refuse', why: 'form', detail: `the message is not one of protocol ${protocolsText(protocols)}` };
   if (found.base === null && found.revision < at.revision)
     return { kind: 'refuse', why: 'backwards', detail: `the origin is at revision ${found.revision}, this edge has seen ${at.revision}` };
   if (found.revision <= at.revision) return { kind: 'known' };

@@ -1,9 +1,10 @@
-import { Problem } from '../base/errors.ts';
+import { type ErrorCode, Problem } from '../base/errors.ts';
+import { protocolHeader, protocols, protocolsText } from './protocol.ts';
 
 /** Requests of an edge to its origin's control API. */
 export type OriginClient = {
   url: string;
-  /** @throws Problem `unauthorized`, `forbidden`, `unavailable` (also when it cannot be reached) */
+  /** @throws Problem `unauthorized`, `forbidden`, `not-found`, `protocol-unsupported`, `unavailable` (also when it cannot be reached) */
   request(path: string, init?: RequestInit): Promise<Response>;
 };
 
@@ -12,23 +13,26 @@ const causeOf = (error: unknown): string => {
   return cause?.code ?? cause?.message ?? (error as Error).message;
 };
 
-async function detailOf(response: Response): Promise<string> {
-  const text = (await response.text().catch(() => '')).slice(0, 4096);
-  try {
-    const { detail } = JSON.parse(text) as { detail?: unknown };
-    return typeof detail === 'string' ? detail : `it answered with status ${response.status}`;
-  } catch {
-    return `it answered with status ${response.status}`;
-  }
+/** What the origin says of an error; one that cannot be read has the status alone. */
+async function refusalOf(response: Response): Promise<{ code: ErrorCode; detail: string }> {
+  const said = (await response
+    .text()
+    .then((text) => JSON.parse(text.slice(0, 4096)) as unknown)
+    .catch(() => undefined)) as { code?: unknown; detail?: unknown } | null | undefined;
+  const code = said?.code === 'protocol-unsupported' ? said.code : codes[response.status];
+  return { code: code ?? 'unavailable', detail: typeof said?.detail === 'string' ? said.detail : `it answered with status ${response.status}` };
 }
 
 const codes: Readonly<Record<number, 'unauthorized' | 'forbidden' | 'not-found'>> = { 401: 'unauthorized', 403: 'forbidden', 404: 'not-found' };
 
-export const createOriginClient = (url: string, token: string): OriginClient => ({
+/** @param product the version of this node, for people */
+export const createOriginClient = (url: string, token: string, product: string): OriginClient => ({
   url,
   request: async (path, init = {}) => {
     const headers = new Headers(init.headers);
     headers.set('authorization', `Bearer ${token}`);
+    headers.set(protocolHeader, protocolsText(protocols));
+    headers.set('user-agent', `nacelle/${product}`);
     let response: Response;
     try {
       response = await fetch(new URL(path, url), { ...init, headers, redirect: 'error' });
@@ -37,6 +41,7 @@ export const createOriginClient = (url: string, token: string): OriginClient => 
       throw new Problem('unavailable', `cannot reach the origin at ${url}: ${causeOf(error)}`);
     }
     if (response.ok) return response;
-    throw new Problem(codes[response.status] ?? 'unavailable', `the origin at ${url} refuses: ${await detailOf(response)}`);
+    const { code, detail } = await refusalOf(response);
+    throw new Problem(code, `the origin at ${url} refuses: ${detail}`);
   },
 });

@@ -2,6 +2,7 @@ import { type Labels, matchesLabels } from '../base/labels.ts';
 import { versionKey } from '../deploy/keys.ts';
 import type { FunctionRecord, VersionRecord } from '../deploy/model.ts';
 import type { Json } from '../store/table.ts';
+import type { Arrival } from './arrivals.ts';
 import type { RecordChanges, Records } from './records.ts';
 
 /** What an edge does with a component before anybody asks for it: nothing, fetch it, or prepare it too. */
@@ -19,13 +20,13 @@ const prefetchOf = ({ manifest, adjusted }: VersionRecord, usual: Prefetch, labe
 };
 
 /** Versions that edges answer by, some of them before the others. */
-const answering = ({ live, staged }: FunctionRecord): number[] => [...live.map(({ version }) => version), ...(staged ? [staged.version] : [])];
+export const answering = ({ live, staged }: FunctionRecord): number[] => [...live.map(({ version }) => version), ...(staged ? [staged.version] : [])];
 
 const versionOf = (record: Json | undefined): VersionRecord | undefined => record as unknown as VersionRecord | undefined;
 
 type Live = { tenant: string; name: string; record: FunctionRecord };
 
-const liveOf = ([key, value]: readonly [string, Json]): Live[] => {
+export const liveOf = ([key, value]: readonly [string, Json]): Live[] => {
   const [, tenant, name] = functionPattern.exec(key) ?? [];
   return tenant === undefined || name === undefined ? [] : [{ tenant, name, record: value as unknown as FunctionRecord }];
 };
@@ -59,23 +60,43 @@ export type ReadyOptions = {
   isPrepared: (digest: string) => boolean;
 };
 
-/** Components that should be prepared before the changes are served by: of functions that are in use here, and where that is asked for. */
-export async function readyFirst({ changes, isNews, usual, labels = {}, known, isPrepared }: ReadyOptions): Promise<string[]> {
+/** Versions that should be served only when they are prepared: of functions that are in use here, and where that is asked for. */
+export async function readyFirst({ changes, isNews, usual, labels = {}, known, isPrepared }: ReadyOptions): Promise<Arrival[]> {
   const put = new Map(changes.put);
-  const found = new Set<string>();
+  const found: Arrival[] = [];
   for (const { tenant, name, record } of changes.put.flatMap(liveOf)) {
     const version = async (number: number): Promise<VersionRecord | undefined> => {
       const key = versionKey(tenant, name, number);
       return versionOf(put.get(key) ?? (await known(key)));
     };
-    const before = ((await known(`${tenant}/function/${name}`)) as unknown as FunctionRecord | undefined)?.live ?? [];
-    const used = (await Promise.all(before.map((live) => version(live.version)))).some((live) => live !== undefined && isPrepared(live.digest));
+    const before = (await known(`${tenant}/function/${name}`)) as unknown as FunctionRecord | undefined;
+    const answered = before ? answering(before) : [];
+    const served = await Promise.all([...answered, ...(before?.history.slice(-1) ?? [])].map(version));
+    const used = served.some((one) => one !== undefined && isPrepared(one.digest));
     for (const answers of answering(record)) {
-      const next = await version(answers);
+      const next = answered.includes(answers) ? undefined : await version(answers);
       if (!next) continue;
       const wanted = prefetchOf(next, usual, labels);
-      if (used || wanted === 'prepare' || (isNews && wanted === 'pull')) for (const digest of digestsOf(next)) found.add(digest);
+      const digests = digestsOf(next).filter((digest) => !isPrepared(digest));
+      if (digests.length > 0 && (used || wanted === 'prepare' || (isNews && wanted === 'pull'))) found.push({ tenant, name, version: answers, digests });
     }
   }
-  return [...found];
+  return found;
+}
+
+/** Versions whose components are not here, of functions of which another version is: they were on their way when the edge ended. */
+export async function unarrived(records: Records, isHere: (digest: string) => Promise<boolean>): Promise<Arrival[]> {
+  const found: Arrival[] = [];
+  for (const { tenant, name, record } of [...records].flatMap(liveOf)) {
+    const arrivals: Arrival[] = [];
+    for (const version of [...answering(record), ...record.history.slice(-1)]) {
+      const known = versionOf(records.get(versionKey(tenant, name, version)));
+      if (!known) continue;
+      const lacking = await Promise.all(digestsOf(known).map(async (digest) => ((await isHere(digest)) ? [] : [digest])));
+      arrivals.push({ tenant, name, version, digests: lacking.flat() });
+    }
+    const isAny = arrivals.some(({ digests }) => digests.length === 0);
+    if (isAny) found.push(...arrivals.filter(({ version, digests }) => digests.length > 0 && answering(record).includes(version)));
+  }
+  return found;
 }

@@ -36,7 +36,11 @@ export type EdgeReport = {
   boot: number;
   sequence: number;
   takenBack: readonly TakenBack[];
+  awaited: readonly Awaited[];
 };
+
+/** A version whose components are on their way to an edge. */
+type Awaited = { tenant: string; function: string; version: number };
 
 export type EdgeInfo = Omit<EdgeRecord, 'labels'> & {
   labels: Labels;
@@ -45,6 +49,9 @@ export type EdgeInfo = Omit<EdgeRecord, 'labels'> & {
   seenAt: number;
   /** The revision that it serves by, 0 if it has not said. */
   revision: number;
+  /** Why it was refused at its last attempt to connect. */
+  refused: string | null;
+  awaited: readonly Awaited[];
   /** Versions that failed there, and that it does not serve any more. */
   takenBack: readonly TakenBack[];
 };
@@ -57,7 +64,9 @@ type Seen = {
   revision: number;
   boot: number;
   sequence: number;
+  refused: string | null;
   takenBack: readonly TakenBack[];
+  awaited: readonly Awaited[];
 };
 
 /** A connection that is lost may linger beside the one that replaces it; more of one edge are not kept. */
@@ -100,21 +109,22 @@ export class Roster {
     return [...this.seen.values()].filter(({ connections }) => connections.size > 0).length;
   }
 
-  /** An edge that joins is remembered. @throws Problem `forbidden` if it was removed, `unavailable` if there are too many */
-  async join(id: string): Promise<EdgeRecord> {
+  /** An edge that joins is remembered. `product`: its version, if it says so. @throws Problem `forbidden` if it was removed, `unavailable` if there are too many */
+  async join(id: string, product?: string): Promise<EdgeRecord> {
     const records = await this.records();
     const known = records.get(id);
     if (known?.state === 'removed') throw new Problem('forbidden', `edge ${id} was removed from this origin`);
-    if (known) return this.put(records, this.heardOf(known));
+    if (known) return this.put(records, this.heardOf(product === undefined || product === known.product ? known : { ...known, product }));
     const { max } = this.limits;
     if (records.size >= max) throw new Problem('unavailable', `cannot take another edge: at most ${max} are remembered (edges.max)`);
     const at = this.now();
-    return this.put(records, { id, name: id, product: '', joinedAt: at, seenAt: at, state: 'active' });
+    return this.put(records, { id, name: id, product: product ?? '', joinedAt: at, seenAt: at, state: 'active' });
   }
 
   /** It is connected until the returned function is called. `end` closes the connection, `drain` passes on what is wanted. */
   connect(id: string, end: () => void, drain: (draining: boolean) => void): () => void {
     const seen = this.of(id);
+    seen.refused = null;
     const [oldest] = seen.connections;
     if (oldest && seen.connections.size >= connectionsMax) oldest();
     seen.connections.add(end);
@@ -126,14 +136,19 @@ export class Roster {
     };
   }
 
+  /** It cannot follow; it is told why, and so is who looks after it. */
+  refuse(id: string, why: string): void {
+    this.of(id).refused = why;
+  }
+
   /** @returns whether it is news: a report that was overtaken by a later one is not. @throws Problem `not-found` */
-  async report(id: string, { name, product, revision, labels, boot, sequence, takenBack }: EdgeReport): Promise<boolean> {
+  async report(id: string, { name, product, revision, labels, boot, sequence, takenBack, awaited }: EdgeReport): Promise<boolean> {
     const records = await this.records();
     const record = required(records, id);
     const seen = this.of(id);
     seen.seenAt = this.now();
     if (boot < seen.boot || (boot === seen.boot && boot > 0 && sequence <= seen.sequence)) return false;
-    Object.assign(seen, { revision, boot, sequence, takenBack });
+    Object.assign(seen, { revision, boot, sequence, takenBack, awaited });
     const isSame = record.name === name && record.product === product && sameLabels(record.labels ?? {}, labels);
     await this.put(records, this.heardOf(isSame ? record : { ...record, name, product, labels }));
     return true;
@@ -177,7 +192,7 @@ export class Roster {
   private of(id: string): Seen {
     const known = this.seen.get(id);
     if (known) return known;
-    const made: Seen = { connections: new Set(), drains: new Set(), seenAt: 0, revision: 0, boot: 0, sequence: 0, takenBack: [] };
+    const made: Seen = { connections: new Set(), drains: new Set(), seenAt: 0, revision: 0, boot: 0, sequence: 0, refused: null, takenBack: [], awaited: [] };
     this.seen.set(id, made);
     return made;
   }
@@ -190,6 +205,8 @@ export class Roster {
       connected: (seen?.connections.size ?? 0) > 0,
       seenAt: Math.max(seen?.seenAt ?? 0, record.seenAt ?? record.joinedAt),
       revision: seen?.revision ?? 0,
+      refused: seen?.refused ?? null,
+      awaited: seen?.awaited ?? [],
       takenBack: seen?.takenBack ?? [],
     };
   }

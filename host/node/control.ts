@@ -9,6 +9,7 @@ import { findTenant } from '../deploy/ground.ts';
 import { defaultRoutes } from '../deploy/route.ts';
 import type { Edge } from '../edge/edge.ts';
 import { Intake } from '../edge/intake.ts';
+import { alarmWhys } from '../edge/link.ts';
 import type { Rollouts } from '../edge/rollout/rollouts.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { EventHost } from '../fleet/event-host.ts';
@@ -44,8 +45,9 @@ const makeIntake = ({ store, metrics }: Ground, { events }: EventHost): Intake =
 const countEdges = async ({ metrics, origin, edge, late }: Ground): Promise<void> => {
   metrics.edgesConnected.set('', origin.roster.connected);
   if (!edge) return;
-  const { state, revision, pulls, events } = edge.view();
+  const { state, revision, alarm, pulls, events } = edge.view();
   metrics.originConnected.set('', state === 'connected' ? 1 : 0);
+  for (const why of alarmWhys) metrics.originAlarm.set(why, alarm?.why === why ? 1 : 0);
   metrics.originRevision.set('', revision);
   for (const outcome of ['pulled', 'resumed', 'failed'] as const) metrics.pulls.set(outcome, pulls[outcome]);
   metrics.pullBytes.set('', pulls.bytes);

@@ -102,6 +102,7 @@ export const openAsEdge = async (
     forget: (tenant, name) => logs.remove(tenant, name),
     prepare: (digest) => artifacts.get(digest),
     isPrepared: (digest) => artifacts.has(digest),
+    isHere: async (digest) => (await store.blobs.size(digest)) !== undefined,
     keepPrepared: (keep) => cache.keepExpired(keep),
     log,
   });

@@ -36,6 +36,7 @@ export class Metrics {
   readonly controlRequests = new Counter('nacelle_control_requests_total', 'Requests answered by the control API, by class of status.', 'status');
   readonly edgesConnected = new Counter('nacelle_edges_connected', 'Edges that follow this node now.', undefined, 'gauge');
   readonly originConnected = new Counter('nacelle_origin_connected', 'Of an edge: 1 while it hears its origin, else 0.', undefined, 'gauge');
+  readonly originAlarm = new Counter('nacelle_origin_alarm', 'Of an edge: 1 while it does not believe or follow its origin, by why.', 'why', 'gauge');
   readonly originRevision = new Counter('nacelle_origin_revision', 'Of an edge: the revision of the deployments that it serves by.', undefined, 'gauge');
   /** By outcome: `pulled`, `resumed`, `failed`. */
   readonly pulls = new Counter('nacelle_pulls_total', 'Of an edge: components fetched from the origin, by outcome.', 'outcome');

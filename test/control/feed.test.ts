@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { protocols } from '../../host/edge/protocol.ts';
 import { boxPublicKey, newBoxKey } from '../../host/edge/sealing.ts';
 import { until } from '../system/node.ts';
 import { type ControlFixture, deployed, openControl } from './fixture.ts';
@@ -53,6 +54,22 @@ test('GET /v1/feed: needs an id; ends when its token is removed, and when the ed
   assert.is((await control.request('DELETE', `/v1/edges/${edge['nacelle-edge']}`)).status, 204);
   await second.ended;
   assert.is((await control.request('GET', '/v1/feed', { headers: edge })).status, 403);
+});
+
+test('GET /v1/feed: speaks the newest protocol that both know, or refuses and remembers why', async () => {
+  const control = await openControl({}, { heartbeatMs: 20 });
+  const asks = (text: string) => control.request('GET', '/v1/feed', { headers: { ...edge, 'nacelle-protocol': text, 'user-agent': 'nacelle/9.9.9' } });
+  const listed = async () => ((await (await control.request('GET', '/v1/edges')).json()) as { items: { refused: string | null; product: string }[] }).items[0];
+  const refused = await asks('8-9');
+  assert.equal([refused.status, ((await refused.json()) as { code: string }).code], [409, 'protocol-unsupported']);
+  const remembered = await listed();
+  assert.match(remembered?.refused ?? '', 'the edge speaks protocol 8-9');
+  assert.is(remembered?.product, '9.9.9');
+  assert.is((await asks('newest')).status, 400);
+  const feed = reading(await asks('1-9'));
+  await has(feed, `"format":${protocols.newest}`);
+  assert.is((await listed())?.refused, null);
+  await feed.cancel();
 });
 
 test('GET /v1/feed/modules/:digest: gives what a function needs, from any byte on, and nothing else', async () => {

@@ -1,8 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Alarm, OriginLink } from '../../host/edge/link.ts';
-import { type FeedMessage, FORMAT, type Position, signMessage } from '../../host/edge/message.ts';
+import { type FeedMessage, type Position, signMessage } from '../../host/edge/message.ts';
 import { createOriginClient } from '../../host/edge/origin-client.ts';
+import { protocols } from '../../host/edge/protocol.ts';
 import { createSigner, fingerprintOf, newSigningKey } from '../../host/edge/signing.ts';
 import { until } from '../system/node.ts';
 import { event, type FakeOrigin, fakeOrigin } from './origin-server.ts';
@@ -11,9 +12,9 @@ const signer = createSigner(newSigningKey());
 const stranger = createSigner(newSigningKey());
 
 const hello = (by = signer, more: object = {}): string =>
-  event('hello', JSON.stringify({ format: FORMAT, key: by.publicKey, heartbeatMs: 250, draining: false, ...more }));
+  event('hello', JSON.stringify({ format: protocols.newest, key: by.publicKey, heartbeatMs: 250, draining: false, ...more }));
 const state = (revision: number, base: number | null, by = signer): string =>
-  event('state', signMessage(by, { format: FORMAT, product: '0', domain: 'localhost', revision, base, put: [], remove: [] }), revision);
+  event('state', signMessage(by, { format: protocols.oldest, product: '0', domain: 'localhost', revision, base, put: [], remove: [] }), revision);
 
 type Watched = { link: OriginLink; applied: number[]; alarms: Alarm[]; drains: boolean[] };
 type Options = { position?: Position; fingerprint?: string; apply?: (message: FeedMessage) => Promise<void> };
@@ -29,7 +30,7 @@ async function origin(...answer: Parameters<typeof fakeOrigin>): Promise<FakeOri
 function follow(url: string, { position = { key: '', revision: 0 }, fingerprint, apply }: Options = {}): Watched {
   const [applied, alarms, drains]: [number[], Alarm[], boolean[]] = [[], [], []];
   const link = new OriginLink({
-    client: createOriginClient(url, 'token'),
+    client: createOriginClient(url, 'token', '0.1.0'),
     position,
     fingerprint,
     edge: '0123456789abcdef',
@@ -86,7 +87,7 @@ test('OriginLink: signatures of others, states of the past, other formats and ga
   const cases: [Alarm['why'], string][] = [
     ['signature', hello() + state(9, 4, stranger)],
     ['backwards', hello() + state(3, null)],
-    ['form', hello(signer, { format: 2 })],
+    ['version', hello(signer, { format: protocols.newest + 1 })],
     ['form', event('state', 'x')],
     ['form', 'data: garbage\n\n'],
     ['form', hello() + event('state', `${signer.sign('{"format":1}')}.{"format":1}`)],

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type FeedMessage, FORMAT, judge, type Position, parseHello, signMessage } from '../../host/edge/message.ts';
+import { type FeedMessage, judge, type Position, parseHello, signMessage } from '../../host/edge/message.ts';
+import { protocols } from '../../host/edge/protocol.ts';
 import { boxPublicKey, newBoxKey, openSealed, sealFor } from '../../host/edge/sealing.ts';
 import { createSigner, fingerprintOf, newSigningKey } from '../../host/edge/signing.ts';
 import type { Json } from '../../host/store/table.ts';
@@ -11,7 +12,7 @@ const stranger = createSigner(newSigningKey());
 const at = (revision: number): Position => ({ key: signer.publicKey, revision });
 
 const message = (revision: number, base: number | null, put: [string, Json][] = [], remove: string[] = []): FeedMessage => ({
-  format: FORMAT,
+  format: protocols.oldest,
   product: '0.1.0',
   domain: 'localhost',
   revision,
@@ -39,7 +40,7 @@ test('judge: refuses what another key signed, what was changed, what goes backwa
   assert.is(why(at(1), signMessage(stranger, message(2, 1))), 'signature');
   assert.is(why(at(1), told(2, 1).replace('"localhost"', '"elsewhere"')), 'signature');
   assert.is(why(at(9), told(8, null)), 'backwards');
-  assert.is(why(at(1), signMessage(signer, { ...message(2, 1), format: 2 as 1 })), 'form');
+  assert.is(why(at(1), signMessage(signer, { ...message(2, 1), format: protocols.newest + 1 })), 'form');
   for (const text of ['', '.', 'x', 'x.{}', '{}']) assert.is(why(at(1), text), 'signature');
 });
 

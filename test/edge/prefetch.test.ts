@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { aheadOf, type Prefetch, readyFirst } from '../../host/edge/prefetch.ts';
+import { aheadOf, type Prefetch, readyFirst, unarrived } from '../../host/edge/prefetch.ts';
 import { changesBetween, type Records, readRecords } from '../../host/edge/records.ts';
 import { digestOf, openFixture, upload } from '../deploy/fixture.ts';
 
@@ -23,6 +23,8 @@ const deployed = async (): Promise<{ before: Records; after: Records }> => {
   await deploy('plain', 'plain 2');
   return { before, after: await readRecords(fixture.table) };
 };
+
+const digestsIn = (arrivals: readonly { digests: readonly string[] }[]): string[] => arrivals.flatMap(({ digests }) => digests);
 
 const names = (digests: readonly string[], texts = [...Object.keys(capacities), 'never 2', 'plain 2']): string[] =>
   digests.map((digest) => texts.find((text) => digestOf(text) === digest) ?? digest).sort();
@@ -59,8 +61,8 @@ test('aheadOf, readyFirst: a version on its way is as one that is live; of funct
   assert.equal([ahead({ region: 'eu' }), ahead({ region: 'us' }), ahead({})], [['one', 'two'], [], []]);
   const changes = changesBetween(before, after);
   const first = (labels: Record<string, string>) =>
-    readyFirst({ changes, isNews: true, usual: 'pull', labels, known: async (key) => before.get(key), isPrepared: () => false });
-  assert.equal(names(await first({ region: 'eu' }), ['one', 'two']), ['one', 'two']);
+    readyFirst({ changes, isNews: true, usual: 'pull', labels, known: async (key) => before.get(key), isPrepared: () => false }).then(digestsIn);
+  assert.equal(names(await first({ region: 'eu' }), ['one', 'two']), ['two'], 'the first one is served already');
   assert.equal(await first({ region: 'us' }), []);
 });
 
@@ -68,7 +70,7 @@ test('readyFirst: a new version of what is in use comes prepared; others as is a
   const { before, after } = await deployed();
   const first = async (isNews: boolean, usual: Prefetch, prepared: string[] = []): Promise<string[]> => {
     const isPrepared = (digest: string): boolean => prepared.some((text) => digestOf(text) === digest);
-    return names(await readyFirst({ changes: changesBetween(before, after), isNews, usual, known: async (key) => before.get(key), isPrepared }));
+    return names(digestsIn(await readyFirst({ changes: changesBetween(before, after), isNews, usual, known: async (key) => before.get(key), isPrepared })));
   };
   assert.equal(await first(true, 'none'), []);
   assert.equal(await first(true, 'none', ['never']), ['never 2'], 'it is in use');
@@ -82,7 +84,34 @@ test('readyFirst: a new version of what is in use comes prepared; others as is a
     known: async () => undefined,
     isPrepared: () => false,
   });
-  assert.equal(names(whole), ['prepared', 'warm']);
+  assert.equal(names(digestsIn(whole)), ['prepared', 'warm']);
+});
+
+test('readyFirst: a version that is served already is not waited for, whatever became of what was prepared of it', async () => {
+  const { before, after } = await deployed();
+  const changes = changesBetween(new Map(), after);
+  assert.equal(await readyFirst({ changes, isNews: true, usual: 'prepare', known: async (key) => after.get(key), isPrepared: () => false }), []);
+  const first = await readyFirst({
+    changes,
+    isNews: true,
+    usual: 'none',
+    known: async (key) => before.get(key),
+    isPrepared: (digest) => digest === digestOf('never'),
+  });
+  assert.equal(
+    first.map(({ name, version, digests }) => [name, version, names(digests)]),
+    [['never', 2, ['never 2']]],
+  );
+});
+
+test('unarrived: after a restart, versions without their components where another version is here', async () => {
+  const { after } = await deployed();
+  const lacks = async (...texts: string[]) =>
+    (await unarrived(after, async (digest) => !texts.some((text) => digestOf(text) === digest))).map(({ name, version }) => `${name}@${version}`);
+  assert.equal(await lacks(), []);
+  assert.equal(await lacks('plain 2', 'fetched'), ['plain@2'], 'there is nothing else to serve of the other one');
+  assert.equal(await lacks('plain', 'plain 2'), []);
+  assert.equal(await lacks('plain'), [], 'it is not the one that answers');
 });
 
 test.run();

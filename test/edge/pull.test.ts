@@ -36,7 +36,7 @@ async function open(
   const blobs = new MemoryBlobs();
   const table = new MemoryTable();
   const held = new HeldBlobs({ table, blobs });
-  const client = createOriginClient(origin.url, 'token');
+  const client = createOriginClient(origin.url, 'token', '0.1.0');
   const puller = new Puller({
     client,
     held,

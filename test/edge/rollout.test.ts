@@ -260,4 +260,26 @@ test('manifest: refuses what no rollout can be, and says why', async () => {
   assert.equal(planOf({ shares: undefined }).canary, { tier: ['canary'] });
 });
 
+test('choose: while a component is awaited the version before is served, and if there is none, the awaited one', () => {
+  const edge = { id: 'e0', labels: { tier: 'canary' } };
+  const record = { name: 'f', live: [{ version: 2, weight: 100 }], history: [1], adoption: 5 } as unknown as FunctionRecord;
+  const staged = { ...record, staged: { version: 3, adoption: 7, labels: { tier: ['canary'] }, below: 0 } };
+  const served = (of: FunctionRecord, ...awaited: number[]): (number | undefined)[] => {
+    const choice = choose(
+      'default',
+      of,
+      edge,
+      () => false,
+      (version) => awaited.includes(version),
+    );
+    return [choice?.version, choice?.fallback];
+  };
+  assert.equal(served(record), [2, 1]);
+  assert.equal(served(record, 2), [1, undefined]);
+  assert.equal(served(staged, 3), [2, 1]);
+  assert.equal(served(staged, 2), [3, 1]);
+  assert.equal(served(record, 1, 2), [2, 1]);
+  assert.equal(served({ ...record, history: [] }, 2), [2, undefined]);
+});
+
 test.run();

@@ -18,6 +18,7 @@ const reportOf = (boot: number, sequence: number, change: Partial<EdgeReport> = 
   draining: false,
   labels: {},
   takenBack: [],
+  awaited: [],
   boot,
   sequence,
   ...change,

@@ -77,6 +77,7 @@ class SimulatedEdge {
       boot: this.boot,
       sequence: ++this.sequence,
       takenBack,
+      awaited: [],
       functions,
     };
   }

@@ -1,4 +1,5 @@
-import { freshDirectory, startTestNode, type TestNode, until } from './node.ts';
+import * as assert from 'uvu/assert';
+import { fixture, freshDirectory, startTestNode, type TestNode, until } from './node.ts';
 import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
 
 /** Origins and edges as processes. */
@@ -10,6 +11,8 @@ export type EdgeView = {
   alarm: { why: string; detail: string } | null;
   failure: string | null;
   takenBack: { function: string; version: number }[];
+  awaited: { function: string; version: number }[];
+  pulls: { pulled: number; bytes: number; resumed: number; failed: number };
 };
 
 export const tokenOf = async (origin: TestNode, ...scopes: string[]): Promise<string> =>
@@ -79,3 +82,23 @@ export const rolloutIs = (origin: TestNode, name: string, what: string, is: (vie
 
 export const edgeOf = (origin: TestNode, token: string, name: string, ...labels: string[]): Promise<TestNode> =>
   follow(origin, token, freshDirectory(), ['--edge-name', name, '--edge-report-ms', '100', ...labels.flatMap((label) => ['--label', label])]);
+
+/** A component with a custom section of so many bytes. */
+export const padded = (name: string, bytes: number): Uint8Array => {
+  const length: number[] = [];
+  for (let rest = bytes + 2; ; rest >>>= 7) {
+    if (rest < 128) {
+      length.push(rest);
+      break;
+    }
+    length.push((rest & 127) | 128);
+  }
+  const random = crypto.getRandomValues(new Uint8Array(65_536));
+  const content = Buffer.concat(Array.from({ length: Math.ceil(bytes / random.length) }, () => Buffer.from(random))).subarray(0, bytes);
+  return Buffer.concat([fixture(name), Buffer.from([0, ...length, 1, 112]), content]);
+};
+
+export const deployBytes = async (origin: TestNode, name: string, bytes: Uint8Array, manifest: object = {}): Promise<void> => {
+  const { digest } = (await (await origin.api('PUT', '/v1/modules', bytes)).json()) as { digest: string };
+  assert.is((await origin.api('POST', '/v1/functions', { name, module: digest, ...manifest })).status, 201);
+};

@@ -1,29 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { edgeIs, hello, readyz, serves, textOf, tokenOf } from './edge-harness.ts';
-import { cleanUp, fixture, startTestNode, type TestNode, until } from './node.ts';
+import { deployBytes, edgeIs, hello, padded, readyz, serves, textOf, tokenOf } from './edge-harness.ts';
+import { cleanUp, startTestNode, until } from './node.ts';
 
 test.after(cleanUp);
-
-/** A component with a custom section of so many bytes. */
-const padded = (name: string, bytes: number): Uint8Array => {
-  const length: number[] = [];
-  for (let rest = bytes + 2; ; rest >>>= 7) {
-    if (rest < 128) {
-      length.push(rest);
-      break;
-    }
-    length.push((rest & 127) | 128);
-  }
-  const random = crypto.getRandomValues(new Uint8Array(65_536));
-  const content = Buffer.concat(Array.from({ length: Math.ceil(bytes / random.length) }, () => Buffer.from(random))).subarray(0, bytes);
-  return Buffer.concat([fixture(name), Buffer.from([0, ...length, 1, 112]), content]);
-};
-
-const deployBytes = async (origin: TestNode, name: string, bytes: Uint8Array): Promise<void> => {
-  const { digest } = (await (await origin.api('PUT', '/v1/modules', bytes)).json()) as { digest: string };
-  assert.is((await origin.api('POST', '/v1/functions', { name, module: digest })).status, 201);
-};
 
 test('edge: with a full disk it serves what it has, says so, and goes on when there is room', async () => {
   const origin = await startTestNode({ gateways: 1 });

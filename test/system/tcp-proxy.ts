@@ -8,6 +8,8 @@ export type TcpProxy = {
   url: string;
   set(fault: Fault): void;
   use(ports: readonly number[]): void;
+  /** From now on so many bytes of answers a second, all connections together, each of them so much later. */
+  slow(bytesPerSecond: number, delayMs: number): void;
   /** Calls `act` once, when a client sends something that has this text, before it is passed on; or after, with `answered`, when something of an answer to it has come. */
   when(text: string, act: () => void, answered?: boolean): void;
   close(): Promise<void>;
@@ -23,12 +25,23 @@ export const closeProxies = async (): Promise<void> => {
 const trickleBytes = 100_000;
 const spoilEvery = 3_000;
 
+/** Says in how many milliseconds bytes that come now are through. */
+const slowLine = (bytesPerSecond: number, delayMs: number): ((bytes: number) => number) => {
+  let freeAtMs = 0;
+  return (bytes) => {
+    const nowMs = performance.now();
+    freeAtMs = Math.max(freeAtMs, nowMs) + (bytes / bytesPerSecond) * 1000;
+    return freeAtMs - nowMs + delayMs;
+  };
+};
+
 /** A TCP proxy that tests put between two nodes. Backends are tried in turn, beginning with the next one, until one takes the connection. */
 export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
   let ports = backends;
   let fault: Fault = 'pass';
   let next = 0;
   const sockets = new Set<Socket>();
+  let line: ((bytes: number) => number) | undefined;
   let trap: { text: string; act: () => void; answered: boolean } | undefined;
   const spring = (): void => {
     const { act } = trap as { act: () => void };
@@ -48,6 +61,14 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
   const join = (client: Socket, backend: Socket): void => {
     let answered = 0;
     let trapped = false;
+    const pass = (chunk: Buffer): void => {
+      if (!line) return void client.write(chunk);
+      backend.pause();
+      setTimeout(() => {
+        client.write(chunk);
+        backend.resume();
+      }, line(chunk.length));
+    };
     client.on('data', (chunk: Buffer) => {
       trapped = trap !== undefined && chunk.includes(trap.text);
       if (trapped && trap?.answered === false) spring();
@@ -58,7 +79,7 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
       if (fault === 'stall' || fault === 'mute') return;
       answered += chunk.length;
       if (fault === 'spoil' && answered > spoilEvery) chunk[chunk.length >> 1]! ^= 1;
-      client.write(chunk);
+      pass(chunk);
       if (fault === 'trickle' && answered > trickleBytes) client.destroySoon();
     });
     client.on('end', () => backend.end()).on('close', () => backend.destroy());
@@ -80,6 +101,9 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
     },
     when: (text, act, answered = false) => {
       trap = { text, act, answered };
+    },
+    slow: (bytesPerSecond, delayMs) => {
+      line = slowLine(bytesPerSecond, delayMs);
     },
     set: (wanted) => {
       fault = wanted;

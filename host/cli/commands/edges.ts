@@ -13,6 +13,8 @@ type Edge = {
   revision: number;
   behind: number;
   labels: Record<string, string>;
+  refused: string | null;
+  awaited: { tenant: string; function: string; version: number }[];
   takenBack: { tenant: string; function: string; version: number; requests: number; failures: number; at: string }[];
 };
 
@@ -21,8 +23,12 @@ const labelsText = (labels: Edge['labels']): string =>
     .map(([key, value]) => `${key}=${value}`)
     .join(' ') || '-';
 
-const standing = ({ connected, behind, revision }: Edge): string =>
-  !connected ? 'away' : revision === 0 ? 'joining' : behind === 0 ? 'up to date' : `${behind} behind`;
+const standing = ({ connected, refused, behind, revision, awaited }: Edge): string => {
+  if (!connected) return refused === null ? 'away' : 'refused';
+  if (revision === 0) return 'joining';
+  if (behind > 0) return `${behind} behind`;
+  return awaited.length > 0 ? `fetching ${awaited.length}` : 'up to date';
+};
 
 export const edgesLs: Command = {
   name: 'edges ls',
@@ -70,6 +76,8 @@ export const edgesShow: Command = {
         ['version', edge.product],
         ['joined', edge.joinedAt],
         ['last heard of', edge.seenAt],
+        ...(edge.refused === null ? [] : [['refused', edge.refused] as const]),
+        ...edge.awaited.map(({ tenant, function: name, version }) => ['fetching', `${tenant}/${name}@${version}`] as const),
         ...edge.takenBack.map(
           ({ tenant, function: name, version, requests, failures, at }) =>
             ['took back', `${tenant}/${name}@${version}: ${failures} of ${requests} requests failed, ${at}`] as const,

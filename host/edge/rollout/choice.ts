@@ -15,21 +15,24 @@ export type Choice = Candidate & {
 
 /**
  * Which version of a function an edge serves: the one on its way if the edge belongs to its stage, else what is live, else
- * what was live before; and never one that was taken back here. It needs nothing but the record, so it holds while the
- * edge is cut off, and after whatever messages the record came by.
+ * what was live before; never one that was taken back here, and one whose component is awaited only if there is no other. It
+ * needs nothing but the record, so it holds while the edge is cut off, and after whatever messages the record came by.
  */
 export function choose(
   tenant: string,
   { name, live, history, adoption, staged }: FunctionRecord,
   edge: { id: string; labels: Labels },
   isTakenBack: (adoption: number) => boolean,
+  isAwaited: (version: number) => boolean = () => false,
 ): Choice | undefined {
   const before = history.at(-1);
-  const candidates: Candidate[] = [
+  const known: Candidate[] = [
     ...(staged && isStagedAt(staged, tenant, name, edge) ? [{ version: staged.version, adoption: staged.adoption }] : []),
     ...live.slice(0, 1).map(({ version }) => ({ version, adoption })),
     ...(before === undefined ? [] : [{ version: before, adoption: undefined }]),
   ];
+  const here = known.filter(({ version }) => !isAwaited(version));
+  const candidates = here.length > 0 ? here : known;
   const at = candidates.findIndex(
     (candidate, index) => index === candidates.length - 1 || candidate.adoption === undefined || !isTakenBack(candidate.adoption),
   );

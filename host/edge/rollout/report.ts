@@ -47,6 +47,11 @@ export const rolloutReportFields = {
   sequence: count.default(0),
   functions: z.array(served).max(functionsMax).default([]),
   takenBack: z.array(takenBack).max(functionsMax).default([]),
+  /** Versions whose components are on their way there. */
+  awaited: z
+    .array(z.object({ tenant: name, function: name, version: z.int().min(1) }))
+    .max(functionsMax)
+    .default([]),
 };
 
 export const sparse = (latency: readonly number[]): ServedReport['latency'] => latency.flatMap((n, bucket) => (n > 0 ? [[bucket, n] as [number, number]] : []));

@@ -37,6 +37,8 @@ const keyOf = (tenant: string, name: string): string => `${tenant}/${name}`;
  */
 export class Standing implements Serving {
   id = '';
+  /** Whether the version before is served meanwhile: the components of this one are on their way. */
+  isAwaited: (tenant: string, name: string, version: number) => boolean = () => false;
   readonly #options: StandingOptions;
   readonly #trials = new Map<string, TrialRecord>();
   readonly #courses = new Map<string, Course>();
@@ -57,7 +59,7 @@ export class Standing implements Serving {
     const key = keyOf(tenant, record.name);
     const trial = this.#trials.get(key);
     const isTakenBack = (adoption: number): boolean => trial?.takenBack.some((taken) => taken.adoption === adoption) ?? false;
-    const choice = choose(tenant, record, { id: this.id, labels: this.labels }, isTakenBack);
+    const choice = choose(tenant, record, { id: this.id, labels: this.labels }, isTakenBack, (version) => this.isAwaited(tenant, record.name, version));
     if (!choice) return [];
     const known = this.#courses.get(key);
     if (known && known.choice.version === choice.version && known.choice.adoption === choice.adoption) known.choice = choice;
