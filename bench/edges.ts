@@ -1,20 +1,22 @@
 /**
  * An origin with edges, as processes on this machine: how long joining takes, how soon a deployment is live on all edges, and
- * what many connected edges cost the origin.
-, and
- * what it costs when all come back at once and need the whole state.
+ * what many connected edges cost the origin, also when all come back at once and need the whole state.
  *
- * Usage: node bin/node26.js bench/edges.ts [--edges=20] [--rounds=5] [--clients=500] [--functions=100]
+ * Also how an edge that was cut off hands over the events that it kept.
+ *
+ * Usage: node bin/node26.js bench/edges.ts [--edges=20] [--rounds=5] [--clients=500] [--functions=100] [--events=3000]
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { median, option, printMachine } from './lib.ts';
 import { fixture, type NodeUnderTest, startNacelle } from './node-under-test.ts';
 
-const [edges, rounds, clients, functions] = [option('edges', 20), option('rounds', 5), option('clients', 500), option('functions', 100)];
+const [edges, rounds, clients] = [option('edges', 20), option('rounds', 5), option('clients', 500)];
+const [functions, events] = [option('functions', 100), option('events', 3000)];
 const POLL_MS = 10;
 const one = ['--gateways', '1', '--isolates-configurations', '[{"name":"standard","floor":1}]'];
 
@@ -135,6 +137,90 @@ async function comeBack(origin: NodeUnderTest, token: string, ids: readonly stri
   agent.destroy();
 }
 
+/** A line to a port that can be cut. */
+async function lineTo(port: number): Promise<{ url: string; cut(): void; mend(): void; close(): void }> {
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((client) => {
+    if (isCut) return void client.destroy();
+    const backend = connect({ port, host: '127.0.0.1' });
+    for (const [socket, other] of [
+      [client, backend],
+      [backend, client],
+    ] as const) {
+      sockets.add(socket);
+      socket
+        .on('error', () => other.destroy())
+        .on('close', () => {
+          sockets.delete(socket);
+          other.destroy();
+        })
+        .pipe(other);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut: () => {
+      isCut = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    mend: () => {
+      isCut = false;
+    },
+    close: () => void server.close(),
+  };
+}
+
+const takenBy = async (node: NodeUnderTest): Promise<number> => {
+  const response = await fetch(`${node.control}/metrics`, { headers: { authorization: `Bearer ${tokenIn(node)}` } });
+  return Number(/^nacelle_events_from_edges_total\{outcome="taken"\} (\d+)$/m.exec(await response.text())?.[1] ?? 0);
+};
+
+async function sendEvents(edge: NodeUnderTest): Promise<void> {
+  const attributes = { 'ce-specversion': '1.0', 'ce-source': '/bench', 'ce-type': 'made', 'content-type': 'text/plain' };
+  const headers = { authorization: `Bearer ${tokenIn(edge)}`, ...attributes };
+  let next = 0;
+  const send = async (): Promise<void> => {
+    for (let i = next++; i < events; i = next++) {
+      const response = await fetch(`${edge.control}/v1/events?topic=made`, { method: 'POST', headers: { ...headers, 'ce-id': `e${i}` }, body: 'made' });
+      if (response.status !== 202) throw new Error(`an event was answered ${response.status}`);
+      await response.arrayBuffer();
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, send));
+}
+
+/** An edge keeps events while it is cut off. How the origin gets them when it is back. */
+async function measureCatchUp(origin: NodeUnderTest, token: string): Promise<void> {
+  const { digest } = await api(origin, 'PUT', '/v1/modules', readFileSync(fixture('deliver')));
+  const manifest = { name: 'collect', module: digest, capabilities: { keyvalue: { '': 'done' } }, events: [{ topic: 'made', at: 'origin' }] };
+  await api(origin, 'POST', '/v1/functions', manifest);
+  const line = await lineTo(Number(new URL(origin.control).port));
+  const edge = await startNacelle(['--edge-origin', line.url, '--edge-token', token, ...one]);
+  await untilServed(`${edge.http}/hello/`);
+  line.cut();
+  const sentMs = performance.now();
+  await sendEvents(edge);
+  const kept = (events / (performance.now() - sentMs)) * 1000;
+  line.mend();
+  const mendedMs = performance.now();
+  const samples: [atMs: number, taken: number][] = [];
+  for (let taken = 0; taken < events; ) {
+    taken = await takenBy(origin);
+    samples.push([performance.now() - mendedMs, taken]);
+    await sleep(50);
+  }
+  const inASecond = samples.map(([atMs, taken], i) => taken - (samples.slice(0, i).findLast(([at]) => at <= atMs - 1000)?.[1] ?? 0));
+  const first = samples.find(([, taken]) => taken > 0)?.[0] ?? Number.NaN;
+  console.log(
+    `cut off, an edge keeps ${kept.toFixed(0)} events a second; when the line is mended, ${events} of them begin to come after ${first.toFixed(0)} ms,`,
+  );
+  console.log(`  at most ${Math.max(...inASecond)} in any second (edge.eventsPerSecond 500), all after ${(samples.at(-1)?.[0] ?? 0).toFixed(0)} ms`);
+  await edge.stop();
+  line.close();
+}
+
 printMachine();
 const origin = await startNacelle(one);
 await deploy(origin, 'hello');
@@ -151,4 +237,5 @@ console.log(`joining, from the start of the process to the first 200: ${median(j
 await measureDeployments(origin, nodes);
 await Promise.all(nodes.map((node) => node.stop()));
 await measureClients(origin, token as string);
+if (events > 0) await measureCatchUp(origin, token as string);
 await origin.stop();

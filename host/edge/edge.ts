@@ -7,7 +7,7 @@ import type { Table } from '../store/table.ts';
 import { type Arrival, Arrivals } from './arrivals.ts';
 import { nextBoot } from './boot.ts';
 import { sendBatch } from './event-batch.ts';
-import { type ForwardCounters, Forwarder } from './forwarder.ts';
+import { type ForwardCounters, Forwarder, reserveForwarding } from './forwarder.ts';
 import { type Alarm, type LinkState, OriginLink } from './link.ts';
 import type { FeedMessage, Position } from './message.ts';
 import { createOriginClient, type OriginClient } from './origin-client.ts';
@@ -351,6 +351,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const known = await replica.origin();
   const origin = known ?? { key: '', revision: 0, edge: options.newId() };
   if (!known) await replica.setOrigin(origin);
+  await reserveForwarding(options.table);
   options.standing.id = origin.edge;
   const edge = new Edge(options, replica, origin, await nextBoot(options.table, Date.now()));
   await edge.open();

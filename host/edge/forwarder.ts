@@ -27,7 +27,12 @@ export type ForwardCounters = { forwarded: number; failed: number };
 
 /** The batch that was sent last: after a kill it is sent again as it was. */
 const batchKey = '~node/forwarding';
-type BatchRecord = { number: number; id: string; tenant: string; function: string; events: string[] };
+type BatchRecord = { number: number; id: string; tenant: string; function: string; events: string[]; room?: string };
+/**
+ * The record is of one size and there from the start, so that a store that is full, of events perhaps, takes the next batch: nothing
+ * would go and make room otherwise. Enough for a batch with ids and names of the usual length.
+ */
+const recordBytes = 4096;
 type Pending = { record: BatchRecord; queue: Queue<EventItem>; leases: Lease<EventItem>[]; items: BatchItem[] };
 
 const leaseMs = 3_600_000;
@@ -42,6 +47,20 @@ const itemOf = ({ trigger, hops, request, dedupeId, orderingKey }: EventItem): B
   ...(dedupeId === undefined ? {} : { dedupeId }),
   ...(orderingKey === undefined ? {} : { orderingKey }),
 });
+
+const ofOneSize = ({ room: _, ...record }: BatchRecord): BatchRecord => ({
+  ...record,
+  room: ' '.repeat(Math.max(0, recordBytes - JSON.stringify(record).length)),
+});
+
+/** Makes room for what is written before a batch is sent. A store that is full already keeps no edge from starting. */
+export async function reserveForwarding(table: Pick<Table, 'get' | 'commit'>): Promise<void> {
+  if (await table.get(batchKey)) return;
+  const record = ofOneSize({ number: 0, id: '', tenant: '', function: '', events: [] });
+  await table.commit([{ key: batchKey, put: record }]).catch((error: unknown) => {
+    if (codeOf(error) !== 'store-full') throw error;
+  });
+}
 
 export class Forwarder {
   readonly counters: ForwardCounters = { forwarded: 0, failed: 0 };
@@ -171,7 +190,7 @@ export class Forwarder {
 
   /** Before a batch is sent, so that it is the same one after a kill. */
   private async keep(pending: Pending, record: BatchRecord): Promise<void> {
-    await this.options.table.commit([{ key: batchKey, put: record }]);
+    await this.options.table.commit([{ key: batchKey, put: ofOneSize(record) }]);
     pending.record = record;
     this.number = record.number;
   }
