@@ -10,7 +10,7 @@ export type PullOptions = {
   bytesMax: number;
   /** Bytes a second of all pulls together; 0: as fast as it goes. */
   bytesPerSecond: number;
-  /** False while the origin is known to be away: then one attempt must do. */
+  /** False while the origin is known to be away: then one attempt must do, unless something has come. */
   isConnected: () => boolean;
   signal: AbortSignal;
   /** Attempts that bring no byte, one after the other. Default 6. */
@@ -76,7 +76,8 @@ export class Puller {
       } catch (error) {
         fruitless = received > before ? 0 : fruitless + 1;
         const isFinal = error instanceof Problem && error.code !== 'unavailable';
-        if (isFinal || signal.aborted || fruitless >= (isConnected() ? attemptsMax : 1))
+        // What has come already is worth some patience.
+        if (isFinal || signal.aborted || fruitless >= (isConnected() || received > 0 ? attemptsMax : 1))
           throw error instanceof Problem ? error : new Problem('unavailable', `cannot pull module ${digest}: the connection to the origin broke off`);
         if (received > 0) this.counters.resumed++;
         await pause(backoffMs(fruitless, retry), signal);

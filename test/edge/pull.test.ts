@@ -95,6 +95,14 @@ test('Puller: gives up after some attempts without a byte, after one while the o
   const away = await open((_request, response) => response.destroy(), { isConnected: () => false });
   assert.is(await codeOf(away.puller.pull(digest)), 'unavailable');
   assert.is(away.origin.requests.length, 1);
+  const begun = await open(
+    (request, response, count) => (count === 2 ? void response.destroy() : serve(request, response, bytes, count === 1 ? 70_000 : undefined)),
+    {
+      isConnected: () => false,
+    },
+  );
+  await begun.puller.pull(digest);
+  assert.is(begun.puller.counters.bytes, bytes.length, 'what has come is not given up for one failure');
   const refusing = await open((_request, response) => response.writeHead(404).end());
   assert.is(await codeOf(refusing.puller.pull(digest)), 'not-found');
   assert.is(refusing.origin.requests.length, 1);
