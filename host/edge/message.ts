@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Json } from '../store/table.ts';
-import { protocols, protocolsText } from './protocol.ts';
+import { protocols } from './protocol.ts';
 import type { RecordChanges } from './records.ts';
 import { openSigned, type Signer, signed } from './signing.ts';
 
@@ -31,7 +31,8 @@ const hello = z.object({ format: z.int(), key: z.string().max(64), heartbeatMs: 
 const revision = z.int().min(1);
 const key = z.string().min(1).max(1280);
 const message = z.object({
-  format: z.int().min(protocols.oldest).max(protocols.newest),
+  // One for older protocols can be read by all later ones that the origin speaks.
+  format: z.int().min(1).max(protocols.newest),
   product: z.string(),
   domain: z.string(),
   revision,
@@ -69,7 +70,7 @@ export function judge(at: Position, data: string): Verdict {
   const text = openSigned(at.key, data);
   if (text === undefined) return { kind: 'refuse', why: 'signature', detail: 'the message is not signed by the key of the origin' };
   const found = parse(message, text);
-  if (found === undefined) return { kind: 'refuse', why: 'form', detail: `the message is not one of protocol ${protocolsText(protocols)}` };
+  if (found === undefined) return { kind: 'refuse', why: 'form', detail: `the message is not of protocol ${protocols.newest} or before` };
   if (found.base === null && found.revision < at.revision)
     return { kind: 'refuse', why: 'backwards', detail: `the origin is at revision ${found.revision}, this edge has seen ${at.revision}` };
   if (found.revision <= at.revision) return { kind: 'known' };
