@@ -150,7 +150,7 @@ export class Edge {
       fingerprint: settings.originKey === '' ? undefined : settings.originKey,
       edge: origin.edge,
       apply: (message, at) => this.apply(message, at),
-      onAlarm: ({ why, detail }) => options.log.error({ why, detail, origin: settings.origin }, 'edge: the origin is not followed, what is here is served on'),
+      onAlarm: ({ why, detail }) => options.log.error({ why, detail, origin: settings.origin }, 'edge: does not follow its origin, and goes on with what it has'),
       onDrain: (draining) => {
         this.draining = draining;
       },
@@ -201,9 +201,10 @@ export class Edge {
 
   /** Why requests should go elsewhere. To be cut off is no reason. */
   notReady(): string[] {
-    const { revision } = this.link.status();
+    const { revision, failure } = this.link.status();
+    const why = failure === undefined ? '' : `: ${failure}`;
     return [
-      ...(revision === 0 ? [`this edge has heard nothing from its origin ${this.options.settings.origin} yet`] : []),
+      ...(revision === 0 ? [`this edge has heard nothing from its origin ${this.options.settings.origin} yet${why}`] : []),
       ...(this.draining ? ['this edge is being drained'] : []),
     ];
   }
