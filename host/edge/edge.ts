@@ -106,6 +106,14 @@ const makeForwarder = (options: EdgeOptions, client: OriginClient, edge: string,
   });
 };
 
+const makeArrivals = ({ prepare, log }: EdgeOptions, onArrived: () => void): Arrivals =>
+  new Arrivals({
+    prepare,
+    onArrived,
+    onDelayed: ({ tenant, name, version }, failure) =>
+      log.warn({ tenant, function: name, version, failure }, 'edge: the version before is served, this one cannot be had yet'),
+  });
+
 /**
  * A node that serves what another one has deployed. It begins with `openEdge`, follows its origin from `start` on, and ends
  * with `close`. While the origin is away it goes on with what is in its Table and Blobs.
@@ -150,7 +158,8 @@ export class Edge {
       fingerprint: settings.originKey === '' ? undefined : settings.originKey,
       edge: origin.edge,
       apply: (message, at) => this.apply(message, at),
-      onAlarm: ({ why, detail }) => options.log.error({ why, detail, origin: settings.origin }, 'edge: does not follow its origin, and goes on with what it has'),
+      onAlarm: ({ why, detail }) =>
+        options.log.error({ why, detail, origin: settings.origin }, 'edge: does not follow its origin, and goes on with what it has'),
       onDrain: (draining) => {
         this.draining = draining;
       },
@@ -162,11 +171,7 @@ export class Edge {
       },
     });
     this.forwarder = makeForwarder(options, this.client, this.id, signal);
-    this.arrivals = new Arrivals({
-      prepare: options.prepare,
-      onArrived: () => this.serveAnew(),
-      onDelayed: ({ digests: _, ...version }, failure) => options.log.warn({ ...version, failure }, 'edge: a version is on its way, the one before is served'),
-    });
+    this.arrivals = makeArrivals(options, () => this.serveAnew());
     options.standing.isAwaited = (...version) => this.arrivals.isAwaited(...version);
   }
 

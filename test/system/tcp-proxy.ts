@@ -35,19 +35,56 @@ const slowLine = (bytesPerSecond: number, delayMs: number): ((bytes: number) => 
   };
 };
 
+/** How bytes go through the proxy now. */
+type Way = {
+  fault: Fault;
+  line: ((bytes: number) => number) | undefined;
+  trap: { text: string; act: () => void; answered: boolean } | undefined;
+};
+
+const spring = (way: Way): void => {
+  const { trap } = way;
+  way.trap = undefined;
+  trap?.act();
+};
+
+/** A chunk of an answer, when the line has room for it. */
+const pass = ({ line }: Way, chunk: Buffer, backend: Socket, client: Socket): void => {
+  if (!line) return void client.write(chunk);
+  backend.pause();
+  setTimeout(() => {
+    client.write(chunk);
+    backend.resume();
+  }, line(chunk.length));
+};
+
+const join = (way: Way, client: Socket, backend: Socket): void => {
+  let answered = 0;
+  let trapped = false;
+  client.on('data', (chunk: Buffer) => {
+    trapped = way.trap !== undefined && chunk.includes(way.trap.text);
+    if (trapped && way.trap?.answered === false) spring(way);
+    if (way.fault !== 'stall') backend.write(chunk);
+  });
+  backend.on('data', (chunk: Buffer) => {
+    if (trapped && way.trap) spring(way);
+    if (way.fault === 'stall' || way.fault === 'mute') return;
+    answered += chunk.length;
+    if (way.fault === 'spoil' && answered > spoilEvery) chunk[chunk.length >> 1]! ^= 1;
+    pass(way, chunk, backend, client);
+    if (way.fault === 'trickle' && answered > trickleBytes) client.destroySoon();
+  });
+  client.on('end', () => backend.end()).on('close', () => backend.destroy());
+  backend.on('end', () => client.end()).on('close', () => client.destroySoon());
+  client.resume();
+};
+
 /** A TCP proxy that tests put between two nodes. Backends are tried in turn, beginning with the next one, until one takes the connection. */
 export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
   let ports = backends;
-  let fault: Fault = 'pass';
   let next = 0;
+  const way: Way = { fault: 'pass', line: undefined, trap: undefined };
   const sockets = new Set<Socket>();
-  let line: ((bytes: number) => number) | undefined;
-  let trap: { text: string; act: () => void; answered: boolean } | undefined;
-  const spring = (): void => {
-    const { act } = trap as { act: () => void };
-    trap = undefined;
-    act();
-  };
   const keep = (socket: Socket): Socket => {
     sockets.add(socket);
     return socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket));
@@ -56,39 +93,11 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
     const port = ports[(first + ports.length - tries) % ports.length] as number;
     const backend = connect({ port, host: '127.0.0.1' });
     backend.once('error', () => (tries > 1 ? dial(client, first, tries - 1) : client.destroy()));
-    backend.once('connect', () => join(client, keep(backend)));
-  };
-  const join = (client: Socket, backend: Socket): void => {
-    let answered = 0;
-    let trapped = false;
-    const pass = (chunk: Buffer): void => {
-      if (!line) return void client.write(chunk);
-      backend.pause();
-      setTimeout(() => {
-        client.write(chunk);
-        backend.resume();
-      }, line(chunk.length));
-    };
-    client.on('data', (chunk: Buffer) => {
-      trapped = trap !== undefined && chunk.includes(trap.text);
-      if (trapped && trap?.answered === false) spring();
-      if (fault !== 'stall') backend.write(chunk);
-    });
-    backend.on('data', (chunk: Buffer) => {
-      if (trapped && trap) spring();
-      if (fault === 'stall' || fault === 'mute') return;
-      answered += chunk.length;
-      if (fault === 'spoil' && answered > spoilEvery) chunk[chunk.length >> 1]! ^= 1;
-      pass(chunk);
-      if (fault === 'trickle' && answered > trickleBytes) client.destroySoon();
-    });
-    client.on('end', () => backend.end()).on('close', () => backend.destroy());
-    backend.on('end', () => client.end()).on('close', () => client.destroySoon());
-    client.resume();
+    backend.once('connect', () => join(way, client, keep(backend)));
   };
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
     keep(client);
-    if (fault === 'cut') client.destroy();
+    if (way.fault === 'cut') client.destroy();
     else dial(client, next++);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -100,14 +109,14 @@ export async function tcpProxy(backends: readonly number[]): Promise<TcpProxy> {
       ports = wanted;
     },
     when: (text, act, answered = false) => {
-      trap = { text, act, answered };
+      way.trap = { text, act, answered };
     },
     slow: (bytesPerSecond, delayMs) => {
-      line = slowLine(bytesPerSecond, delayMs);
+      way.line = slowLine(bytesPerSecond, delayMs);
     },
     set: (wanted) => {
-      fault = wanted;
-      if (fault === 'cut') for (const socket of sockets) socket.destroy();
+      way.fault = wanted;
+      if (wanted === 'cut') for (const socket of sockets) socket.destroy();
     },
     close: () => {
       for (const socket of sockets) socket.destroy();
