@@ -46,6 +46,9 @@ const whys: { readonly [code in ErrorCode]?: Alarm['why'] } = {
   'store-full': 'full',
 };
 
+/** Alarms that end with a greeting; the others end when a message is taken. */
+const disproved: ReadonlySet<Alarm['why']> = new Set(['key', 'version', 'refused']);
+
 class Distrust extends Error {
   readonly why: Alarm['why'];
   constructor(why: Alarm['why'], detail: string) {
@@ -176,6 +179,7 @@ export class OriginLink {
     if (commonProtocol(protocols, spoken) === undefined) throw new Distrust('version', protocolConflict(protocols, spoken));
     this.trust(hello.key);
     this.protocol = hello.format;
+    if (this.alarm && disproved.has(this.alarm.why)) this.alarm = undefined;
     this.options.onDrain(hello.draining);
     this.attempt = 0;
     this.failure = undefined;

@@ -112,6 +112,26 @@ test('OriginLink: a refused token is alarmed, once, and tried again', async () =
   await watched.link.close();
 });
 
+test('OriginLink: an alarm about who answers, or that it refuses, ends when it greets again, also where there is nothing new', async () => {
+  const refusals = [401, 404, 409];
+  const { url } = await origin((_request, response, count) => {
+    const status = refusals[count - 1];
+    if (status === undefined) return void response.write(hello());
+    response
+      .writeHead(status, { 'content-type': 'application/problem+json' })
+      .end(status === 409 ? '{"code":"protocol-unsupported","detail":"too old"}' : '{}');
+  });
+  const watched = follow(url, { position: { key: signer.publicKey, revision: 4 } });
+  await until(() => (watched.link.isConnected ? true : undefined), 'the greeting');
+  assert.equal(
+    watched.alarms.map(({ why }) => why),
+    ['refused', 'version', 'version'],
+  );
+  assert.match(watched.alarms[2]?.detail ?? '', 'too old');
+  assert.is(watched.link.status().alarm, undefined);
+  await watched.link.close();
+});
+
 test('OriginLink: an origin that falls silent is left and asked again', async () => {
   const { url, requests, connections } = await origin((_request, response, count) => {
     response.write(hello() + state(1, null));
