@@ -36,6 +36,8 @@ const eventCharactersMax = 256 * 1024 * 1024;
 const heartbeatsMissed = 3;
 const firstEventMs = 15_000;
 const retryDefault = { baseMs: 300, maxMs: 10_000 };
+/** Attempts to take a message over on one connection while the store is full. */
+const fullAttempts = 8;
 
 /** Why an origin that answers is not followed, by the code of its refusal. One that has no feed is no origin, or of before there were any. */
 const whys: { readonly [code in ErrorCode]?: Alarm['why'] } = {
@@ -111,6 +113,10 @@ export class OriginLink {
     return { state, since, revision: position.revision, key: position.key, failure, alarm };
   }
 
+  private get retry(): { baseMs: number; maxMs: number } {
+    return this.options.retry ?? retryDefault;
+  }
+
   private now(): number {
     return (this.options.now ?? Date.now)();
   }
@@ -125,6 +131,7 @@ export class OriginLink {
   private async run(): Promise<void> {
     const { signal } = this.ending;
     while (!signal.aborted) {
+      const beganMs = performance.now();
       try {
         await this.follow();
         this.failure = 'the origin closed the connection';
@@ -133,7 +140,9 @@ export class OriginLink {
         this.note(error);
       }
       this.turn('cut-off');
-      await pause(backoffMs(this.attempt, this.options.retry ?? retryDefault), signal);
+      // An origin that greets, and then says what cannot be taken, is not asked more and more often.
+      if (performance.now() - beganMs >= this.retry.maxMs) this.attempt = 0;
+      await pause(backoffMs(this.attempt, this.retry), signal);
       this.attempt++;
     }
   }
@@ -181,7 +190,6 @@ export class OriginLink {
     this.protocol = hello.format;
     if (this.alarm && disproved.has(this.alarm.why)) this.alarm = undefined;
     this.options.onDrain(hello.draining);
-    this.attempt = 0;
     this.failure = undefined;
     this.turn('connected');
     return hello.heartbeatMs;
@@ -201,6 +209,21 @@ export class OriginLink {
     this.position = { key, revision: 0 };
   }
 
+  /** While the store is full the connection stays for some time: events for the origin are sent meanwhile, which may make room. */
+  private async apply(message: FeedMessage, at: Position): Promise<void> {
+    const { signal } = this.ending;
+    for (let failed = 0; ; failed++) {
+      try {
+        return await this.options.apply(message, at);
+      } catch (error) {
+        const isFull = error instanceof Problem && error.code === 'store-full';
+        if (!isFull || failed >= fullAttempts || signal.aborted) throw error;
+        this.note(error);
+        await pause(backoffMs(failed, this.retry), signal);
+      }
+    }
+  }
+
   private async take({ event, data }: ServerEvent): Promise<void> {
     if (event === 'drain') this.options.onDrain(data === 'true');
     if (event !== 'state') return;
@@ -212,9 +235,10 @@ export class OriginLink {
     }
     if (verdict.kind === 'apply') {
       const at = { key: this.position.key, revision: verdict.message.revision };
-      await this.options.apply(verdict.message, at);
+      await this.apply(verdict.message, at);
       this.position = at;
       this.needsWhole = false;
+      this.attempt = 0;
     }
     this.alarm = undefined;
   }

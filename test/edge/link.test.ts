@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Problem } from '../../host/base/errors.ts';
 import { type Alarm, OriginLink } from '../../host/edge/link.ts';
 import { type FeedMessage, type Position, signMessage } from '../../host/edge/message.ts';
 import { createOriginClient } from '../../host/edge/origin-client.ts';
@@ -129,6 +130,20 @@ test('OriginLink: an alarm about who answers, or that it refuses, ends when it g
   );
   assert.match(watched.alarms[2]?.detail ?? '', 'too old');
   assert.is(watched.link.status().alarm, undefined);
+  await watched.link.close();
+});
+
+test('OriginLink: while the store is full it stays connected, says so, and goes on when there is room', async () => {
+  const { url, requests } = await origin((_request, response) => void response.write(hello() + state(1, null)));
+  let failures = 0;
+  const watched = follow(url, {
+    apply: async () => {
+      if (failures++ < 3) throw new Problem('store-full', 'no room');
+    },
+  });
+  await sees(watched, 'full');
+  await until(() => (watched.applied.includes(1) ? true : undefined), 'revision 1');
+  assert.equal([requests.length, watched.link.status().alarm], [1, undefined]);
   await watched.link.close();
 });
 
