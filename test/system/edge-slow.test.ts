@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { again, deployBytes, edgeIs, hello, padded, proxyTo, serves, textOf, tokenOf, viewOf } from './edge-harness.ts';
-import { cleanUp, exitOf, startTestNode, until } from './node.ts';
+import { deployBytes, edgeIs, hello, padded, proxyTo, serves, textOf, tokenOf, viewOf } from './edge-harness.ts';
+import { cleanUp, startTestNode, until } from './node.ts';
 import { closeProxies } from './tcp-proxy.ts';
 
 test.after(async () => {
@@ -60,27 +60,6 @@ test('edge: the first request of a function that is on its way is answered when 
   );
   assert.equal([response.status, await response.text()], [200, other]);
   for (const node of [edge, origin]) assert.is(await node.end(), 0);
-});
-
-test('edge: that is killed while a version is on its way serves the one before, also while it is cut off', async () => {
-  const origin = await startTestNode({ gateways: 1 });
-  await origin.deploy('orders', 'hello');
-  const proxy = await proxyTo(origin);
-  const args = ['--origin', proxy.url, '--token', await tokenOf(origin, 'edge')];
-  const edge = await startTestNode({ gateways: 1, args });
-  await serves(edge, '/orders/', hello);
-  proxy.slow(mib / 2, 0);
-  await deployBytes(origin, 'orders', padded('as-hello', 4 * mib));
-  await edgeIs(edge, 'the new version to be on its way', ({ awaited, pulls }) => awaited.length > 0 && pulls.bytes > 100_000);
-  edge.process.kill('SIGKILL');
-  await exitOf(edge.process);
-  proxy.set('cut');
-  const restarted = await again(edge, args);
-  for (let i = 0; i < 3; i++) assert.is(await textOf(`${restarted.url}/orders/`), hello);
-  proxy.slow(100 * mib, 0);
-  proxy.set('pass');
-  await serves(restarted, '/orders/', other);
-  for (const node of [restarted, origin]) assert.is(await node.end(), 0);
 });
 
 test('edge: fetches no more bytes a second than it may, however much there is to fetch', async () => {
