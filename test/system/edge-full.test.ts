@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { arrive, collects, counts } from './edge-events.ts';
+import { arrive, collects, counts, queueIs, waitingAt } from './edge-events.ts';
 import { edgeIs, hello, proxyTo, readyz, rolloutIs, serves, textOf, tokenOf } from './edge-harness.ts';
 import { cleanUp, exitOf, startTestNode, type TestNode } from './node.ts';
 import { closeProxies, type TcpProxy } from './tcp-proxy.ts';
@@ -58,6 +58,36 @@ const fill = async (edge: TestNode, name: string): Promise<string[]> => {
 };
 
 const ones = (words: readonly string[]): number[] => words.map(() => 1);
+
+test('edge: that is cut off keeps events until its store is full, says so, and loses none that it took', async () => {
+  const { origin, edge, proxy } = await joined('--store-bytes-max', String(1024 * 1024));
+  proxy.set('cut');
+  await edgeIs(edge, 'the edge to notice', ({ state }) => state === 'cut-off');
+  const taken = await fill(edge, 'kept');
+  assert.ok(taken.length > 5, `${taken.length} were taken`);
+  assert.equal(await readyz(edge), [200, 'cut-off']);
+  assert.is(await textOf(`${edge.url}/orders/`), hello);
+  await textOf(`${edge.url}/printer/`);
+  assert.ok((await edge.lines('printer', 2)).length > 0, 'logs need no room on the disk');
+  assert.equal(
+    (await waitingAt(edge)).map(({ messages }) => messages),
+    [taken.length],
+  );
+
+  await origin.deploy('orders', 'failing', { rollout });
+  await rolloutIs(origin, 'orders', 'the rollout to begin', ({ stage }) => stage === 0);
+  proxy.set('pass');
+  await arrive(origin, taken.slice(-1), 'what was kept to arrive, which makes room');
+  await arrive(origin, taken, 'all of it to arrive');
+  assert.equal(await counts(origin, taken), ones(taken));
+  await queueIs(edge, 0);
+  await rolloutIs(origin, 'orders', 'the edge to be in the stage', ({ waiting }) => waiting === 'somebody has to advance it');
+  const { alarm } = await edgeIs(edge, 'the alarm to end', (view) => view.alarm === null);
+  assert.is(alarm, null);
+  assert.equal(await send(edge, 'after', 6000), [202, undefined]);
+  await arrive(origin, ['after'], 'an event when there is room again');
+  for (const node of [edge, origin]) assert.is(await node.end(), 0);
+});
 
 /** Lets no file of the process grow beyond so many bytes. */
 const limitFiles = ({ process: { pid } }: TestNode, bytes: number | 'unlimited'): boolean =>
