@@ -211,7 +211,14 @@ export class Functions {
     if (version.objects && version.objects.length > 0) objects?.reader.refresh();
     const composition = await loadComposition(version, (digest) => loader.load(digest));
     const own = { function: name, version: version.version, artifact, grant: grantOf(version), limits, mode };
-    return { runner: createPoolRunner(composition ? { ...own, tenant, composition, recorded: recorded() } : own), load };
+    const runner = createPoolRunner(composition ? { ...own, tenant, composition, recorded: recorded() } : own);
+    const { close } = runner;
+    const letGo = loader.hold(version.digest, artifact);
+    runner.close = (why) => {
+      letGo();
+      close(why);
+    };
+    return { runner, load };
   }
 
   #makeExecutor(version: DeployedVersion, ring: ExecutionRing, use: Use): FunctionExecutor {

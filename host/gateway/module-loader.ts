@@ -12,7 +12,8 @@ export class ModuleLoader {
   readonly #post: (message: FromGateway) => void;
   readonly #underWay = new Map<string, Promise<LoadedModule>>();
   readonly #waiting = new Map<number, Waiting>();
-  readonly #known = new Map<string, WeakRef<CompiledArtifact>>();
+  /** Those that somebody in this thread has. */
+  readonly #held = new Map<string, { artifact: CompiledArtifact; holders: number }>();
   #requests = 0;
 
   constructor(post: (message: FromGateway) => void) {
@@ -20,25 +21,28 @@ export class ModuleLoader {
   }
 
   load(digest: string): Promise<LoadedModule> {
-    const artifact = this.#known.get(digest)?.deref();
-    if (artifact) return Promise.resolve({ artifact, load: 'thread' });
+    const held = this.#held.get(digest);
+    if (held) return Promise.resolve({ artifact: held.artifact, load: 'thread' });
     const known = this.#underWay.get(digest);
     if (known) return known;
     const request = ++this.#requests;
     const loaded = new Promise<LoadedModule>((resolve, reject) => this.#waiting.set(request, { resolve, reject }));
     const shared = loaded.finally(() => this.#underWay.delete(digest));
-    shared.then(
-      (module) => this.#remember(digest, module.artifact),
-      () => undefined,
-    );
     this.#underWay.set(digest, shared);
     this.#post({ kind: 'artifact-wanted', request, digest });
     return shared;
   }
 
-  #remember(digest: string, artifact: CompiledArtifact): void {
-    for (const [other, reference] of this.#known) if (!reference.deref()) this.#known.delete(other);
-    this.#known.set(digest, new WeakRef(artifact));
+  /** Lets others have a module for as long as the caller has it; returns what ends that. */
+  hold(digest: string, artifact: CompiledArtifact): () => void {
+    const held = this.#held.get(digest) ?? { artifact, holders: 0 };
+    this.#held.set(digest, held);
+    held.holders++;
+    let isOver = false;
+    return () => {
+      if (!isOver && --held.holders === 0) this.#held.delete(digest);
+      isOver = true;
+    };
   }
 
   take(request: number, artifact: CompiledArtifact, load: StoredSource): void {
