@@ -15,7 +15,7 @@ import type { IsolateDirectory } from '../fleet/directory.ts';
 import { IsolateRunner } from '../fleet/isolate-runner.ts';
 import type { VersionUse } from '../fleet/protocol.ts';
 import { createPoolRunner } from '../instance/pool-runner.ts';
-import type { FunctionRunner } from '../instance/runner.ts';
+import type { FunctionRunner, MainChange } from '../instance/runner.ts';
 import type { RecordedSettings } from '../sidecar/recorded.ts';
 import { ExecutionLog } from '../telemetry/execution-log.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
@@ -214,7 +214,7 @@ export class Functions {
     const runner = createPoolRunner(composition ? { ...own, tenant, composition, recorded: recorded() } : own);
     const { close } = runner;
     const letGo = loader.hold(version.digest, artifact);
-    runner.close = (why) => {
+    runner.close = (why?: MainChange) => {
       letGo();
       close(why);
     };
