@@ -138,6 +138,8 @@ test('PUT /v1/edges/:id/report: is taken of edges that joined, and listed', asyn
     behind: 0,
     labels: {},
     takenBack: [],
+    refused: null,
+    awaited: [],
   });
   await feed.cancel();
 });

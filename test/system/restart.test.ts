@@ -67,8 +67,12 @@ test('cache: an entry that was not used for ttlMs expires, is counted, and the n
     };
     return (cache.expired >= 2 && cache.entries === 0 && isolates.every(({ holds }) => holds.length === 0)) || undefined;
   }, 'expired entries, and isolates that hold nothing');
-  await sleep(1500);
-  for (const name of ['resident', 'isolated']) assert.is(await loadOf(name), 'prepared', name);
+  // Threads let go of it by themselves, later where the machine is busy; each call begins the time anew.
+  for (const name of ['resident', 'isolated'])
+    await until(async () => {
+      await sleep(1500);
+      return (await loadOf(name)) === 'prepared' || undefined;
+    }, `${name} to be prepared again`);
   await node.end();
 });
 
