@@ -62,7 +62,7 @@ export class FunctionWriter {
   /**
    * Makes a new version of a function and sets it live, or begins its rollout if it has one and another version is live.
    * @param input a manifest with `module`
-   * @throws Problem `manifest-invalid`, `not-implemented`, `module-not-found`, `module-invalid`, `route-taken`, `route-not-allowed`,
+   * @throws Problem `manifest-invalid`, `module-not-found`, `module-invalid`, `route-taken`, `route-not-allowed`,
    * `sidecar-not-found`, `sidecar-invalid`, `import-unknown`
    */
   async deploy(tenant: string, input: unknown): Promise<FunctionView> {

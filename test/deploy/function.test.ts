@@ -132,7 +132,7 @@ test('deploy: a component without an HTTP handler is module-invalid', async () =
 test('deploy: names every problem of the manifest and changes nothing', async () => {
   const fixture = await openFixture();
   assert.is(await codeOf(deploy(fixture, 'default', 'f', { bad: 1, limits: { memoryMib: 9999 } })), 'manifest-invalid');
-  assert.is(await codeOf(deploy(fixture, 'default', 'f', { source: './f.ts' })), 'not-implemented');
+  assert.is(await codeOf(fixture.deployments.functions.write.deploy('default', { name: 'f', source: './f.ts' })), 'manifest-invalid', 'a node does not build');
   assert.is(await codeOf(fixture.deployments.functions.write.deploy('default', { name: 'f' })), 'manifest-invalid');
   assert.is(fixture.deployments.routeTable?.functions.length, 0);
 });
