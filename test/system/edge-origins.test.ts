@@ -70,7 +70,7 @@ test('edge: whatever answers in place of its origin, it serves what it has and s
   const cases: [what: string, answer: RequestListener, is: (view: EdgeView) => boolean][] = [
     ['garbage', (_request, response) => response.end('<html>Welcome!</html>'), ({ state }) => state === 'cut-off'],
     ['an answer that ends half-way', breaksOff(greeting(originKey).slice(0, 30)), ({ state }) => state === 'cut-off'],
-    ['an older format', stream(greeting(originKey, 0)), ({ alarm }) => alarm?.why === 'form'],
+    ['an older protocol', stream(greeting(originKey, 0)), ({ alarm }) => alarm?.why === 'version'],
     ['another key', stream(greeting(other.publicKey)), ({ alarm }) => alarm?.why === 'key'],
     ['a forged signature', stream(greeting(originKey), `event: state\ndata: ${forged}\n\n`), ({ alarm }) => alarm?.why === 'signature'],
     ['a node that knows no feed', (_request, response) => response.writeHead(404).end(), ({ state, failure }) => state === 'cut-off' && failure !== null],
