@@ -6,6 +6,7 @@ import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
 import { durationMs } from '../duration.ts';
 import { fields, print, progress, table } from '../terminal.ts';
+import { wholeOption } from '../whole-option.ts';
 
 const filterOptions = {
   queue: { type: 'string', value: 'NAME', description: 'Only those in this queue.' },
@@ -80,12 +81,6 @@ export const deadLettersQueues: Command = {
   },
 };
 
-const wholeOption = ({ options }: Context, key: string): number | undefined => {
-  const text = options.text(key);
-  if (text !== undefined && !/^[1-9]\d{0,14}$/.test(text)) throw new UsageError(`--${key} must be a whole number above 0, got "${text}"`);
-  return text === undefined ? undefined : Number(text);
-};
-
 export const deadLettersLimit: Command = {
   name: 'dead-letters limit',
   summary: 'Say what a queue of dead letters may hold, and for how long. What is not given is as on the node.',
@@ -101,7 +96,7 @@ export const deadLettersLimit: Command = {
     const keep = context.options.text('keep');
     const keepMs = keep === undefined ? undefined : durationMs(keep);
     if (keep !== undefined && keepMs === undefined) throw new UsageError(`--keep must be a duration like 12h or 7d, got "${keep}"`);
-    const [itemsMax, bytesMax] = [wholeOption(context, 'items'), wholeOption(context, 'bytes')];
+    const [itemsMax, bytesMax] = [wholeOption(context, 'items', 15), wholeOption(context, 'bytes', 15)];
     const json = {
       ...(keepMs === undefined ? {} : { keepMs }),
       ...(itemsMax === undefined ? {} : { itemsMax }),

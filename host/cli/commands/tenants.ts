@@ -1,6 +1,7 @@
 import { allItems } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { print, table } from '../terminal.ts';
+import { wholeOption } from '../whole-option.ts';
 
 type Limits = { memoryMib?: number | undefined; cpuMs?: number | undefined; timeMs?: number | undefined };
 type Tenant = { name: string; state: string; routes: string[]; limits: Limits; createdAt: string };
@@ -55,14 +56,14 @@ export const tenantsLimit: Command = {
     'cpu-ms': { type: 'string', value: 'N', description: 'CPU time of one execution, in milliseconds.' },
     'time-ms': { type: 'string', value: 'N', description: 'Wall-clock time of one execution, in milliseconds.' },
   },
-  run: async ({ parameters: [tenant = ''], options, terminal, connect }) => {
+  run: async (context) => {
+    const {
+      parameters: [tenant = ''],
+      terminal,
+      connect,
+    } = context;
     const json: Limits = {};
-    for (const [key, option] of Object.entries(limitKeys) as [keyof Limits, string][]) {
-      const text = options.text(option);
-      if (text === undefined) continue;
-      if (!/^[1-9]\d{0,9}$/.test(text)) throw new UsageError(`--${option} must be a whole number above 0, got "${text}"`);
-      json[key] = Number(text);
-    }
+    for (const [key, option] of Object.entries(limitKeys) as [keyof Limits, string][]) json[key] = wholeOption(context, option, 10);
     const limited: Tenant = await (await connect().api.v1.tenants[':tenant'].limits.$put({ param: { tenant }, json })).json();
     print(terminal, limited, ({ name, limits }) => `${name}: ${limitsText(limits) || 'as on the node'}`);
   },
