@@ -9,6 +9,7 @@ import { checkObjectKey } from './object-limits.ts';
 import type { ObjectRecord } from './object-model.ts';
 import { OverlaidBlobstore } from './object-overlay.ts';
 import { ObjectSource } from './object-source.ts';
+import { againIfReplaced } from './replaced.ts';
 
 const requireFound = (object: ObjectRecord | undefined, container: string, name: string): ObjectRecord => {
   if (!object) throw new Problem('not-found', `there is no object ${JSON.stringify(name.slice(0, 200))} in "${bucketOf(container)}"`);
@@ -18,9 +19,6 @@ const requireFound = (object: ObjectRecord | undefined, container: string, name:
 const refuseChange = (): never => {
   throw new Problem('forbidden', 'cannot change sources');
 };
-
-/** An object that is replaced again and again while it is asked for. */
-const attemptsMax = 3;
 
 class GuestBlobstore implements Blobstore {
   readonly #client: ObjectClient;
@@ -58,15 +56,13 @@ class GuestBlobstore implements Blobstore {
   }
 
   async read(container: string, name: string, start: number, end: number): Promise<{ source: ByteSource; bytes: number }> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#read(container, name, start, end);
-      } catch (error) {
-        // It was replaced between two looks at it.
-        if (!(error instanceof Problem && error.code === 'conflict' && attempt < attemptsMax)) throw error;
+    return againIfReplaced(
+      () => this.#read(container, name, start, end),
+      () => {
         this.refresh();
-      }
-    }
+        return true;
+      },
+    );
   }
 
   async #read(container: string, name: string, start: number, end: number): Promise<{ source: ByteSource; bytes: number }> {

@@ -4,6 +4,7 @@ import { Problem } from '../base/errors.ts';
 import { bucketOf } from '../capability/keyvalue-keys.ts';
 import type { ObjectClient } from '../capability/object-client.ts';
 import type { ObjectRecord } from '../capability/object-model.ts';
+import { againIfReplaced } from '../capability/replaced.ts';
 import { obtainBody, readBody } from '../object/read-body.ts';
 import { planRead, type ReadPlan, refusalOf } from '../object/read-plan.ts';
 import { hasBody, sendProblem } from './problem.ts';
@@ -93,24 +94,13 @@ const answer = async (objects: ObjectClient, id: string, path: string, incoming:
   await send(outgoing, plan, chunks).finally(release);
 };
 
-/** An object that is replaced again and again while it is asked for. */
-const attemptsMax = 3;
-
-/** Once more if the object was replaced between two looks at it. */
-const answerNow = async (...[objects, id, path, incoming, outgoing]: Parameters<typeof answer>): Promise<void> => {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await answer(objects, id, path, incoming, outgoing);
-    } catch (error) {
-      if (!(error instanceof Problem && error.code === 'conflict' && attempt < attemptsMax) || outgoing.headersSent) throw error;
-    }
-  }
-};
-
 /** @param path what follows the prefix of the route, without query */
 export const serveObject = (objects: ObjectClient, id: string, path: string, incoming: IncomingMessage, outgoing: ServerResponse): void => {
   if (hasBody(incoming)) incoming.resume();
-  answerNow(objects, id, path, incoming, outgoing).catch((error: unknown) => {
+  againIfReplaced(
+    () => answer(objects, id, path, incoming, outgoing),
+    () => !outgoing.headersSent,
+  ).catch((error: unknown) => {
     const problem = error instanceof Problem ? error : new Problem('internal', `cannot read the object: ${String(error)}`);
     if (outgoing.headersSent) outgoing.destroy();
     else sendProblem(incoming, outgoing, problem, problem.status === 405 ? ['allow', 'GET, HEAD'] : []);
