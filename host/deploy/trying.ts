@@ -15,7 +15,7 @@ export const requireTakesSettings = async ({ trial, ceilings }: Pick<Ground, 'tr
   if (!record.kinds.includes('companion')) return;
   const sidecar = composed(record.tenant, '', { record, use: defaultUse(record.name), why: 'manifest' });
   const refusal = await trial({ ...sidecar, limits: { ...sidecar.limits, memoryMib: ceilings.memoryMib } });
-  if (refusal !== undefined) throw rejection(`add the sidecar`, record, refusal);
+  if (refusal !== undefined) throw rejection('add the sidecar', record, refusal);
 };
 
 /**

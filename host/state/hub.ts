@@ -21,9 +21,9 @@ import { Sessions } from './sessions.ts';
 /** A thread that does not say what it has within this time is left out. */
 const answerMs = 2000;
 const passedOverMax = 8;
-/** Values that are removed in one commit. */
 /** What somebody has is looked at again after that. */
 const inUseMs = 3_600_000;
+/** Values that are removed in one commit. */
 const erasedAtOnce = 200;
 
 /** A choice, for the log of decisions. `subject` is an execution, or a resource. */
