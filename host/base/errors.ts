@@ -159,7 +159,8 @@ const table = {
     status: 422,
     cause:
       'Failed executions of functions with "guarantee" or "events", and failed deliveries of events, are undone, and the function may do what cannot be undone.',
-    remedy: 'Take capabilities.http out, or set guarantee.outbound to "allow": the guarantee then excludes outgoing requests.',
+    remedy:
+      'Take capabilities.http out, of its sidecars too, and buckets of shared ones, or set guarantee.outbound to "allow": the guarantee then excludes these.',
   },
   'tenant-suspended': { status: 403, cause: 'The tenant is suspended.', remedy: 'Ask an admin to resume it.' },
   'precondition-failed': {

@@ -4,6 +4,7 @@ import type { Composer } from './composing.ts';
 import type { Ground } from './ground.ts';
 import { versionKey } from './keys.ts';
 import type { VersionRecord } from './model.ts';
+import { requireReversibleSidecars } from './overlay.ts';
 import type { DeployedVersion } from './route-table.ts';
 import { permits } from './scope.ts';
 import { openSecrets, secretsWanted, withSecrets } from './sidecar-secrets.ts';
@@ -26,7 +27,7 @@ export class Debugger {
   /**
    * A version that differs from `version` in its sidecars, and so in its key.
    * @param use names of sidecars for debugging, with versions if need be, separated by commas
-   * @throws Problem `debug-refused`, `sidecar-not-found`, `sidecar-invalid`
+   * @throws Problem `debug-refused`, `sidecar-not-found`, `sidecar-invalid`, `guarantee-irreversible`
    */
   async link(version: DeployedVersion, use: string, token: string): Promise<DeployedVersion> {
     const { tenant, function: name } = version;
@@ -39,6 +40,7 @@ export class Debugger {
     if (!entry) throw new Problem('version-not-found', `cannot debug "${name}": version ${version.version} is gone`);
     const composition = await this.composer.compose(tenant, entry.value.manifest, entry.value.digest, uses);
     if (!composition) return version;
+    requireReversibleSidecars(entry.value.manifest, composition);
     const debugged = composition.sidecars.filter(({ why }) => why === 'debug').map((sidecar) => `${sidecarLabel(sidecar)}:${sidecar.digest.slice(7, 23)}`);
     const secrets = await openSecrets(this.ground, tenant, name, secretsWanted({ ...entry.value, composition }));
     return { ...version, key: `${version.key}+debug:${debugged.join(',')}`, like: version.key, composition: withSecrets(composition, secrets), prewarm: 0 };

@@ -13,7 +13,7 @@ import { parseManifest } from './manifest.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, TenantSidecarsRecord, VersionRecord } from './model.ts';
 import { type Modules, placedFor, requireGrants, requireHandler } from './module.ts';
-import { requireReversible } from './overlay.ts';
+import { requireReversible, requireReversibleSidecars } from './overlay.ts';
 import { finishRemoval, noteRemoval } from './removals.ts';
 import { endRollout, type RolloutRecord, type Staged } from './rollout.ts';
 import { defaultRoutes, formatRoute, functionRoutes } from './route.ts';
@@ -63,7 +63,7 @@ export class FunctionWriter {
    * Makes a new version of a function and sets it live, or begins its rollout if it has one and another version is live.
    * @param input a manifest with `module`
    * @throws Problem `manifest-invalid`, `module-not-found`, `module-invalid`, `route-taken`, `route-not-allowed`,
-   * `sidecar-not-found`, `sidecar-invalid`, `import-unknown`
+   * `sidecar-not-found`, `sidecar-invalid`, `import-unknown`, `guarantee-irreversible`
    */
   async deploy(tenant: string, input: unknown): Promise<FunctionView> {
     const manifest = parseManifest(input, await tenantCeilings(this.ground, tenant));
@@ -116,6 +116,7 @@ export class FunctionWriter {
       for (const version of [...record.live.map((target) => target.version), ...(record.staged ? [record.staged.version] : [])]) {
         const { key, value } = await this.reader.requireVersion(tenant, record.name, version);
         const composition = await this.composer.compose(tenant, value.manifest, value.digest);
+        requireReversibleSidecars(value.manifest, composition);
         const { composition: _, ...rest } = value;
         writes.push({ key, put: { ...rest, ...(composition ? { composition } : {}) } satisfies VersionRecord });
       }
@@ -208,6 +209,7 @@ export class FunctionWriter {
     const known = await table.get<FunctionRecord>(functionKey(tenant, name));
     const base = known?.value ?? (await this.newFunction(tenant, name));
     const composition = await this.composer.compose(tenant, manifest, digest);
+    requireReversibleSidecars(manifest, composition);
     const version: VersionRecord = { version: base.versionNext, digest, createdAt: now(), manifest: placed, ...(composition ? { composition } : {}) };
     const next = await this.nextPointer(tenant, base, version);
     const { record, writes } = await this.liveWrites(owner.value, { ...base, versionNext: base.versionNext + 1 }, next.versions, next.pointer);

@@ -49,7 +49,7 @@ export const tooOld = ({ maxAgeMs }: FailurePolicy): Failure => ({
 /** Deliveries are undone when they fail: a function is not called for events whose deliveries could not be. */
 export const irreversible = (name: string): Failure => ({
   code: 'guarantee-irreversible',
-  message: `cannot deliver events to "${name}": what a failed attempt did is undone, but not the requests that capabilities.http allows it to send`,
+  message: `cannot deliver events to "${name}": what a failed attempt did is undone, but not the requests that capabilities.http allows it or a sidecar to send, nor what a shared sidecar writes`,
 });
 
 /** `failed`: attempts so far, all failed. An event that would be too old at its next attempt has none. */
