@@ -23,8 +23,9 @@ const tenantShare = 3 / 4;
 /** Messages of one function that are claimed before another has its turn. */
 const claimMax = 8;
 const orphanConcurrency = 4;
-/** A delivery takes at most the time limit of its function and this. */
-const leaseMarginMs = 120_000;
+/** What is under way keeps its lease for as long as it takes: a verdict may give it more time than its function has. */
+const leaseMs = 120_000;
+const extendMs = leaseMs / 3;
 const retryMs = 1000;
 
 type Lane = {
@@ -48,6 +49,8 @@ export class Dispatcher {
   #stopped = false;
   #pumping: Promise<void> | undefined;
   #idle: (() => void) | undefined;
+  readonly #underWay = new Map<Lease<EventItem>, Queue<EventItem>>();
+  #extending: (() => void) | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -177,10 +180,9 @@ export class Dispatcher {
   }
 
   async #claim(lane: Lane): Promise<void> {
-    const { clock, inFlightMax, functionOf, onError } = this.#options;
+    const { clock, inFlightMax, onError } = this.#options;
     lane.woken = false;
     const wanted = Math.min(this.#roomOf(lane), this.#shareOf(lane.tenant), inFlightMax - this.#inFlight, claimMax);
-    const leaseMs = (functionOf(lane.tenant, lane.name)?.limits.timeMs ?? 0) + leaseMarginMs;
     try {
       const leases = await lane.queue.claim(wanted, leaseMs);
       for (const lease of leases) this.#begin(lane, lease);
@@ -212,9 +214,12 @@ export class Dispatcher {
     this.#inFlight++;
     lane.inFlight++;
     if (owner) owner.inFlight++;
+    this.#underWay.set(lease, lane.queue);
+    this.#extending ??= this.#options.clock.after(extendMs, () => this.#extend());
     deliver(lease, lane.queue, functionOf(lane.tenant, lane.name))
       .catch(onError)
       .finally(() => {
+        this.#underWay.delete(lease);
         this.#inFlight--;
         lane.inFlight--;
         if (owner) owner.inFlight--;
@@ -222,5 +227,10 @@ export class Dispatcher {
         if (this.#inFlight === 0) this.#idle?.();
         this.#pump();
       });
+  }
+
+  #extend(): void {
+    for (const [lease, queue] of this.#underWay) queue.extend(lease, leaseMs);
+    this.#extending = this.#underWay.size > 0 ? this.#options.clock.after(extendMs, () => this.#extend()) : undefined;
   }
 }

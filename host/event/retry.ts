@@ -20,6 +20,8 @@ export const isRetryable = (code: ErrorCode): boolean => !terminal.has(code);
 
 const backoffMsMax = 3_600_000;
 const retryAfterMsMax = 86_400_000;
+const putOffMs = 500;
+const putOffMsMax = 30_000;
 
 /** The wait after the `failed`th failure: doubled each time, and half of it by chance. `random`: from 0 up to 1. */
 export const backoffOf = (baseMs: number, failed: number, random: number): number => {
@@ -56,12 +58,17 @@ export const irreversible = (name: string): Failure => ({
 export const nextStep = (policy: FailurePolicy, since: number, failed: number, failure: Failure, now: number, random: number): NextStep => {
   const { code, message, retryAfterMs } = failure;
   if (!isRetryable(code) || failed > policy.retries) return { do: 'dead-letter', code, message };
-  const delayMs = Math.max(retryAfterMs ?? 0, backoffOf(policy.backoffMs, failed, random));
-  if (isTooOld(policy, since, now + delayMs)) {
-    const { code: old, message: why } = tooOld(policy);
-    return { do: 'dead-letter', code: old, message: `${why}; its last attempt: ${message}` };
-  }
-  return { do: 'retry', delayMs };
+  return unlessTooOld(policy, since, now, Math.max(retryAfterMs ?? 0, backoffOf(policy.backoffMs, failed, random)), `its last attempt: ${message}`);
+};
+
+/** What was not run, since the node could not do it then, uses up no retries. `times`: how often in a row that was so. */
+export const putOffStep = (policy: FailurePolicy, since: number, times: number, { message }: Failure, now: number, random: number): NextStep =>
+  unlessTooOld(policy, since, now, Math.min(backoffOf(putOffMs, times, random), putOffMsMax), `it was not run: ${message}`);
+
+const unlessTooOld = (policy: FailurePolicy, since: number, now: number, delayMs: number, last: string): NextStep => {
+  if (!isTooOld(policy, since, now + delayMs)) return { do: 'retry', delayMs };
+  const { code, message } = tooOld(policy);
+  return { do: 'dead-letter', code, message: `${message}; ${last}` };
 };
 
 const retryableStatus: ReadonlySet<number> = new Set([408, 425, 429]);

@@ -3,6 +3,7 @@
  * attempt later, or a dead letter. What cannot be settled (the store is full) stays in the queue.
  */
 import { Problem } from '../base/errors.ts';
+import { isPassing } from '../execution/failed-request.ts';
 import { headersWith } from '../execution/other-input.ts';
 import type { Lease, Queue } from '../store/queue.ts';
 import type { Write } from '../store/table.ts';
@@ -10,7 +11,7 @@ import type { Change, Judge, Judged, Judgement } from '../verdict/model.ts';
 import { failedAttempt, failureIn, goodAttempt, judgementOf } from './attempt.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { type Delivered, type EventAttempt, type EventClock, type EventFunction, type EventItem, type FailurePolicy, failureDefaults } from './model.ts';
-import { backoffOf, type Failure, irreversible, isTooOld, nextStep, tooOld } from './retry.ts';
+import { backoffOf, type Failure, irreversible, isTooOld, nextStep, putOffStep, tooOld } from './retry.ts';
 
 /** An event that has ended. `delivered` is its last attempt, if there was one; `last`: it, where it is not among the attempts of `item`. */
 export type EventEnd = {
@@ -86,14 +87,26 @@ export class Settler {
   /** False: it met a conflict, and is to be begun again. */
   async #settle(leased: Leased, item: EventItem, target: EventFunction, delivered: Delivered, mayRepeat: boolean): Promise<boolean> {
     const failure = failureIn(item, delivered, this.#options.clock.now());
+    if (failure && isPassing(failure.code)) return this.#putOff(leased, item, failure);
     const log = () => this.#options.logOf(item, leased.lease.id, item.attempts.length + 1);
     const judgement = await judgementOf(this.#options.judge, target, leased.lease.id, item, delivered, failure, log);
     const problem = failure || (judgement && judgement.do !== 'default') ? undefined : await this.#succeed(leased, item, delivered, judgement?.judged);
     if (problem?.code === 'lease-lost') throw problem;
     if (problem?.code === 'conflict' && mayRepeat) return false;
+    if (problem && isPassing(problem.code)) return this.#putOff(leased, item, problem);
     const failed = failure ?? (problem && { code: problem.code, message: problem.message });
     if (judgement && judgement.do !== 'default') await this.#follow(leased, item, failed, delivered, judgement);
     else if (failed) await this.#retryOrBury(leased, item, failed, delivered, judgement?.judged);
+    return true;
+  }
+
+  /** It was not run, or could not be written down, since the node has too much to do: that is no attempt, and nobody judges it. */
+  async #putOff(leased: Leased, item: EventItem, failure: Failure): Promise<true> {
+    const { clock, random } = this.#options;
+    const times = Math.max(1, leased.lease.attempt - item.attempts.length);
+    const next = putOffStep(leased.policy, item.arrivedAt, times, failure, clock.now(), random());
+    if (next.do === 'retry') await leased.queue.nack(leased.lease, next.delayMs);
+    else await this.#bury(leased, item, next);
     return true;
   }
 

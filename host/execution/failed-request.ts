@@ -17,16 +17,13 @@ export type FailedRequest = {
   deferred?: boolean;
 };
 
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['capacity-exhausted', 'unavailable', 'tenant-suspended']);
+
+/** Nothing was run, for a reason that passes: whoever can wait comes again, and it is no failure of the function. */
+export const isPassing = (code: ErrorCode): boolean => passing.has(code);
+
 /** Refusals: nothing was run, and the client is told to come again, or that it must not. */
-const notRun: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'capacity-exhausted',
-  'unavailable',
-  'tenant-suspended',
-  'function-not-found',
-  'not-found',
-  'client-gone',
-  'debug-refused',
-]);
+const notRun: ReadonlySet<ErrorCode> = new Set<ErrorCode>([...passing, 'function-not-found', 'not-found', 'client-gone', 'debug-refused']);
 
 /** Whether a request that ended so is worth keeping. */
 export const isKept = (code: ErrorCode): boolean => !notRun.has(code);

@@ -42,6 +42,10 @@ export class World {
   endWrites: (end: EventEnd) => Write[] = () => [];
   /** Whether an attempt fails. */
   fails: (item: EventItem) => boolean = (item) => item.request.headers.some(([name]) => name === 'ce-poison') || this.random.chance(0.2);
+  /** Why an attempt is not run at all. */
+  refusal: (item: EventItem) => Delivered['problem'] = () => null;
+  /** How long an attempt takes. */
+  takesMs: () => number = () => this.random.exponential(800);
   #many = 0;
   #alive = { now: true };
   #ids = 0;
@@ -91,21 +95,21 @@ export class World {
 
   async #run(batch: CommitBatch, clock: EventClock, id: string, item: EventItem, target: EventFunction): Promise<Delivered> {
     const startedAt = this.now;
+    const ended = { version: target.version, record: null, startedAt, settled: () => undefined };
+    const refused = this.refusal(item);
+    if (refused) return { ...ended, problem: refused, response: null, endedAt: startedAt, commit: () => Promise.reject(new Error('it was not run')) };
     const lanes = [`${item.tenant}/${item.function}`, item.tenant];
     for (const lane of lanes) this.#count(lane, 1);
-    await new Promise<void>((resolve) => clock.after(this.random.exponential(800), resolve));
+    await new Promise<void>((resolve) => clock.after(this.takesMs(), resolve));
     for (const lane of lanes) this.#count(lane, -1);
     this.delivered++;
     const failed = this.fails(item);
     const effect: Write = { key: `effect/${id}`, put: { id, key: keyOf(item), order: this.#order++, at: this.now }, expectRevision: 0 };
     return {
-      version: target.version,
+      ...ended,
       problem: failed ? { code: 'guest-trap', message: 'as chance wanted it' } : null,
       response: failed ? null : { status: 204, headers: [], body: new Uint8Array(0) },
-      record: null,
-      startedAt,
       endedAt: this.now,
-      settled: () => undefined,
       commit: (writes) => batch.submit([effect, ...writes]),
     };
   }
