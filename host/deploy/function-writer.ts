@@ -137,7 +137,7 @@ export class FunctionWriter {
   }
 
   /**
-   * Sets live what was live before; while a rollout is under way, ends it.
+   * Sets live what was live before, which is not new then; while a rollout is under way, ends it.
    * @param judged a verdict says so, of the version `from`: if another one is live by now, nothing is done
    * @throws Problem `version-not-found` if nothing was; else as `promote`
    */
@@ -153,7 +153,7 @@ export class FunctionWriter {
       const changes = judged ? [{ at: this.ground.now(), version: judged.from, what: 'live', from: judged.from, to: version, ...judged.note }] : [];
       const adoption = nextAdoption(entry.value, this.ground.now());
       const pointer = { live: [{ version, weight: 100 }], history: history.slice(0, -1), adoption };
-      return this.goLive(tenant, entry, version, { ...pointer, ...withChanges(entry.value, changes) }, ended);
+      return this.goLive(tenant, entry, version, { ...pointer, ...withChanges(entry.value, changes) }, ended, { proven: true });
     });
     await this.ground.publish();
     return record;
@@ -293,7 +293,15 @@ export class FunctionWriter {
     return known?.value.state === 'running' ? [{ key: known.key, put: endRollout(known.value, state, why, this.ground.now()) }] : [];
   }
 
-  private async goLive(tenant: string, entry: Entry<FunctionRecord>, version: number, pointer: Pointer, more: Write[] = []): Promise<FunctionRecord> {
+  /** @param also what the record of the version has from now on */
+  private async goLive(
+    tenant: string,
+    entry: Entry<FunctionRecord>,
+    version: number,
+    pointer: Pointer,
+    more: Write[] = [],
+    also?: Pick<VersionRecord, 'proven'>,
+  ): Promise<FunctionRecord> {
     const { table } = this.ground;
     const owner = await requireTenant(table, tenant);
     const target = await this.reader.requireVersion(tenant, entry.value.name, version);
@@ -303,7 +311,7 @@ export class FunctionWriter {
     const { record, writes } = await this.liveWrites(owner.value, entry.value, versions, pointer);
     await table.commit([
       { key: owner.key, check: true, expectRevision: owner.revision },
-      { key: target.key, check: true, expectRevision: target.revision },
+      { key: target.key, ...(also ? { put: { ...target.value, ...also } satisfies VersionRecord } : { check: true }), expectRevision: target.revision },
       { key: entry.key, put: record, expectRevision: entry.revision },
       ...writes,
       ...more,

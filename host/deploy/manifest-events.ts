@@ -74,7 +74,7 @@ export const onFailure = z
         .strictObject({ failures: whole(1, 1000, 3), of: whole(1, 1000, 20) }, { error: 'must be an object' })
         .refine(({ failures, of }) => failures <= of, { error: 'must have at most as many "failures" as it has in "of"' })
         .optional()
-        .describe('For the verdict "rollback": so many failures among so many first executions of a version. Default: 3 of 20.'),
+        .describe('For the verdict "rollback": so many failed executions among so many first ones of a new version. Default: 3 of 20.'),
     },
     { error: 'must be an object' },
   )

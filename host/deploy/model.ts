@@ -84,8 +84,16 @@ export type FunctionRecord = {
   changes?: FunctionChange[];
 };
 
-/** `composition`: the sidecars that it was linked with when it was deployed. */
-export type VersionRecord = { version: number; digest: string; createdAt: number; manifest: Manifest; composition?: Composition; adjusted?: Adjusted };
+/** `composition`: the sidecars that it was linked with when it was deployed. `proven`: it is not taken back any more for failures of its first executions. */
+export type VersionRecord = {
+  version: number;
+  digest: string;
+  createdAt: number;
+  manifest: Manifest;
+  composition?: Composition;
+  adjusted?: Adjusted;
+  proven?: true;
+};
 
 /** An entry of the sidecar library. `tenant` uploaded it; a public one is seen by all. */
 export type SidecarRecord = {

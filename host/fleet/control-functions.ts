@@ -45,6 +45,8 @@ export class ControlFunctions {
       ask: (tenant, name, record) => this.#ask(tenant, name, record),
       hasVersion: (...asked) => this.#open().hasVersion(...asked),
       rollback: (...asked) => this.#open().rollback(...asked),
+      isNew: async (...asked) => this.#open().isNew(...asked),
+      prove: async (...asked) => this.#open().prove(...asked),
       adjust: (...asked) => this.#open().adjust(...asked),
     });
   }
@@ -53,8 +55,9 @@ export class ControlFunctions {
     return this.#judging.judge;
   }
 
-  keep(names: ReadonlySet<string>): void {
-    this.#judging.keep(names);
+  /** Takes over which versions are live, by `tenant/function`. */
+  keep(live: ReadonlyMap<string, readonly DeployedVersion[]>): void {
+    this.#judging.keep(live);
   }
 
   /** The version that a change asks for, ready to be run by its key. @throws Problem `version-not-found`, `function-not-found`, `tenant-suspended` */

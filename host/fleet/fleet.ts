@@ -355,7 +355,7 @@ export class Fleet {
   end(table: RouteTable): void {
     this.#table = table;
     const keys = new Set(table.functions.map(({ key }) => key));
-    const names = new Set(table.functions.map(nameOf));
+    const names = Map.groupBy(table.functions, nameOf);
     for (const [key, version] of this.#known) {
       if (keys.has(key)) continue;
       this.#known.delete(key);

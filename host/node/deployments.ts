@@ -115,7 +115,7 @@ export const judgedVersions = ({ config }: Ground, { judged }: Deployments): Jud
   const refuse = async (): Promise<never> => {
     throw new Problem('follows-origin', `deployments are not changed here: this node is an edge of ${origin}`);
   };
-  return { ...judged, rollback: refuse, adjust: refuse };
+  return { ...judged, rollback: refuse, adjust: refuse, prove: async () => undefined };
 };
 
 /** A version of a function with the sidecars that a request asks for, in reach of gateway threads. */

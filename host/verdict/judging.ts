@@ -22,6 +22,10 @@ export type JudgingOptions = {
   hasVersion: (tenant: string, name: string, version: number) => Promise<boolean>;
   /** Sets live what was live before `from`, unless another version is live by now. Resolves with the version that is live. @throws Problem */
   rollback: (tenant: string, name: string, from: number, note: ChangeNote) => Promise<number>;
+  /** Whether a version may still be taken back for its first failures. @throws Problem */
+  isNew: (tenant: string, name: string, version: number) => Promise<boolean>;
+  /** Writes down that it may not. @throws Problem */
+  prove: (tenant: string, name: string, version: number) => Promise<void>;
   /** Changes a version for the requests to come. @throws Problem */
   adjust: (tenant: string, name: string, version: number, settings: Settings, note: ChangeNote) => Promise<void>;
   decide: (decision: PlacementDecision) => void;
@@ -56,15 +60,23 @@ const isBuiltIn = (judged: Judged): boolean => judged.execution === undefined;
 
 export class Judging {
   readonly #options: JudgingOptions;
-  readonly #rollbacks = new Rollbacks();
+  readonly #rollbacks: Rollbacks;
 
   constructor(options: JudgingOptions) {
     this.#options = options;
+    const { isNew, prove, warn } = options;
+    this.#rollbacks = new Rollbacks({
+      isNew,
+      prove: (tenant, name, version) =>
+        prove(tenant, name, version).catch((error: unknown) =>
+          warn({ tenant, function: name, version, error: String(error) }, 'cannot write down that a version has proven itself'),
+        ),
+    });
   }
 
-  /** Takes over which functions are deployed, as `tenant/function`. */
-  keep(names: ReadonlySet<string>): void {
-    this.#rollbacks.keep(names);
+  /** Takes over which versions are live, by `tenant/function`. */
+  keep(live: ReadonlyMap<string, readonly { version: number }[]>): void {
+    this.#rollbacks.keep(live);
   }
 
   readonly judge: Judge = async (judgeable, subject) => {
@@ -87,8 +99,7 @@ export class Judging {
     const verdict = judgeable.onFailure?.verdict;
     if (verdict === 'double-memory') return this.#double(judgeable, subject);
     if (verdict !== 'rollback' || subject.change.version !== undefined) return undefined;
-    const failed = subject.error !== null || (subject.response?.status ?? 0) >= 500;
-    if (!this.#rollbacks.count(judgeable, failed)) return undefined;
+    if (!(await this.#rollbacks.count(judgeable, subject))) return undefined;
     return this.#rolledBack(judgeable, subject, { verdict: 'rollback', by: 'rollback', reason: 'too many of its first executions failed' });
   }
 

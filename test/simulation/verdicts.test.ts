@@ -55,6 +55,8 @@ class JudgedWorld extends World {
         },
         hasVersion: async (_tenant, _name, version) => version === 1,
         rollback: async (_tenant, _name, from) => from,
+        isNew: async () => true,
+        prove: async () => undefined,
         adjust: async () => undefined,
         decide: () => undefined,
         warn: () => undefined,

@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ErrorCode } from '../../host/base/errors.ts';
 import { Rollbacks } from '../../host/verdict/built-in.ts';
 import type { Judgeable, ResultCondition } from '../../host/verdict/model.ts';
 import { ruleFor } from '../../host/verdict/rules.ts';
@@ -49,26 +50,64 @@ const judgeable = (version: number): Judgeable => ({
   onFailure: { verdict: 'rollback', rollback: { failures: 2, of: 3 } },
 });
 
-test('Rollbacks: so many failures among the first executions of a version', () => {
-  const rollbacks = new Rollbacks();
-  assert.equal(
-    [true, false, true].map((failed) => rollbacks.count(judgeable(1), failed)),
-    [false, false, true],
-  );
+/** What is made of executions of these versions: `failed` as its attempts ended, one after the other. */
+const counting = () => {
+  const proven = new Set<number>();
+  const rollbacks = new Rollbacks({
+    isNew: async (_tenant, _name, version) => !proven.has(version),
+    prove: async (_tenant, _name, version) => void proven.add(version),
+  });
+  let executions = 0;
+  const attempt = (version: number, execution: string, failed: boolean, code: ErrorCode = 'guest-trap'): Promise<boolean> =>
+    rollbacks.count(judgeable(version), { execution, error: failed ? { code, message: '' } : null, response: null });
+  const each = async (version: number, outcomes: readonly boolean[]): Promise<boolean[]> => {
+    const verdicts: boolean[] = [];
+    for (const failed of outcomes) verdicts.push(await attempt(version, `e${executions++}`, failed));
+    return verdicts;
+  };
+  return { rollbacks, proven, attempt, each };
+};
+
+test('Rollbacks: so many failures among the first executions of a version', async () => {
+  assert.equal(await counting().each(1, [true, false, true]), [false, false, true]);
 });
 
-test('Rollbacks: a version that has proven itself is not taken back for what fails later', () => {
-  const rollbacks = new Rollbacks();
-  assert.equal(
-    [true, false, false, true, true, true].map((failed) => rollbacks.count(judgeable(1), failed)),
-    [false, false, false, false, false, false],
-  );
+test('Rollbacks: a version that has proven itself is not taken back for what fails later, by whoever counts', async () => {
+  const { proven, each } = counting();
+  assert.equal(await each(1, [true, false, false, true, true, true]), [false, false, false, false, false, false]);
+  assert.equal([...proven], [1]);
+  const after = counting();
+  after.proven.add(1);
+  assert.equal(await after.each(1, [true, true, true]), [false, false, false]);
 });
 
-test('Rollbacks: another version begins anew', () => {
-  const rollbacks = new Rollbacks();
-  rollbacks.count(judgeable(1), true);
-  assert.equal([rollbacks.count(judgeable(2), true), rollbacks.count(judgeable(2), true)], [false, true]);
+test('Rollbacks: another version begins anew, and one whose executions are still under way does not begin it again', async () => {
+  const { each } = counting();
+  assert.equal(await each(1, [true]), [false]);
+  assert.equal([...(await each(2, [true])), ...(await each(1, [false])), ...(await each(2, [true]))], [false, false, true]);
+});
+
+test('Rollbacks: an execution counts once, as its latest attempt ended', async () => {
+  const { attempt } = counting();
+  for (let i = 0; i < 5; i++) assert.not.ok(await attempt(1, 'poison', true));
+  assert.not.ok(await attempt(1, 'poison', false), 'it did not fail in the end');
+  assert.not.ok(await attempt(1, 'second', true));
+  assert.ok(await attempt(1, 'third', true));
+});
+
+test('Rollbacks: conflicts and a lack of room are no failures of the version', async () => {
+  const { attempt } = counting();
+  for (const code of ['conflict', 'deadlock-victim', 'capacity-exhausted', 'store-full'] as const) assert.not.ok(await attempt(1, `of-${code}`, true, code));
+});
+
+test('Rollbacks: a version that was set live again by somebody begins anew', async () => {
+  const { rollbacks, each } = counting();
+  const live = (version: number): void => rollbacks.keep(new Map([['t/f', [{ version }]]]));
+  assert.equal(await each(2, [true, true]), [false, true]);
+  live(1);
+  assert.equal(await each(2, [true]), [true], 'one that was under way is rescued too');
+  live(2);
+  assert.equal(await each(2, [true, true]), [false, true]);
 });
 
 test.run();
