@@ -14,6 +14,7 @@ import type { StoreReader } from '../store/store.ts';
 import type { Entry } from '../store/table.ts';
 import type { GuestRequest } from '../wasi/context.ts';
 import { prefersAsync } from './deferring.ts';
+import { HeldBodies, type HeldBody } from './held-bodies.ts';
 import { hasKey, keyOf, waitMsOf } from './idempotency-key.ts';
 import { sendKept } from './kept-response.ts';
 import { sendProblem } from './problem.ts';
@@ -24,13 +25,14 @@ export type GuardingOptions = {
   ids: ExecutionIds;
   /** This thread's view of the store. */
   store: () => StoreReader;
+  /** Bodies of requests that wait here take so much at most; default 128 MiB. */
+  heldBytesMax?: number;
 };
 
 type Asked = Omit<GuardedRequest, 'request'> & { request: StoredRequest };
 type Guarantee = NonNullable<GuardedRequest['guarantee']>;
 
-/** Bodies of requests that wait here. */
-const heldBytesMax = 128 * 1024 * 1024;
+const heldBytesDefault = 128 * 1024 * 1024;
 const replayedFlushMs = 250;
 const leaseMsDefault = 30_000;
 
@@ -38,13 +40,14 @@ export class Guarding {
   readonly #options: GuardingOptions;
   readonly #waiting = new Map<number, (answer: GuardedAnswer) => void>();
   readonly #held = new Map<string, StoredRequest>();
+  readonly #bodies: HeldBodies;
   readonly #replayed = new Map<string, number>();
   #asks = 0;
-  #heldBytes = 0;
   #flusher: NodeJS.Timeout | undefined;
 
   constructor(options: GuardingOptions) {
     this.#options = options;
+    this.#bodies = new HeldBodies(options.heldBytesMax ?? heldBytesDefault);
   }
 
   /** The request of an execution whose client waits here. */
@@ -60,7 +63,7 @@ export class Guarding {
 
   /** Answers a request that has a key, or whose function runs in an overlay anyway. Never rejects. */
   async guard(version: DeployedVersion, request: GuestRequest, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    let held = 0;
+    let held: HeldBody | undefined;
     try {
       const key = version.guarantee && hasKey(incoming.headers) ? keyOf(incoming.headers) : undefined;
       if (key !== undefined && prefersAsync(incoming.headers.prefer) && waitMsOf(incoming.headers) === 0)
@@ -68,18 +71,16 @@ export class Guarding {
           'request-invalid',
           'cannot answer later: a request with a key has the response of its execution; send it without "prefer: respond-async", or with "wait=SECONDS" beside it',
         );
-      const body = request.body ? await readAll(request.body) : null;
-      if (this.#heldBytes > 0 && this.#heldBytes + (body?.length ?? 0) > heldBytesMax)
-        throw new Problem('capacity-exhausted', `cannot take the body: at most ${heldBytesMax} bytes of requests with a key are held at once`);
-      held = body?.length ?? 0;
-      this.#heldBytes += held;
-      const answer = await this.#answer(this.#asked(version, request, body, key, incoming));
+      held = this.#bodies.begin(Number(incoming.headers['content-length'] ?? 0));
+      const body = request.body ? await readAll(request.body, held.add) : null;
+      const answer = await this.#answer(this.#asked(version, request, body, key, incoming), outgoing);
       if (answer.kind === 'response') await sendKept(incoming, outgoing, answer, this.#options.store);
       else this.#refuse(incoming, outgoing, answer);
     } catch (error) {
       sendProblem(incoming, outgoing, error instanceof Problem ? error : new Problem('request-invalid', `cannot take the request: ${String(error)}`));
+      request.body?.cancel();
     } finally {
-      this.#heldBytes -= held;
+      held?.end();
     }
   }
 
@@ -107,7 +108,7 @@ export class Guarding {
     };
   }
 
-  async #answer(asked: Asked): Promise<Exclude<GuardedAnswer, { kind: 'again' }>> {
+  async #answer(asked: Asked, outgoing: ServerResponse): Promise<Exclude<GuardedAnswer, { kind: 'again' }>> {
     const untilMs = performance.now() + asked.waitMs;
     for (;;) {
       const replay = asked.guarantee && this.#find(asked.guarantee);
@@ -117,6 +118,7 @@ export class Guarding {
       const answer = await this.#ask({ ...asked, request: headOf(request), waitMs: Math.max(0, untilMs - performance.now()) });
       this.#held.delete(request.id);
       if (answer.kind !== 'again') return answer;
+      if (outgoing.destroyed) throw new Problem('client-gone', 'the client waits no more');
     }
   }
 
