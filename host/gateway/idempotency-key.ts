@@ -2,13 +2,20 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '../base/errors.ts';
 
 const lengthMax = 255;
-/** A string as structured fields have it (RFC 9651, 3.3.3): printable ASCII, `"` and `\` escaped. */
-const quoted = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/;
+const string = String.raw`"(?:[ !#-[\]-~]|\\["\\])*"`;
+const token = String.raw`[A-Za-z*][A-Za-z0-9!#$%&'*+./:^_\x60|~-]*`;
+/** Numbers, strings, tokens, bytes, booleans, dates and display strings (RFC 9651, 3.3). */
+const bareItem = String.raw`(?:-?\d+(?:\.\d+)?|${string}|${token}|:[A-Za-z0-9+/=]*:|\?[01]|@-?\d+|%"[ !#-~]*")`;
+/** What may follow an item (RFC 9651, 3.1.2). None of them means anything here. */
+const parameters = String.raw`(?:; *[a-z*][a-z0-9_.*-]*(?:=${bareItem})?)*`;
+const quoted = new RegExp(`^(${string})${parameters}$`);
 /** What most clients send: the characters of a token, and those of base64 and URLs. */
-const bare = /^[A-Za-z0-9!#$%&'*+./:=@^_`|~-]+$/;
+const bare = new RegExp(String.raw`^([A-Za-z0-9!#$%&'*+./:=@^_\x60|~-]+)${parameters}$`);
+
+const textOf = (header: string): string | undefined => quoted.exec(header)?.[1]?.slice(1, -1).replace(/\\(.)/g, '$1') ?? bare.exec(header)?.[1];
 
 const readKey = (header: string, name: string): string => {
-  const text = quoted.exec(header)?.[1]?.replace(/\\(.)/g, '$1') ?? (bare.test(header) ? header : undefined);
+  const text = textOf(header);
   if (text === undefined)
     throw new Problem(
       'request-invalid',
