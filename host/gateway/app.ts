@@ -23,7 +23,7 @@ import { hostOf, pathOf, type RequestTarget, readTarget, stripPrefix } from './t
 const mib = 1024 * 1024;
 
 /** A route as a thread serves it. */
-type Served = { route: Route; pick: () => Candidate; deferMaxMs: number; guarded: 'no' | 'keyed' | 'all' };
+type Served = { route: Route; pick: () => Candidate };
 type Candidate = { executor: FunctionExecutor; version: DeployedVersion; failing: Failing | undefined; name: string; bodyBytesMax: number; bodyMib: number };
 
 /** A request as its guest sees it; headers are made when the guest asks. */
@@ -65,12 +65,6 @@ const weightedPick = (targets: readonly { candidate: Candidate; weight: number }
     }
     return first.candidate;
   };
-};
-
-/** Which requests of a route run in an overlay. */
-const guardedOf = (versions: readonly DeployedVersion[]): Served['guarded'] => {
-  if (versions.some(({ overlay }) => overlay)) return 'all';
-  return versions.some(({ guarantee }) => guarantee !== undefined) ? 'keyed' : 'no';
 };
 
 /** Answers for one version of the route table; requests that it has begun stay with it when another takes over. */
@@ -140,14 +134,8 @@ export const createGatewayApp = (
           ]
         : [];
     });
-    if (route.bucket !== undefined) matcher.add(route, { route, pick: noFunction, deferMaxMs: 0, guarded: 'no' as const });
-    else if (targets.length > 0)
-      matcher.add(route, {
-        route,
-        pick: weightedPick(targets),
-        deferMaxMs: Math.max(...targets.map(({ candidate }) => candidate.version.deferMaxMs)),
-        guarded: guardedOf(targets.map(({ candidate }) => candidate.version)),
-      });
+    if (route.bucket !== undefined) matcher.add(route, { route, pick: noFunction });
+    else if (targets.length > 0) matcher.add(route, { route, pick: weightedPick(targets) });
   }
   const others = otherRequests();
   return (incoming, outgoing, expectsContinue) => {
@@ -159,17 +147,20 @@ export const createGatewayApp = (
     else if (!served) others(incoming, outgoing);
     else if (served.route.suspended) sendProblem(incoming, outgoing, new Problem('tenant-suspended', 'cannot run the function: its tenant is suspended'));
     else if (served.route.bucket !== undefined) serveBucket(served.route, target, incoming, outgoing, objects);
-    else if (debugging?.wanted(incoming.headers)) debug(debugging, served, target, incoming, outgoing, expectsContinue, arrivedMs);
-    else if (served.guarded !== 'no' && guarding && isGuarded(served, incoming, deferring))
-      guard(guarding, served, target, incoming, outgoing, expectsContinue);
-    else if (!deferring?.takes(incoming, served.deferMaxMs)) serve(served.pick(), served, target, incoming, outgoing, expectsContinue, arrivedMs);
-    else defer(deferring, served, target, incoming, outgoing, expectsContinue);
+    else {
+      // What is made of the request is for the version that gets it to say: while one takes over from another, they may differ.
+      const candidate = served.pick();
+      if (debugging?.wanted(incoming.headers)) debug(debugging, candidate, served, target, incoming, outgoing, expectsContinue, arrivedMs);
+      else if (guarding && isGuarded(candidate.version, incoming, deferring)) guard(guarding, candidate, served, target, incoming, outgoing, expectsContinue);
+      else if (!deferring?.takes(incoming, candidate.version.deferMaxMs)) serve(candidate, served, target, incoming, outgoing, expectsContinue, arrivedMs);
+      else defer(deferring, candidate, served, target, incoming, outgoing, expectsContinue);
+    }
   };
 };
 
-/** Whoever asks to be answered later is: such a request runs in an overlay as an event. */
-const isGuarded = ({ guarded, deferMaxMs }: Served, incoming: IncomingMessage, deferring: Deferring | undefined): boolean =>
-  hasKey(incoming.headers) || (guarded === 'all' && !deferring?.takes(incoming, deferMaxMs));
+/** Whether a request runs in an overlay. Whoever asks to be answered later is: such a request runs there as an event. */
+const isGuarded = ({ guarantee, overlay, deferMaxMs }: DeployedVersion, incoming: IncomingMessage, deferring: Deferring | undefined): boolean =>
+  (guarantee !== undefined && hasKey(incoming.headers)) || (overlay === true && !deferring?.takes(incoming, deferMaxMs));
 
 const noFunction = (): never => {
   throw new Problem('internal', 'the route leads to no function');
@@ -207,6 +198,7 @@ const serve = (
 /** Runs a request with the sidecars that it asks for. */
 const debug = (
   debugging: Debugging,
+  candidate: Candidate,
   served: Served,
   target: RequestTarget,
   incoming: IncomingMessage,
@@ -214,7 +206,11 @@ const debug = (
   expectsContinue: boolean,
   arrivedMs: number,
 ): void => {
-  const candidate = served.pick();
+  if (candidate.version.guarantee && hasKey(incoming.headers)) {
+    const message = `cannot debug the request to "${candidate.name}": what is linked for one request has no guarantee; send it without a key`;
+    sendProblem(incoming, outgoing, new Problem('request-invalid', message));
+    return;
+  }
   debugging.executorOf(candidate.version.key, incoming.headers).then(
     (executor) => {
       if (!outgoing.destroyed) serve({ ...candidate, executor }, served, target, incoming, outgoing, expectsContinue, arrivedMs);
@@ -226,13 +222,13 @@ const debug = (
 /** Takes a request whose execution is to take effect once, or as often as its function promises. */
 const guard = (
   guarding: Guarding,
+  { version, name, bodyBytesMax, bodyMib }: Candidate,
   served: Served,
   target: RequestTarget,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   expectsContinue: boolean,
 ): void => {
-  const { version, name, bodyBytesMax, bodyMib } = served.pick();
   const tooLarge = (): void =>
     sendProblem(incoming, outgoing, new Problem('body-too-large', `cannot take the body for "${name}": at most ${bodyMib} MiB (limits.bodyMib)`));
   if (Number(incoming.headers['content-length'] ?? 0) > bodyBytesMax) {
@@ -246,13 +242,13 @@ const guard = (
 /** Keeps a request for a quiet time. */
 const defer = (
   deferring: Deferring,
+  { version, name, bodyBytesMax }: Candidate,
   served: Served,
   target: RequestTarget,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   expectsContinue: boolean,
 ): void => {
-  const { version, name, bodyBytesMax } = served.pick();
   const bytesMax = Math.min(bodyBytesMax, keptBodyBytesMax);
   const tooLarge = (): void =>
     sendProblem(incoming, outgoing, new Problem('body-too-large', `cannot keep the body for "${name}": at most ${bytesMax} bytes of a request that waits`));
