@@ -20,6 +20,8 @@ export type EffectWriterOptions = {
   keyvalue: KeyValueRules;
   /** Made for each draft that has effects; without it there are only those of buckets. */
   others?: ((draft: Draft, buckets: KeyValueDraft) => OtherAppliers) | undefined;
+  /** Told what went wrong after a commit, which stays made. */
+  onError?: ((error: unknown) => void) | undefined;
 };
 
 /** What an execution read and did, and what the node writes with it. */
@@ -220,13 +222,22 @@ export class EffectWriter {
         const writes = draft.writes();
         const { revision } = writes.length > 0 ? await table.commit(writes) : { revision: 0 };
         isCommitted = true;
-        draft.committed();
+        for (const act of draft.acts) this.#afterwards(act);
         return outcomes.map((outcome, index) => ('result' in outcome && 'commit' in (batch[index] as Waiting).work ? { result: { revision } } : outcome));
       } catch (error) {
         if (!(error instanceof Problem && error.code === 'conflict') || attempt >= attemptsMax) throw error;
       } finally {
-        others?.settled(isCommitted);
+        this.#afterwards(() => others?.settled(isCommitted));
       }
+    }
+  }
+
+  /** What follows a commit is not part of it: were its failure thrown, the batch would be made again. */
+  #afterwards(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#options.onError?.(error);
     }
   }
 

@@ -82,7 +82,8 @@ const openValues = (
     };
     return { appliers: { object: objects.object, region: (effect) => regions.apply(effect) }, settled };
   };
-  const writer = new EffectWriter({ table, keyvalue: { findOwner, ...config.store, happenings }, others });
+  const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot finish what follows a commit; it stays made');
+  const writer = new EffectWriter({ table, keyvalue: { findOwner, ...config.store, happenings }, others, onError });
   const opened = openState({ table, writer, onDecision: (decision) => late.fleet?.note(decision), log });
   return { late, buckets: writer, ...opened };
 };

@@ -102,9 +102,9 @@ export class Draft {
     this.#onCommit.push(act);
   }
 
-  /** To be called when it was committed. */
-  committed(): void {
-    for (const act of this.#onCommit) act();
+  /** To be done when it was committed, each whatever the others do. */
+  get acts(): readonly (() => void)[] {
+    return this.#onCommit;
   }
 
   /** What is to be committed, if anything is changed. */

@@ -1,10 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { EffectWriter } from '../../host/capability/effect-writer.ts';
+import { EffectWriter, type EffectWriterOptions } from '../../host/capability/effect-writer.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
 import type { Write } from '../../host/store/table.ts';
 
-const open = () => {
+const open = (more: Partial<EffectWriterOptions> = {}) => {
   const table = new MemoryTable();
   const commits: string[][] = [];
   const commit = table.commit.bind(table);
@@ -12,7 +12,7 @@ const open = () => {
     commits.push(writes.map(({ key }) => key));
     return commit(writes);
   };
-  const writer = new EffectWriter({ table, keyvalue: { findOwner: async () => undefined, bucketBytesMax: 0 } });
+  const writer = new EffectWriter({ table, keyvalue: { findOwner: async () => table.get('owner'), bucketBytesMax: 1 << 20 }, ...more });
   const put = (key: string, expectRevision?: number): { reads: []; effects: []; writes: Write[] } => ({
     reads: [],
     effects: [],
@@ -67,6 +67,28 @@ test('ride: what has no room in a commit goes with the one after it', async () =
   await writer.commit(put('second'));
   await Promise.all(ridings.map(({ done }) => done));
   assert.is(commits.length, 2);
+});
+
+test('commit: what fails after it is reported, and nothing of its batch is made again', async () => {
+  const errors: string[] = [];
+  let told = 0;
+  const { table, commits, writer, put } = open({
+    onError: (error) => errors.push(String(error)),
+    others: (draft) => {
+      const fail = (what: string) => () => {
+        throw new Error(what);
+      };
+      draft.onCommit(fail('act'));
+      draft.onCommit(() => told++);
+      return { appliers: { object: async () => undefined, region: async () => undefined }, settled: fail('settled') };
+    },
+  });
+  await table.commit([{ key: 'owner', put: true }]);
+  const increment = { kind: 'increment', key: 'n', delta: 1n, unsigned: false } as const;
+  const [sum, another] = await Promise.all([writer.change('acme/counts', increment), writer.change('acme/counts', increment), writer.commit(put('a'))]);
+  assert.equal([sum, another], [1n, 2n]);
+  assert.equal([commits.length, told, errors], [2, 1, ['Error: act', 'Error: settled']]);
+  assert.is(await writer.change('acme/counts', increment), 3n);
 });
 
 test.run();
