@@ -41,14 +41,18 @@ export class Admission {
     }
   }
 
-  /** Waits for its turn in its session; undefined if it has none. @throws Problem */
-  enter(): Promise<void> | undefined {
+  /** What tells its session from others of its function; undefined if it has none. */
+  get session(): string | undefined {
+    return this.#wanted?.digest;
+  }
+
+  /** Waits for its turn in its session. @throws Problem */
+  async enter(): Promise<void> {
     const wanted = this.#wanted;
-    if (!wanted) return undefined;
+    if (!wanted) return;
     this.#entered = true;
-    return this.#client.enter(this.resources.owner, wanted).then((bucket) => {
-      this.#attachments.session = { id: wanted.digest, bucket };
-    });
+    const bucket = await this.#client.enter(this.resources.owner, wanted);
+    this.#attachments.session = { id: wanted.digest, bucket };
   }
 
   /** What the execution shares and why, as a decision of the moment when it was attached; none if it was not. */

@@ -7,6 +7,7 @@ import type { Blobstore } from '../wasi/blobstore-port.ts';
 import type { GuestRequest, OutboundHttp } from '../wasi/context.ts';
 import type { KeyValue } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
+import { Entering } from './entering.ts';
 import { type Exchange, Execution, type ExecutionHome, type FunctionLog, type StoredPorts } from './execution.ts';
 import type { ExecutionIds } from './id.ts';
 import { guestFaults, type OutcomeLimits, outcomeOf, stopProblem } from './outcome.ts';
@@ -19,6 +20,8 @@ const queuedAtLeast = 8;
 const queueMs = 1000;
 /** Longest wait for a turn in a session, for functions that may themselves take less. */
 const turnMs = 10_000;
+/** Executions that may wait for their turns in all sessions together: at least this many. */
+const enteringAtLeast = 1024;
 
 const timeOriginMs = performance.timeOrigin;
 
@@ -66,7 +69,7 @@ export class FunctionExecutor implements ExecutionHome {
   readonly #loading = new Set<Execution>();
   readonly #queue = new Set<Execution>();
   /** Executions that wait for their turn in a session. */
-  readonly #entering = new Set<Execution>();
+  readonly #entering: Entering<Execution>;
   #runner: FunctionRunner | undefined;
   #loaded: Promise<void> | undefined;
   /** Where the module came from, for the first executions that use it; 'thread' for those after them. */
@@ -79,6 +82,7 @@ export class FunctionExecutor implements ExecutionHome {
   constructor(options: ExecutorOptions) {
     this.#options = options;
     this.version = options.version;
+    this.#entering = new Entering(Math.max(this.#queuedMax, enteringAtLeast), this.#queuedMax);
     this.#fleet = options.fleet ?? 'resident';
     this.outbound = options.outbound;
     this.keyvalue = options.keyvalue;
@@ -130,16 +134,18 @@ export class FunctionExecutor implements ExecutionHome {
   /** An execution of a session is taken when it is its turn. */
   #share(execution: Execution, admission: Admission, nowMs: number): void {
     execution.admission = admission;
-    if (this.#entering.size >= this.#queuedMax) {
-      this.#refuse(execution, 'capacity-exhausted');
-      return;
-    }
-    const entered = admission.enter();
-    if (!entered) {
+    const { session } = admission;
+    if (session === undefined) {
       this.#take(execution, nowMs);
       return;
     }
-    this.#entering.add(execution);
+    const refused = this.#entering.add(session, execution);
+    if (refused === execution) {
+      this.#refuse(execution, 'capacity-exhausted');
+      return;
+    }
+    refused?.stop('capacity-exhausted');
+    const entered = admission.enter();
     execution.queueTimer = setTimeout(() => execution.stop('capacity-exhausted'), Math.max(this.#options.limits.timeMs, turnMs));
     entered.then(
       () => {

@@ -2,8 +2,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, Problem } from '../../host/base/errors.ts';
 import type { ByteSink } from '../../host/base/stream.ts';
+import type { Admission } from '../../host/capability/admission.ts';
+import { Entering } from '../../host/execution/entering.ts';
 import type { Exchange, Execution } from '../../host/execution/execution.ts';
-import { FunctionExecutor, type ThreadLoad } from '../../host/execution/executor.ts';
+import { type ExecutorOptions, FunctionExecutor } from '../../host/execution/executor.ts';
 import { ExecutionIds } from '../../host/execution/id.ts';
 import { ExecutionRing } from '../../host/execution/ring.ts';
 import { type FunctionRunner, notRun, type ResponseState, type RunEnd, type RunFailure } from '../../host/instance/runner.ts';
@@ -16,10 +18,12 @@ const meter = { cpuUs: 1, wallUs: 2, memoryBytesPeak: 3, memoryRefused: false, h
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+type Overrides = { timeMs?: number; concurrency?: number } & Partial<Pick<ExecutorOptions, 'thread' | 'share'>> & {
+    load?: () => Promise<{ runner: FunctionRunner; load: 'cache' }>;
+  };
+
 /** A function whose runs end when the test says so. */
-const open = (
-  overrides: { timeMs?: number; concurrency?: number; thread?: ThreadLoad; load?: () => Promise<{ runner: FunctionRunner; load: 'cache' }> } = {},
-) => {
+const open = (overrides: Overrides = {}) => {
   const runs: Started[] = [];
   const ended: Ended[] = [];
   const notes: string[] = [];
@@ -57,15 +61,16 @@ const open = (
     ids: new ExecutionIds(1),
     ring,
     outbound: { send: () => assert.unreachable() as never },
+    share: overrides.share,
     thread,
     load: overrides.load ?? (async () => ({ runner, load: 'cache' })),
     openLog: () => ({ write: () => undefined, record: () => undefined, note: (_level, message) => notes.push(message), end: () => undefined }),
     onEnd: () => undefined,
   });
-  const execute = (): Execution => {
+  const execute = (pathWithQuery = '/'): Execution => {
     let accepted: Execution | undefined;
     const exchange: Exchange = {
-      request: { method: 'GET', scheme: 'http', authority: 'a', pathWithQuery: '/', headers: [], body: null },
+      request: { method: 'GET', scheme: 'http', authority: 'a', pathWithQuery, headers: [], body: null },
       response: { respond: () => ({}) as ByteSink, fail: () => undefined },
       accept: (taken) => {
         accepted = taken;
@@ -192,6 +197,43 @@ test('outcome: what a run comes to', async () => {
     cases.map(([, , code]) => code),
   );
   assert.ok(notes.includes('fn@1 guest-trap: late\nat f'));
+});
+
+test("execute: whoever fills the line of one session is in nobody else's way", async () => {
+  const turns: (() => void)[] = [];
+  const enter = (): Promise<void> => new Promise((resolve) => turns.push(resolve));
+  const { execute, runs, ended, executor } = open({
+    concurrency: 8,
+    share: (_execution, { pathWithQuery }) =>
+      ({ session: pathWithQuery, enter, leave: () => undefined, decision: () => undefined }) as Partial<Admission> as Admission,
+  });
+  const anns = Array.from({ length: 12 }, () => execute('ann'));
+  assert.equal([codes(ended), executor.queued], [Array(4).fill('capacity-exhausted'), 8]);
+  const bobs = execute('bob');
+  turns.at(-1)?.();
+  await until(() => (runs.length === 1 ? true : undefined), 'the run of the other session');
+  assert.is(bobs.state, 'running');
+  anns[0]?.stop('client-gone');
+  execute('ann');
+  assert.is(executor.queued, 8, 'who leaves makes room');
+  executor.stopAll('unavailable');
+});
+
+test('Entering: where no room is left, the last of the longest line gives way', () => {
+  const entering = new Entering<string>(6, 4);
+  for (const who of ['a1', 'a2', 'a3', 'a4']) assert.is(entering.add('a', who), undefined);
+  assert.is(entering.add('a', 'a5'), 'a5', 'a full line takes nobody');
+  entering.add('b', 'b1');
+  entering.add('c', 'c1');
+  const given = (session: string, who: string): string | undefined => {
+    const last = entering.add(session, who);
+    if (last !== undefined) entering.delete(last);
+    return last;
+  };
+  assert.equal([given('d', 'd1'), given('b', 'b2'), given('c', 'c2')], ['a4', 'a3', 'c2'], 'nobody gives way to a line that is no shorter');
+  assert.is(entering.size, 6);
+  assert.equal([...entering].sort(), ['a1', 'a2', 'b1', 'b2', 'c1', 'd1']);
+  assert.equal([entering.delete('a1'), entering.delete('a1'), given('c', 'c2')], [true, false, undefined]);
 });
 
 test('retire: closes the instances after the last execution', async () => {

@@ -71,6 +71,25 @@ test('session: who waits is listed, in its turn; a client that leaves lets the n
   await until(async () => ((await sessionsOf('line'))[0]?.running === null ? true : undefined), 'the end of the last turn, which comes after its answer');
 });
 
+test('session: who asks for one session again and again keeps nobody from another', async () => {
+  await node.deploy('crowded', 'session', { session: session({ serialize: true }), limits: { concurrency: 8 }, capacity: { fleet: 'resident' } });
+  const all = new AbortController();
+  const ask = (path: string): Promise<Response | undefined> =>
+    fetch(node.url + path, { headers: { 'x-user': 'ann', connection: 'close' }, signal: all.signal }).catch(() => undefined);
+  const first = ask('/crowded/?hold=20000');
+  await until(async () => ((await sessionsOf('crowded'))[0]?.running ? true : undefined), 'the first');
+  const statuses: number[] = [];
+  const more = Array.from({ length: 100 }, async () => {
+    const response = await ask('/crowded/');
+    if (response) statuses.push(response.status);
+  });
+  await until(() => (statuses.length > 0 ? true : undefined), 'a line that is full');
+  assert.equal([...new Set(statuses)], [503]);
+  assert.equal(await Promise.all(['bob', 'eve', 'joe', 'kim'].map((user) => send('/crowded/', user))), Array(4).fill([200, '1\n']));
+  all.abort();
+  await Promise.all([first, ...more]);
+});
+
 test('session: a guest that traps or takes too long gives its turn back', async () => {
   await node.deploy('limited', 'session', { session: session({ serialize: true }), limits: { timeMs: 300 }, capacity: { fleet: 'on-demand' } });
   const [slow, next] = await Promise.all([send('/limited/?hold=5000', 'ann'), sleep(100).then(() => send('/limited/', 'ann'))]);
