@@ -5,8 +5,9 @@ import type { Events } from '../event/events.ts';
 import { type EventAttempt, type EventItem, failureDefaults } from '../event/model.ts';
 import type { GuardedRedrive } from '../event/redrive.ts';
 import type { Failure } from '../event/retry.ts';
+import type { Succeeded } from '../execution/attempts.ts';
 import type { FailedRequest } from '../execution/failed-request.ts';
-import { type GuardedAnswer, type GuardedRequest, headOf } from '../execution/guarantee.ts';
+import { type GuardedAnswer, type GuardedHead, type GuardedRequest, headOf, wholeOf } from '../execution/guarantee.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 
 export type FailedRequestsOptions = {
@@ -28,6 +29,8 @@ type Removal = ReturnType<DeadLetters['removal']>;
 export type Letters = {
   /** Undefined: it is not kept. */
   keep(failed: FailedRequest): Promise<Keeping | undefined>;
+  /** The answer to a request without a key, if by its status the request has failed. Undefined: it is not kept. */
+  keepAnswer(request: GuardedHead, success: Succeeded): Promise<Keeping | undefined>;
   /** The writes that remove a letter whose request took effect; undefined if it is not there any more. */
   removal(tenant: string, id: string): Promise<Removal | undefined>;
 };
@@ -53,6 +56,14 @@ export class FailedRequests implements Letters {
       this.lost(tenant, name, failed.request.id, String(error));
       return undefined;
     }
+  }
+
+  async keepAnswer(head: GuardedHead, { end, response: { status }, attempts }: Succeeded): Promise<Keeping | undefined> {
+    // What a verdict answers with in place of a failure is no failure.
+    if (status < 500 || attempts.at(-1)?.judged?.verdict === 'complete') return undefined;
+    const failure = { code: 'event-failed', message: `the guest answered with status ${status}` } as const;
+    const tries = attempts.map((attempt, i) => (i === attempts.length - 1 ? { ...attempt, ...failure } : attempt));
+    return this.keep({ request: wholeOf(head), version: end.record?.version ?? 0, ...failure, attempts: tries, guarantee: null });
   }
 
   async removal(tenant: string, id: string): Promise<Removal | undefined> {

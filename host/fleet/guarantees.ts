@@ -298,14 +298,18 @@ export class Guarantees {
     const last = { execution: request.id, tookMs, response: kept };
     // Of several runs only the response of the last is repeated.
     const former = key?.record?.last;
+    const failed = key ? undefined : await this.letters?.keepAnswer(run.request, success);
     try {
       const ended = this.#endedRecord(run, success.end, attempts, { state: 'succeeded', committedAt });
       ended.body = 'digest' in body ? body : undefined;
       const removal = run.letter === undefined ? undefined : await this.letters?.removal(request.tenant, run.letter);
-      const also = [...writes, ...this.#drops(former), ...(removal?.writes ?? [])];
+      const also = [...writes, ...this.#drops(former), ...(removal?.writes ?? []), ...(failed?.writes ?? [])];
       await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }), also);
       removal?.removed();
       this.#bodies.dropped(former?.response.body);
+    } catch (error) {
+      await failed?.undo().catch(() => undefined);
+      throw error;
     } finally {
       release();
     }

@@ -81,22 +81,35 @@ for (const fleet of ['resident', 'on-demand'] as const) {
   });
 }
 
-test('dead letters: an answer of 5xx is kept; other answers are not, nor what was refused, nor requests of functions without onFailure', async () => {
-  await node.deploy('plain', 'deliver', { capabilities: { keyvalue: { '': 'plain' } } });
-  await node.deploy('kept', 'deliver', { capabilities: { keyvalue: { '': 'kept' } }, limits: { bodyMib: 1 }, onFailure: {} });
-  assert.is((await send('/plain/', 'trap')).status, 502);
-  assert.is((await send('/kept/', 'status-404')).status, 404);
-  assert.is((await send('/kept/', 'fine')).status, 200);
-  assert.is((await send('/kept/', randomBytes(1_100_000))).status, 413);
-  const failed = await send('/kept/', 'status-503');
-  const letter = await letterOf(failed.headers.get('nacelle-execution'));
-  assert.equal([failed.status, letter.errorCode, letter.queue], [503, 'event-failed', 'default']);
-  assert.equal(
-    (await lettersOf('queue=default')).map(({ id }) => id),
-    [letter.id],
-  );
-  await dropAll('default');
-});
+for (const [name, onFailure] of [
+  ['kept', {}],
+  ['judged', { verdict: 'double-memory' }],
+] as const) {
+  test(`dead letters: an answer of 5xx is kept; other answers are not, nor what was refused, nor requests of functions without onFailure, ${name}`, async () => {
+    await node.deploy('plain', 'deliver', { capabilities: { keyvalue: { '': 'plain' } } });
+    await node.deploy(name, 'deliver', { capabilities: { keyvalue: { '': name } }, limits: { bodyMib: 1 }, onFailure });
+    assert.is((await send('/plain/', 'trap')).status, 502);
+    assert.is((await send(`/${name}/`, 'status-404')).status, 404);
+    assert.is((await send(`/${name}/`, 'fine')).status, 200);
+    assert.is((await send(`/${name}/`, randomBytes(1_100_000))).status, 413);
+    const failed = await send(`/${name}/a?b`, 'status-503');
+    const letter = await letterOf(failed.headers.get('nacelle-execution'));
+    assert.equal([failed.status, await failed.text()], [503, 'as asked'], 'its client has the answer');
+    assert.equal(
+      [letter.errorCode, letter.queue, letter.synchronous, letter.method, letter.path, letter.bytes, letter.attempts],
+      ['event-failed', 'default', true, 'PUT', '/a?b', 10, 1],
+    );
+    assert.is((await payloadOf(letter.id)).toString(), 'status-503');
+    assert.equal([letter.version, letter.tries.map(({ code, version }) => [code, version])], [1, [['event-failed', 1]]]);
+    assert.ok(letter.tries[0]?.log?.includes('stderr took status-503'), JSON.stringify(letter.tries));
+    assert.equal(
+      (await lettersOf('queue=default')).map(({ id }) => id),
+      [letter.id],
+    );
+    assert.is(await counted(name, 'status-503'), 1, 'what it did has happened');
+    await dropAll('default');
+  });
+}
 
 /** Sends a body in two halves, the second when the answer has come or after a while. */
 const sendSlowly = (path: string, body: Uint8Array): Promise<string | undefined> =>
