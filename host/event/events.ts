@@ -5,16 +5,17 @@
 import { Problem } from '../base/errors.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
+import { commitBytesMax } from '../store/limits.ts';
 import type { Enqueued, NewMessage, Queue, Queued } from '../store/queue.ts';
 import type { Table, Write } from '../store/table.ts';
 import { TableQueue } from '../store/table-queue.ts';
 import { type CloudEvent, eventRequest } from './cloud-event.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { type EventClock, type EventFunction, type EventItem, type EventRequest, failureDefaults, hopsMax, type Place, type Trigger } from './model.ts';
+import { type EventClock, type EventFunction, type EventItem, type EventRequest, hopsMax, type Place, type Trigger } from './model.ts';
 import { type Occurrence, placesOf, triggerOf } from './occurrence.ts';
 import { OriginBound } from './origin-bound.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox, type Relay } from './outbox.ts';
 import { irreversible } from './retry.ts';
 import { Settler, type SettlerOptions } from './settle.ts';
 import { CronSource } from './sources/cron.ts';
@@ -50,6 +51,7 @@ export type NewEvent = {
 /** An event that has not ended. `at`: where it is to be delivered. */
 export type EventView = Queued<EventItem> & { at: Place };
 export type NamedQueue = { name: string; at: Place; queue: Queue<EventItem> };
+type Addressed = Pick<NewEvent, 'tenant' | 'function' | 'at'> & { hops?: number };
 type SendOptions = { delayMs?: number | undefined; at?: Place };
 
 const queuePrefix = (tenant: string): string => `${tenant}/queue/`;
@@ -58,8 +60,9 @@ const boundPrefix = (tenant: string): string => `${tenant}/origin-queue/`;
 /** The extension that says which events must stay in order (CloudEvents, "Partitioning"). */
 const partitionAttribute = 'partitionkey';
 const sweepMs = 600_000;
-/** Copies that fit in one commit; of more each is enqueued by itself, and known by its dedupe id if that is repeated. */
+/** Copies of an occurrence that are enqueued in one commit, and how large they may be together. */
 const relayedMax = 100;
+const relayedBytesMax = commitBytesMax / 2;
 
 export class Events {
   readonly deadLetters: DeadLetters;
@@ -94,7 +97,14 @@ export class Events {
       inFlightMax: limits.inFlightMax,
       onError,
     });
-    this.outbox = new Outbox({ table, nextId: options.nextId, relay: (occurrence, also) => this.#relay(occurrence, also), onError });
+    this.outbox = new Outbox({
+      table,
+      batch,
+      clock,
+      nextId: options.nextId,
+      relay: (occurrence, relayed) => this.#relay(occurrence, relayed),
+      onError,
+    });
     this.#cron = new CronSource({
       clock,
       table,
@@ -191,10 +201,6 @@ export class Events {
 
   async #send(event: NewEvent, also: readonly Write[]): Promise<Enqueued> {
     const message = this.#message(event);
-    if (event.hops > hopsMax) {
-      await this.#refuseLoop(message, also);
-      return { id: message.id, duplicate: false };
-    }
     const { queue, wake } = this.#wayOf(event);
     const [enqueued] = await queue.enqueue([message], also);
     wake();
@@ -214,9 +220,15 @@ export class Events {
     return taken;
   }
 
+  /** What ends here goes no further, wherever it was to be delivered. */
+  #boundOf({ at, hops = 0 }: Addressed): OriginBound | undefined {
+    return at === 'origin' && hops <= hopsMax ? this.bound : undefined;
+  }
+
   /** The queue that an event goes into, and what is to be called when it is there. */
-  #wayOf({ tenant, function: name, at }: Pick<NewEvent, 'tenant' | 'function' | 'at'>): { queue: Queue<EventItem>; wake: () => void } {
-    const way = (at === 'origin' && this.bound) || this.#dispatcher;
+  #wayOf(event: Addressed): { queue: Queue<EventItem>; wake: () => void } {
+    const { tenant, function: name } = event;
+    const way = this.#boundOf(event) ?? this.#dispatcher;
     return { queue: way.queueOf(tenant, name), wake: () => way.wake(tenant, name) };
   }
 
@@ -226,21 +238,8 @@ export class Events {
     const order = orderingKey === undefined ? {} : { orderingKey };
     const message = { id: id ?? this.#options.nextId(), delayMs, ...dedupe };
     // All that is for the origin goes there in the order in which it came.
-    if (at === 'origin' && this.bound) return { ...message, body: { ...body, ...dedupe, ...order } };
+    if (this.#boundOf({ tenant, function: name, at, hops })) return { ...message, body: { ...body, ...dedupe, ...order } };
     return { ...message, body, ...order };
-  }
-
-  /** An event that would lead to events for ever is kept as a dead letter, and never delivered. */
-  async #refuseLoop({ id, body }: NewMessage<EventItem>, also: readonly Write[]): Promise<void> {
-    const target = this.find(body.tenant, body.function);
-    const { deadLetter } = target?.onFailure ?? failureDefaults;
-    const failed = {
-      queue: deadLetter,
-      version: target?.version ?? 0,
-      code: 'event-loop' as const,
-      message: `cannot deliver the event: ${hopsMax} events led to it, one after the other`,
-    };
-    await this.deadLetters.add(body, this.deadLetters.make(id, body, failed), undefined, also);
   }
 
   /** Sends an event to a function by itself. */
@@ -297,26 +296,25 @@ export class Events {
     return this.#watched.has(`${tenant}/${bucket}`);
   }
 
-  async #relay(occurrence: Occurrence, also: readonly Write[]): Promise<void> {
-    const copies = this.#copies(occurrence);
-    if (occurrence.hops > hopsMax) {
-      for (const [index, copy] of copies.entries()) await this.#refuseLoop(this.#message(copy), index === copies.length - 1 ? also : []);
-      if (copies.length === 0) await this.#options.batch.submit(also);
-      return;
-    }
-    if (copies.length > relayedMax) {
-      const dedupeId = also[0]?.key;
-      await Promise.all(copies.map((copy) => this.send({ ...copy, dedupeId })));
-      await this.#options.batch.submit(also);
-      return;
-    }
+  /** As many copies as fit in one commit, of those that are not relayed yet. */
+  #relay(occurrence: Occurrence, relayed: readonly string[]): Relay {
+    const left = this.#copies(occurrence).filter((copy) => !relayed.includes(nameOf(copy)));
+    const copies = left.slice(0, Math.max(1, Math.min(relayedMax, Math.floor(relayedBytesMax / sizeOf(left[0])))));
     const ways = copies.map((copy) => {
       const { queue, wake } = this.#wayOf(copy);
       return { wake, ...queue.entry([this.#message(copy)]) };
     });
-    await this.#options.batch.submit([...ways.flatMap(({ writes }) => writes), ...also]);
-    for (const { done } of ways) done();
-    for (const { wake } of ways) wake();
+    return {
+      writes: ways.flatMap(({ writes }) => writes),
+      done: () => {
+        for (const { done } of ways) done();
+        for (const { wake } of ways) wake();
+      },
+      undo: () => {
+        for (const { undo } of ways) undo();
+      },
+      relayed: copies.length === left.length ? undefined : [...relayed, ...copies.map(nameOf)],
+    };
   }
 
   /** The queue of a function, whether it has anything or not. */
@@ -346,6 +344,12 @@ const deliveryOf = (what: Occurrence['what'], event: CloudEvent, name: string): 
   const request = eventRequest(event, name);
   return 'topic' in what ? { ...request, headers: [...request.headers, ['nacelle-topic', what.topic]] } : request;
 };
+
+/** One of the copies of an occurrence. */
+const nameOf = ({ function: name, at }: NewEvent): string => `${name} ${at ?? 'here'}`;
+
+/** About as large as it is kept. */
+const sizeOf = (event: NewEvent | undefined): number => 4096 + (event ? JSON.stringify(event.request).length : 0);
 
 /** Producers repeat events under the same source and id. */
 const dedupeIdOf = ({ attributes }: CloudEvent): string => `${attributes.get('source')} ${attributes.get('id')}`;

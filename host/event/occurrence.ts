@@ -7,8 +7,16 @@ export type Happening = { topic: string } | { state: string; key: string } | { o
 
 export type Occurrence = { tenant: string; what: Happening; event: CloudEvent /** Of the execution that caused it, and one more. */; hops: number };
 
-/** As it is kept. */
-export type KeptOccurrence = { tenant: string; what: Happening; attributes: HeaderLines; contentType: string | null; data: string | null; hops: number };
+/** As it is kept. `relayed`: whose copies are enqueued, if they did not fit in one commit. */
+export type KeptOccurrence = {
+  tenant: string;
+  what: Happening;
+  attributes: HeaderLines;
+  contentType: string | null;
+  data: string | null;
+  hops: number;
+  relayed?: string[];
+};
 
 export const keepOccurrence = ({ tenant, what, event: { attributes, contentType, data }, hops }: Occurrence): KeptOccurrence => ({
   tenant,

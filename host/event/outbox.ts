@@ -1,17 +1,30 @@
 /**
  * Occurrences that were written in the commit of what caused them, on their way to the queues of those who subscribe. Each is
- * relayed by one commit that enqueues all copies and deletes it: never lost, never twice. Begins with `start`; ends with `stop`.
+ * relayed by one commit that enqueues all copies and deletes it, or by several, each of which notes in it whose copies are
+ * enqueued: never lost, never twice. Begins with `start`; ends with `stop`.
  */
-import type { Json, Table, Write } from '../store/table.ts';
+import type { CommitBatch } from '../store/commit-batch.ts';
+import type { Entry, Json, Page, Table, Write } from '../store/table.ts';
+import type { EventClock } from './model.ts';
 import { type KeptOccurrence, keepOccurrence, type Occurrence, reviveOccurrence } from './occurrence.ts';
+
+/**
+ * Copies of an occurrence that one commit enqueues; `done` is to be called when it has been made, `undo` when it could not
+ * be. `relayed`: all that are enqueued then, if there are more.
+ */
+export type Relay = { writes: Write[]; done: () => void; undo: () => void; relayed: string[] | undefined };
 
 export type OutboxOptions = {
   table: Table;
+  batch: CommitBatch;
+  clock: EventClock;
   nextId: () => string;
-  /** Enqueues the copies together with `also`. Resolves when they are safe. */
-  relay: (occurrence: Occurrence, also: readonly Write[]) => Promise<void>;
+  /** The next copies to be enqueued, besides those that are `relayed`. */
+  relay: (occurrence: Occurrence, relayed: readonly string[]) => Relay;
   onError: (error: unknown) => void;
 };
+
+type Kept = Entry<KeptOccurrence>;
 
 const prefix = '~outbox/';
 const pageMax = 64;
@@ -22,7 +35,11 @@ export class Outbox {
   #unwatch: (() => void) | undefined;
   #relaying: Promise<void> | undefined;
   #again = false;
-  #retry: NodeJS.Timeout | undefined;
+  /** Records that could not be relayed, until it is tried again: they hold up no others. */
+  readonly #failed = new Set<string>();
+  #callOff: (() => void) | undefined;
+  /** One that takes several commits. */
+  #inParts: Promise<void> | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -41,34 +58,87 @@ export class Outbox {
   async stop(): Promise<void> {
     this.#unwatch?.();
     this.#unwatch = undefined;
-    clearTimeout(this.#retry);
+    this.#callOff?.();
     await this.#relaying;
   }
 
   #wake(): void {
     this.#again = true;
     this.#relaying ??= this.#relay()
-      .catch((error: unknown) => {
-        this.#options.onError(error);
-        this.#retry = setTimeout(() => this.#wake(), retryMs).unref();
-      })
+      .catch((error: unknown) => this.#retryLater(error))
       .finally(() => {
         this.#relaying = undefined;
         if (this.#again && this.#unwatch) this.#wake();
       });
   }
 
+  #retryLater(error: unknown): void {
+    const { onError, clock } = this.#options;
+    onError(error);
+    if (!this.#unwatch) return;
+    this.#callOff ??= clock.after(retryMs, () => {
+      this.#callOff = undefined;
+      this.#failed.clear();
+      this.#wake();
+    });
+  }
+
   async #relay(): Promise<void> {
-    const { table, relay } = this.#options;
+    const { table } = this.#options;
     while (this.#again && this.#unwatch) {
       this.#again = false;
       table.refresh();
-      const { entries } = await table.scan<KeptOccurrence>({ prefix, limit: pageMax });
-      if (entries.length === pageMax) this.#again = true;
-      // One after the other, so that what comes with the same ordering key keeps its order.
-      const relayed = entries.map(({ key, value, revision }) => relay(reviveOccurrence(value), [{ key, delete: true, expectRevision: revision }]));
-      const failed = (await Promise.allSettled(relayed)).find((result) => result.status === 'rejected');
-      if (failed) throw failed.reason;
+      for (let cursor: string | undefined; this.#unwatch; ) {
+        const page: Page<KeptOccurrence> = await table.scan<KeptOccurrence>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
+        await this.#relayAll(page.entries.filter(({ key }) => !this.#failed.has(key)));
+        if (page.next === undefined) break;
+        cursor = page.next;
+      }
     }
+  }
+
+  async #relayAll(entries: readonly Kept[]): Promise<void> {
+    const ends = await Promise.allSettled(entries.map((entry) => this.#relayOne(entry)));
+    const failures = ends.flatMap((end, index) => (end.status === 'rejected' ? [{ key: (entries[index] as Kept).key, reason: end.reason as unknown }] : []));
+    for (const { key } of failures) this.#failed.add(key);
+    if (failures[0]) this.#retryLater(failures[0].reason);
+  }
+
+  /** Begun one after the other, so that what comes with the same ordering key keeps its order; nothing overtakes what takes several commits. */
+  async #relayOne(entry: Kept): Promise<void> {
+    while (this.#inParts) await this.#inParts.catch(() => undefined);
+    const first = this.#next(entry);
+    if (!first.relayed) return this.#commit(entry, first);
+    this.#inParts = this.#relayInParts(entry, first).finally(() => {
+      this.#inParts = undefined;
+    });
+    return this.#inParts;
+  }
+
+  async #relayInParts(first: Kept, begun: Relay): Promise<void> {
+    const { table } = this.#options;
+    await this.#commit(first, begun);
+    while (this.#unwatch) {
+      table.refresh();
+      const entry = await table.get<KeptOccurrence>(first.key);
+      if (!entry) return;
+      await this.#commit(entry, this.#next(entry));
+    }
+  }
+
+  #next({ value }: Kept): Relay {
+    return this.#options.relay(reviveOccurrence(value), value.relayed ?? []);
+  }
+
+  async #commit({ key, value, revision }: Kept, { writes, done, undo, relayed }: Relay): Promise<void> {
+    const kept = value as unknown as { [key: string]: Json };
+    const noted: Write = relayed ? { key, put: { ...kept, relayed }, expectRevision: revision } : { key, delete: true, expectRevision: revision };
+    try {
+      await this.#options.batch.submit([...writes, noted]);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    done();
   }
 }

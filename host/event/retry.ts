@@ -1,6 +1,6 @@
 /** What follows a failed attempt. Pure. */
 import type { ErrorCode } from '../base/errors.ts';
-import type { FailurePolicy, HeaderLines } from './model.ts';
+import { type FailurePolicy, type HeaderLines, hopsMax } from './model.ts';
 
 /** After these another attempt with the same input and code cannot end otherwise. */
 const terminal: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -47,6 +47,9 @@ export const tooOld = ({ maxAgeMs }: FailurePolicy): Failure => ({
   code: 'event-too-old',
   message: `cannot deliver the event any more: it is older than ${maxAgeMs} ms (onFailure.maxAgeMs)`,
 });
+
+/** An event that would lead to events for ever is never delivered. */
+export const loop: Failure = { code: 'event-loop', message: `cannot deliver the event: ${hopsMax} events led to it, one after the other` };
 
 /** Deliveries are undone when they fail: a function is not called for events whose deliveries could not be. */
 export const irreversible = (name: string): Failure => ({

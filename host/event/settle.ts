@@ -10,8 +10,17 @@ import type { Write } from '../store/table.ts';
 import type { Change, Judge, Judged, Judgement } from '../verdict/model.ts';
 import { failedAttempt, failureIn, goodAttempt, judgementOf } from './attempt.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import { type Delivered, type EventAttempt, type EventClock, type EventFunction, type EventItem, type FailurePolicy, failureDefaults } from './model.ts';
-import { backoffOf, type Failure, irreversible, isTooOld, nextStep, putOffStep, tooOld } from './retry.ts';
+import {
+  type Delivered,
+  type EventAttempt,
+  type EventClock,
+  type EventFunction,
+  type EventItem,
+  type FailurePolicy,
+  failureDefaults,
+  hopsMax,
+} from './model.ts';
+import { backoffOf, type Failure, irreversible, isTooOld, loop, nextStep, putOffStep, tooOld } from './retry.ts';
 
 /** An event that has ended. `delivered` is its last attempt, if there was one; `last`: it, where it is not among the attempts of `item`. */
 export type EventEnd = {
@@ -46,7 +55,8 @@ const fullWaitMs = 60_000;
 const unsettledWaitMs = 1000;
 const logsKept = 9;
 
-type Leased = { lease: Lease<EventItem>; queue: Queue<EventItem>; policy: FailurePolicy };
+/** `version`: the live one, 0 if there is none. */
+type Leased = { lease: Lease<EventItem>; queue: Queue<EventItem>; policy: FailurePolicy; version: number };
 
 export class Settler {
   readonly #options: SettlerOptions;
@@ -58,9 +68,10 @@ export class Settler {
   /** Never rejects: what cannot be settled is given back. */
   async deliver(lease: Lease<EventItem>, queue: Queue<EventItem>, target: EventFunction | undefined): Promise<void> {
     const item = lease.body;
-    const leased: Leased = { lease, queue, policy: target?.onFailure ?? failureDefaults };
+    const leased: Leased = { lease, queue, policy: target?.onFailure ?? failureDefaults, version: target?.version ?? 0 };
     try {
-      if (!target) await this.#bury(leased, item, { code: 'function-not-found', message: `the function "${item.function}" was removed` });
+      if (item.hops > hopsMax) await this.#bury(leased, item, loop);
+      else if (!target) await this.#bury(leased, item, { code: 'function-not-found', message: `the function "${item.function}" was removed` });
       else if (target.irreversible) await this.#bury(leased, item, irreversible(item.function));
       else if (isTooOld(leased.policy, item.arrivedAt, this.#options.clock.now())) await this.#bury(leased, item, tooOld(leased.policy));
       else await this.#attempt(leased, item, target);
@@ -170,7 +181,7 @@ export class Settler {
   async #bury(leased: Leased, item: EventItem, failure: Failure, delivered?: Delivered): Promise<void> {
     const { deadLetters, warn } = this.#options;
     const { code, message } = failure;
-    const version = delivered?.version ?? item.attempts.at(-1)?.version ?? 0;
+    const version = delivered?.version ?? item.attempts.at(-1)?.version ?? leased.version;
     const { id } = leased.lease;
     const letter = deadLetters.make(id, item, { queue: leased.policy.deadLetter, version, code, message });
     const { writes, undo } = await deadLetters.keep(item, letter);

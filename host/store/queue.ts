@@ -52,10 +52,10 @@ export interface Queue<T extends Json> {
   enqueue(messages: readonly NewMessage<T>[], also?: readonly Write[]): Promise<Enqueued[]>;
 
   /**
-   * The writes that enqueue, for a commit of the caller's own; `done` is to be called when it has been made. Messages with a
-   * dedupe id cannot be enqueued so.
+   * The writes that enqueue, for a commit of the caller's own; `done` is to be called when it has been made, `undo` when it
+   * could not be. Messages with a dedupe id cannot be enqueued so.
    */
-  entry(messages: readonly Omit<NewMessage<T>, 'dedupeId'>[]): { writes: Write[]; done: () => void };
+  entry(messages: readonly Omit<NewMessage<T>, 'dedupeId'>[]): { writes: Write[]; done: () => void; undo: () => void };
 
   /** At most `max` messages that are due. A lease ends after `leaseMs`: then the message can be claimed again. */
   claim(max: number, leaseMs: number): Promise<Lease<T>[]>;

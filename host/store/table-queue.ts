@@ -98,16 +98,17 @@ export class TableQueue<T extends Json> implements Queue<T> {
     return answered;
   }
 
-  entry(messages: readonly Omit<NewMessage<T>, 'dedupeId'>[]): { writes: Write[]; done: () => void } {
+  entry(messages: readonly Omit<NewMessage<T>, 'dedupeId'>[]): { writes: Write[]; done: () => void; undo: () => void } {
     const { writes, records } = this.#enterWrites(messages);
     for (const { id } of messages) this.#enteringIds.add(id);
-    const done = (): void => {
-      for (const { id, position } of records) {
-        this.#enteringIds.delete(id);
-        this.#waits(position);
-      }
+    const undo = (): void => {
+      for (const { id } of records) this.#enteringIds.delete(id);
     };
-    return { writes, done };
+    const done = (): void => {
+      undo();
+      for (const { position } of records) this.#waits(position);
+    };
+    return { writes, done, undo };
   }
 
   async #enter(fresh: readonly NewMessage<T>[], also: readonly Write[]): Promise<void> {

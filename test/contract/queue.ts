@@ -137,6 +137,15 @@ function wholeness(check: Check): void {
     assert.equal([textsOf(await claim(queue)), (await queue.depth()).messages], ['a', 1]);
   });
 
+  check('entry: one whose commit could not be made is not there, and can be entered again', async ({ queue, table }) => {
+    queue.entry([{ id: 'a', body: { text: 'a' } }]).undo();
+    assert.equal([textsOf(await claim(queue)), (await queue.depth()).messages], ['', 0]);
+    const { writes, done } = queue.entry([{ id: 'a', body: { text: 'a' } }]);
+    await table.commit(writes);
+    done();
+    assert.equal([textsOf(await claim(queue)), (await queue.depth()).messages], ['a', 1]);
+  });
+
   check('remove: takes a message out that is not leased', async ({ queue }) => {
     await put(queue, 'a', 'b');
     await claim(queue, 1);

@@ -1,7 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { makeEvent } from '../../host/event/cloud-event.ts';
 import type { EventAttempt } from '../../host/event/model.ts';
-import { dayMs, target, World } from './event-world.ts';
+import { dayMs, outOfOrder, target, World } from './event-world.ts';
 
 const minuteMs = 60_000;
 const policy = { retries: 2, backoffMs: 1000, maxAgeMs: 21_600_000, deadLetter: 'default' };
@@ -61,6 +62,80 @@ test('events: a delivery keeps its lease for as long as it takes, and takes effe
   await world.run(dayMs);
   assert.equal([world.delivered, (await world.effects()).length, world.running.get('a/one')?.most], [1, 1, 1]);
   assert.equal(world.warnings, []);
+});
+
+/** Puts occurrences of a topic into the outbox, as executions do. */
+const happen = async (world: World, tenant: string, topic: string, data: Uint8Array, { count = 1, hops = 1, more = {} } = {}): Promise<void> => {
+  for (let i = 0; i < count; i++) {
+    const event = makeEvent({ id: `o${i}`, source: '/test', type: topic, ...more }, 'text/plain', data);
+    const { key, value } = world.events.outbox.record({ tenant, what: { topic }, event, hops });
+    await world.table.commit([{ key, put: value }]);
+  }
+};
+
+const half = Buffer.alloc(512 * 1024, 'x');
+const small = Buffer.from('x');
+const subscribed = (topic: string) => ({ subscriptions: [{ topic }] });
+
+test('topics: a large message reaches many subscribers, each once, whenever the node is killed', async () => {
+  const many = Array.from({ length: 30 }, (_, i) => target('a', `f${i}`, subscribed('large')));
+  for (let killedAfter = 1; killedAfter <= 4; killedAfter++) {
+    const world = await calmWorld(31, many);
+    let changes = 0;
+    // The record of an occurrence changes with each commit that relays a part of it.
+    world.table.watch('~outbox/', () => {
+      if (++changes === killedAfter) world.kill();
+    });
+    await happen(world, 'a', 'large', half);
+    await world.run(minuteMs);
+    if (changes >= killedAfter) await world.boot();
+    await world.run(10 * minuteMs);
+    const names = (await world.effects()).map((effect) => effect.function).sort();
+    assert.equal(names, many.map(({ name }) => `a/${name}`).sort(), `killed after ${killedAfter} of ${changes} changes`);
+    assert.ok(changes >= 4, `${changes} commits`);
+  }
+});
+
+test('topics: what comes after a large message with the same key is not delivered before it', async () => {
+  const many = Array.from({ length: 30 }, (_, i) => target('a', `f${i}`, subscribed('large')));
+  const world = await calmWorld(31, many);
+  await happen(world, 'a', 'large', half, { more: { partitionkey: 'k' } });
+  await happen(world, 'a', 'large', small, { count: 3, more: { partitionkey: 'k' } });
+  await world.run(10 * minuteMs);
+  const effects = await world.effects();
+  assert.is(effects.length, 120);
+  assert.equal(outOfOrder(effects), []);
+});
+
+test('topics: many large messages that wait at a start are all relayed', async () => {
+  const world = await calmWorld(31, [target('a', 'one', subscribed('large'))]);
+  world.kill();
+  await happen(world, 'a', 'large', half, { count: 20 });
+  await world.boot();
+  await world.run(10 * minuteMs);
+  assert.is((await world.effects()).length, 20);
+});
+
+test('event-loop: events that go in a circle wait for room in their queue of dead letters, hold up nobody, and are kept once', async () => {
+  const deadLetter = (name: string) => ({ ...subscribed('round'), onFailure: { ...policy, deadLetter: name } });
+  const [first, second, other] = [
+    target('a', 'first', deadLetter('small')),
+    target('a', 'second', deadLetter('large')),
+    target('b', 'one', subscribed('made')),
+  ];
+  const world = await calmWorld(37, [first, second, other]);
+  await world.events.deadLetters.limit('a', 'small', { itemsMax: 1 });
+  await happen(world, 'a', 'round', small, { count: 100, hops: 17 });
+  await happen(world, 'b', 'made', small, { count: 10 });
+  await world.run(10 * minuteMs);
+  assert.equal(new Set((await world.effects()).map((effect) => effect.function)), new Set(['b/one']));
+  assert.is((await world.effects()).length, 10);
+  const lettersOf = async (queue: string) => (await world.letters()).filter((letter) => letter.queue === queue);
+  assert.equal([(await lettersOf('small')).length, (await lettersOf('large')).length], [1, 100]);
+  assert.ok((await world.letters()).every(({ errorCode, attempts, version }) => errorCode === 'event-loop' && attempts === 0 && version === 1));
+  await world.events.deadLetters.limit('a', 'small', {});
+  await world.run(20 * minuteMs);
+  assert.equal([(await lettersOf('small')).length, (await lettersOf('large')).length], [100, 100]);
 });
 
 test.run();

@@ -18,7 +18,7 @@ export const dayMs = 86_400_000;
 export const epoch = Date.UTC(2026, 0, 5);
 
 /** `key`: of its order, with its function; `order`: in which they were made. */
-export type Effect = { id: string; key: string | null; order: number; at: number };
+export type Effect = { id: string; function: string; key: string | null; order: number; at: number };
 
 const limits = { keepMs: 30 * dayMs, itemsMax: 100_000, bytesMax: 2 ** 30 };
 
@@ -104,7 +104,11 @@ export class World {
     for (const lane of lanes) this.#count(lane, -1);
     this.delivered++;
     const failed = this.fails(item);
-    const effect: Write = { key: `effect/${id}`, put: { id, key: keyOf(item), order: this.#order++, at: this.now }, expectRevision: 0 };
+    const effect: Write = {
+      key: `effect/${id}`,
+      put: { id, function: `${item.tenant}/${item.function}`, key: keyOf(item), order: this.#order++, at: this.now },
+      expectRevision: 0,
+    };
     return {
       ...ended,
       problem: failed ? { code: 'guest-trap', message: 'as chance wanted it' } : null,
