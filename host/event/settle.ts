@@ -76,10 +76,16 @@ export class Settler {
       else if (isTooOld(leased.policy, item.arrivedAt, this.#options.clock.now())) await this.#bury(leased, item, tooOld(leased.policy));
       else await this.#attempt(leased, item, target);
     } catch (error) {
-      this.#options.warn({ event: lease.id, tenant: item.tenant, function: item.function, error: String(error) }, 'cannot settle an event: it is tried again');
-      const waitMs = error instanceof Problem && error.code === 'dead-letters-full' ? fullWaitMs : unsettledWaitMs;
-      await queue.nack(lease, waitMs).catch(() => undefined);
+      // What became of it is more than a record holds: it would be so each time.
+      const unkept = error instanceof Problem && error.code === 'request-invalid' ? this.#bury(leased, item, error) : Promise.reject(error);
+      await unkept.catch((reason: unknown) => this.#giveBack(leased, item, reason));
     }
+  }
+
+  async #giveBack({ lease, queue }: Leased, item: EventItem, error: unknown): Promise<void> {
+    this.#options.warn({ event: lease.id, tenant: item.tenant, function: item.function, error: String(error) }, 'cannot settle an event: it is tried again');
+    const waits = error instanceof Problem && (error.code === 'dead-letters-full' || error.code === 'request-invalid');
+    await queue.nack(lease, waits ? fullWaitMs : unsettledWaitMs).catch(() => undefined);
   }
 
   async #attempt(leased: Leased, item: EventItem, target: EventFunction): Promise<void> {

@@ -7,7 +7,7 @@ import { doubledMemory, Rollbacks, ranOutOfMemory } from './built-in.ts';
 import type { Change, Judge, Judgeable, Judged, Judgement, Limits, OtherLimits, Settings, Subject } from './model.ts';
 import { type FailureRecord, failureRecord } from './record.ts';
 import { ruleFor } from './rules.ts';
-import { bytesOf, parseVerdict, type Verdict } from './schema.ts';
+import { bytesOf, parseVerdict, payloadBytesMax, type Verdict } from './schema.ts';
 
 /** Who changed what of a function, and why. */
 export type ChangeNote = { by: string; reason: string; execution: string };
@@ -52,6 +52,14 @@ const clipped = (asked: OtherLimits | undefined, { node, ceilings }: Bounds, not
       return [key, most];
     }),
   );
+};
+
+/** The bytes of a body; undefined: it is larger than an event may be, `notes` say so. */
+const fitting = (what: string, payload: Parameters<typeof bytesOf>[0], notes: string[]): Buffer | undefined => {
+  const bytes = bytesOf(payload);
+  if (bytes.length <= payloadBytesMax) return bytes;
+  notes.push(`the ${what} is not taken: it has at most ${payloadBytesMax} bytes, got ${bytes.length}`);
+  return undefined;
 };
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -140,7 +148,9 @@ export class Judging {
       }
       case 'complete': {
         const { status = 200, headers = {}, ...payload } = verdict.result ?? {};
-        return { judged: noted(), do: 'complete', result: { status, headers: Object.entries(headers), body: bytesOf(payload) } };
+        const body = fitting('result', payload, notes);
+        if (!body) return { judged: { ...noted(), verdict: 'default' }, do: 'default' };
+        return { judged: noted(), do: 'complete', result: { status, headers: Object.entries(headers), body } };
       }
       default:
         return { judged: noted(), do: verdict.verdict };
@@ -159,11 +169,13 @@ export class Judging {
       notes.push(`no attempt with version ${verdict.version}: there is none`);
       return undefined;
     }
+    const body = input && fitting('input', input, notes);
+    if (input && !body) return undefined;
     const limits = clipped(verdict.limits, this.#bounds(judgeable), notes);
     return {
       ...(version === undefined ? {} : { version }),
       ...(limits || change.limits ? { limits: { ...change.limits, ...limits } } : {}),
-      ...(input ? { input: { body: bytesOf(input).toString('base64'), contentType: input.contentType } } : change.input ? { input: change.input } : {}),
+      ...(input && body ? { input: { body: body.toString('base64'), contentType: input.contentType } } : change.input ? { input: change.input } : {}),
     };
   }
 

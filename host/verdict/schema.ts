@@ -8,7 +8,9 @@ const whole = (min: number, max: number) =>
     .int({ error: `must be a whole number from ${min} to ${max}` })
     .min(min)
     .max(max);
-/** About 512 KiB as bytes. */
+/** Of an input or a result, decoded. */
+export const payloadBytesMax = 512 * 1024;
+/** That many bytes in base64; text may have as many characters, but not more bytes. */
 const base64Max = 700_000;
 const reasonMax = 500;
 
@@ -23,8 +25,8 @@ const limits = z
   .describe('Above the ceilings of the node and of the tenant they are lowered to them, and the record of the attempt says so.');
 
 const payload = {
-  text: z.string().max(base64Max).optional().describe('The body as text, sent as UTF-8.'),
-  base64: z.base64().max(base64Max).optional().describe('The body as bytes.'),
+  text: z.string().max(base64Max).optional().describe('The body as text, sent as UTF-8; at most 512 KiB of it.'),
+  base64: z.base64().max(base64Max).optional().describe('The body as bytes, at most 512 KiB.'),
 };
 const onePayload = { error: 'must have "text" or "base64", not both' };
 const isOnePayload = ({ text, base64 }: { text?: string | undefined; base64?: string | undefined }): boolean => text === undefined || base64 === undefined;

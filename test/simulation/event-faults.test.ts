@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeEvent } from '../../host/event/cloud-event.ts';
 import type { EventAttempt } from '../../host/event/model.ts';
+import { Judging } from '../../host/verdict/judging.ts';
 import { dayMs, outOfOrder, target, World } from './event-world.ts';
 
 const minuteMs = 60_000;
@@ -63,6 +64,23 @@ test('events: a delivery keeps its lease for as long as it takes, and takes effe
   assert.equal([world.delivered, (await world.effects()).length, world.running.get('a/one')?.most], [1, 1, 1]);
   assert.equal(world.warnings, []);
 });
+
+const ceilings = { memoryMib: 256, cpuMs: 30_000, timeMs: 300_000 };
+
+/** Whose control function always says the same. */
+const judging = (world: World, verdict: object): Judging =>
+  new Judging({
+    ceilings,
+    ask: async () => ({ execution: 'c', body: Buffer.from(JSON.stringify(verdict)) }),
+    hasVersion: async () => true,
+    rollback: async (_tenant, _name, from) => from,
+    isNew: async () => true,
+    prove: async () => undefined,
+    adjust: async () => undefined,
+    decide: () => undefined,
+    warn: () => undefined,
+    now: () => world.now,
+  });
 
 /** Puts occurrences of a topic into the outbox, as executions do. */
 const happen = async (world: World, tenant: string, topic: string, data: Uint8Array, { count = 1, hops = 1, more = {} } = {}): Promise<void> => {
@@ -136,6 +154,37 @@ test('event-loop: events that go in a circle wait for room in their queue of dea
   await world.events.deadLetters.limit('a', 'small', {});
   await world.run(20 * minuteMs);
   assert.equal([(await lettersOf('small')).length, (await lettersOf('large')).length], [100, 100]);
+});
+
+test('verdicts: an input or a result that is larger than an event may be is not taken, and the policy goes on', async () => {
+  const large = { text: 'ü'.repeat(700_000) };
+  for (const verdict of [
+    { verdict: 'retry', input: large },
+    { verdict: 'complete', result: large },
+  ]) {
+    const only = target('a', 'one', { onFailure: { ...policy, control: 'triage' } });
+    const world = await calmWorld(41, [only]);
+    world.fails = () => true;
+    world.judge = (judgeable, subject) => judging(world, { ...verdict, reason: 'it is so' }).judge(judgeable, subject);
+    await world.sendMany(only, 1);
+    await world.run(dayMs);
+    const [letter] = await world.letters();
+    assert.equal([letter?.errorCode, letter?.attempts, world.delivered], ['guest-trap', 3, 3]);
+    const { judged } = letter?.tries[0] ?? {};
+    assert.equal([judged?.verdict, judged?.notes?.length], ['default', 1]);
+    assert.match(judged?.notes?.[0] ?? '', /at most 524288 bytes, got 1400000/);
+  }
+});
+
+test('events: one whose end is more than a record holds is a dead letter, after one attempt', async () => {
+  const only = target('a', 'one', { onFailure: { ...policy, control: 'triage' } });
+  const world = await calmWorld(43, [only]);
+  world.fails = () => true;
+  const judged = { verdict: 'retry' as const, by: 'triage', reason: 'it is so' };
+  world.judge = async () => ({ judged, do: 'retry', change: { input: { body: Buffer.alloc(2 ** 20).toString('base64') } } });
+  await world.sendMany(only, 1);
+  await world.run(dayMs);
+  assert.equal([world.delivered, (await world.letters()).map(({ errorCode }) => errorCode)], [1, ['request-invalid']]);
 });
 
 test.run();
