@@ -1,19 +1,27 @@
-import type { OutboundHttp } from '../wasi/context.ts';
+import { createHash } from 'node:crypto';
+import type { OutboundHttp, OutboundRequest } from '../wasi/context.ts';
 
 const header = 'idempotency-key';
+const digestLength = 16;
+
+const placeOf = ({ method, scheme, authority, pathWithQuery }: OutboundRequest): string =>
+  createHash('sha256').update(`${method} ${scheme}://${authority}${pathWithQuery}`).digest('base64url').slice(0, digestLength);
 
 /**
- * Requests of an execution that may be run again: each has a key of its own, made of the execution and of how many came
- * before, so that whoever gets it at a later attempt can tell that it is the same. A key that the guest sets stays.
+ * Requests of an execution that may be run again: each has a key of its own, made of the execution, of where it goes, and of
+ * how many went there before, so that whoever gets it at a later attempt can tell that it is the same. What an attempt sends
+ * elsewhere than the one before it takes no key of that one. A key that the guest sets stays.
  */
 export const keyedOutbound = (outbound: OutboundHttp, execution: string): OutboundHttp => {
-  let sent = 0;
+  const sent = new Map<string, number>();
   return {
     send: (request) => {
-      sent++;
-      const given = request.headers.some(([name]) => name.toLowerCase() === header);
-      const own: [string, Uint8Array] = [header, Buffer.from(`"${execution}-${sent}"`)];
-      return outbound.send(given ? request : { ...request, headers: [...request.headers, own] });
+      const place = placeOf(request);
+      const count = (sent.get(place) ?? 0) + 1;
+      sent.set(place, count);
+      if (request.headers.some(([name]) => name.toLowerCase() === header)) return outbound.send(request);
+      const own: [string, Uint8Array] = [header, Buffer.from(`"${execution}-${place}-${count}"`)];
+      return outbound.send({ ...request, headers: [...request.headers, own] });
     },
   };
 };

@@ -7,7 +7,7 @@ const token = String.raw`[A-Za-z*][A-Za-z0-9!#$%&'*+./:^_\x60|~-]*`;
 /** Numbers, strings, tokens, bytes, booleans, dates and display strings (RFC 9651, 3.3). */
 const bareItem = String.raw`(?:-?\d+(?:\.\d+)?|${string}|${token}|:[A-Za-z0-9+/=]*:|\?[01]|@-?\d+|%"[ !#-~]*")`;
 /** What may follow an item (RFC 9651, 3.1.2). None of them means anything here. */
-const parameters = String.raw`(?:; *[a-z*][a-z0-9_.*-]*(?:=${bareItem})?)*`;
+const parameters = `(?:; *[a-z*][a-z0-9_.*-]*(?:=${bareItem})?)*`;
 const quoted = new RegExp(`^(${string})${parameters}$`);
 /** What most clients send: the characters of a token, and those of base64 and URLs. */
 const bare = new RegExp(String.raw`^([A-Za-z0-9!#$%&'*+./:=@^_\x60|~-]+)${parameters}$`);
