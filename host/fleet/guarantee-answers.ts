@@ -31,6 +31,8 @@ export const inProgress = (execution: string | null): GuardedAnswer => ({
   retryAfterMs,
 });
 
+export const removed = ({ function: name }: { function: string }): Problem => new Problem('function-not-found', `the function "${name}" was removed`);
+
 /** The problem of an execution whose last attempt failed. `hasKey`: nothing of it was kept. */
 export const finalProblem = (name: string, problem: Problem, attempts: number, hasKey: boolean): Problem => {
   if (!hasKey || told.has(problem.code)) return problem;

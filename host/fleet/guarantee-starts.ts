@@ -9,7 +9,7 @@ import type { Attempt } from '../execution/attempts.ts';
 import type { GuardedRequest } from '../execution/guarantee.ts';
 import type { KeptBodies } from '../execution/kept-bodies.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
-import { putRecord, requestOwner, type StartedRecord, startedKey } from './guarantee-records.ts';
+import { putRecord, requestOwner, type StartedRecord, scanRecords, startedKey, startedPrefix } from './guarantee-records.ts';
 import type { GuaranteeRun } from './guarantee-run.ts';
 
 /**
@@ -20,8 +20,8 @@ import type { GuaranteeRun } from './guarantee-run.ts';
 const writtenAfterMs = 2;
 
 export type GuaranteeStartsOptions = {
-  table: Pick<Table, 'get' | 'refresh'>;
-  bodies: Pick<KeptBodies, 'keep'>;
+  table: Pick<Table, 'commit' | 'get' | 'refresh' | 'scan'>;
+  bodies: Pick<KeptBodies, 'drops' | 'dropped' | 'keep'>;
   /** A commit that depends on the tenant being there. */
   commit: (tenant: string, writes: readonly Write[]) => Promise<{ revision: number }>;
   /** The same, and it may be taken back until it is made. */
@@ -65,7 +65,8 @@ export class GuaranteeStarts {
     clearTimeout(run.reserving);
     const { guarantee, owner } = run;
     // A large body has to be in Blobs first.
-    if (guarantee) run.reserved ??= (owner && !run.request.body ? this.#ride(run, guarantee, owner) : this.#write(run, guarantee)).catch(this.#options.onError);
+    if (guarantee && !run.key?.forgotten)
+      run.reserved ??= (owner && !run.request.body ? this.#ride(run, guarantee, owner) : this.#write(run, guarantee)).catch(this.#options.onError);
     return run.reserved ?? Promise.resolve();
   }
 
@@ -88,7 +89,7 @@ export class GuaranteeStarts {
     if (!run.guarantee || run.key?.forgotten) return;
     const isNew = !run.reserved;
     await this.write(run);
-    if (isNew && run.revision > 0) return;
+    if ((isNew && run.revision > 0) || run.key?.forgotten) return;
     try {
       const writes = [putRecord(startedKey(run.request.id), this.#record(run, run.guarantee), run.revision)];
       run.revision = (await this.#options.commit(run.request.tenant, writes)).revision;
@@ -105,6 +106,22 @@ export class GuaranteeStarts {
     await run.reserved;
     const { request, revision } = run;
     return revision === 0 ? [] : [{ key: startedKey(request.id), delete: true, expectRevision: revision }];
+  }
+
+  /** Deletes what is written down of a function that was removed, or of all functions of a tenant. `runs`: those under way. */
+  async forget(tenant: string, name: string | null, runs: Iterable<GuaranteeRun>): Promise<void> {
+    const { table, bodies } = this.#options;
+    const isGone = (request: Pick<GuaranteeRun['request'], 'tenant' | 'function'>): boolean =>
+      request.tenant === tenant && (name === null || request.function === name);
+    // What is being written down is there before it is looked what there is.
+    await Promise.all([...runs].filter(({ request, key }) => key?.forgotten && isGone(request)).map((run) => this.end(run)));
+    table.refresh();
+    for await (const { key, value } of scanRecords<StartedRecord>(table, startedPrefix)) {
+      const { request } = value;
+      if (!isGone(request)) continue;
+      await table.commit([{ key, delete: true }, ...bodies.drops(request.body, requestOwner(request.id))]);
+      bodies.dropped(request.body);
+    }
   }
 
   /** A conflict about the record of the execution itself is no other execution's: whoever changed it has taken it over. */

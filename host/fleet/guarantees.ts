@@ -17,7 +17,7 @@ import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { Letters } from './failed-requests.ts';
-import { finalProblem, inProgress, refused } from './guarantee-answers.ts';
+import { finalProblem, inProgress, refused, removed } from './guarantee-answers.ts';
 import { GuaranteeDuplicates } from './guarantee-duplicates.ts';
 import { GuaranteeKey, replayOf } from './guarantee-key.ts';
 import {
@@ -37,6 +37,7 @@ import {
 } from './guarantee-records.ts';
 import { beginRun, described, type GuaranteeRun } from './guarantee-run.ts';
 import { GuaranteeStarts } from './guarantee-starts.ts';
+import { failedEnd } from './stored-runs.ts';
 
 export type GuaranteesOptions = {
   table: Table;
@@ -160,10 +161,17 @@ export class Guarantees {
     return request?.tenant === tenant ? (wholeOf(request).body ?? new Uint8Array(0)) : undefined;
   }
 
-  /** Forgets the keys of a function that was removed, or of all functions of a tenant. */
+  /** Forgets the keys of a function that was removed, or of all functions of a tenant, and what is under way with them. */
   async forget(tenant: string, name: string | null): Promise<void> {
     const prefix = name === null ? `${tenant}/guarantee/` : guaranteePrefix(tenant, name);
-    for (const key of this.#keys.values()) if (key.at.startsWith(prefix)) key.forgotten = true;
+    const forgotten = [...this.#keys.values()].filter(({ at }) => at.startsWith(prefix));
+    for (const key of forgotten) {
+      key.forgotten = true;
+      this.#keys.delete(key.at);
+    }
+    // What is being committed is there before it is looked what there is.
+    await Promise.all(forgotten.map((key) => key.serial(async () => undefined)));
+    await this.#starts.forget(tenant, name, this.#runs.values());
     const { table } = this.#options;
     for (let found = await table.scan<GuaranteeRecord>({ prefix }); found.entries.length > 0; found = await table.scan<GuaranteeRecord>({ prefix })) {
       await table.commit(found.entries.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...this.#drops(value.last)]));
@@ -209,6 +217,7 @@ export class Guarantees {
   async #begin(asked: GuardedRequest, key: GuaranteeKey | undefined, gateway: number | undefined): Promise<GuaranteeRun> {
     const { request, guarantee, retries, leaseMs, version, letter } = asked;
     if (this.#closed) throw new Problem('unavailable', 'cannot execute: the node is stopping');
+    if (key?.forgotten) throw removed(request);
     const bytes = request.body?.length ?? 0;
     if (this.#runs.size >= runsMax || (this.#requestBytes > 0 && this.#requestBytes + bytes > requestBytesMax))
       throw new Problem('capacity-exhausted', `cannot take the request: at most ${runsMax} are under way, with bodies of at most ${requestBytesMax} bytes`);
@@ -267,6 +276,8 @@ export class Guarantees {
             spill: true,
             responseBytesMax: this.#options.config.responseBytesMax,
           };
+          // A function of that name that is there by now is another one.
+          if (key?.forgotten) return Promise.resolve(failedEnd('function-not-found', removed(request).message));
           this.#starts.writeSoon(run);
           return this.#options.run(stored, input ? { leaseMs } : options);
         },
@@ -291,7 +302,7 @@ export class Guarantees {
   async #succeed(run: GuaranteeRun, effects: Effects, success: Succeeded): Promise<GuardedAnswer> {
     const { request, key } = run;
     const { response, attempts, committedAt } = success;
-    if (key?.forgotten) throw new Problem('function-not-found', `the function "${request.function}" was removed`);
+    if (key?.forgotten) throw removed(request);
     const { body, writes, release } = await this.#keep(request.id, response);
     const kept = { status: response.status, headers: response.headers, body };
     const tookMs = Math.max(0, committedAt - request.arrivedAt);
@@ -417,6 +428,7 @@ export class Guarantees {
     const attempt = (value.attempts.at(-1)?.attempt ?? 0) + 1;
     const ended: Attempt = { attempt, startedAt: now, endedAt: now, code: 'isolate-lost', message: 'the node ended under it', nodeEnded: true };
     const key = this.#key(guarantee.at);
+    if ((await this.#options.table.get(startedKey(request.id)))?.revision !== revision) return this.#drop(key);
     const body = request.body && (await this.#bodies.read(request.body));
     const attempts = [...value.attempts, ended];
     const run = beginRun({ request: { ...request, body }, key, guarantee, retries, leaseMs, version: undefined, gateway: undefined, letter });

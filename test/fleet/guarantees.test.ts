@@ -335,4 +335,55 @@ test('Guarantees: a tenant that is removed meanwhile gets no commit', async () =
   await guarantees.close();
 });
 
+test('Guarantees: what was under way for a function that was removed is not run for the next one of its name, in this life or another', async () => {
+  const first = await openNode();
+  const body = Buffer.alloc(100_000, 'x');
+  const [old, letGo] = [first.ask('k', { body }), first.ask('other', { outbound: true })];
+  const [run, failing] = [await first.next(), await first.next()];
+  await until(async () => (await first.left('~node/started/')) === 2);
+  await first.guarantees.forget('acme', 'g');
+  assert.is(await first.left('~node/started/'), 2, 'of another function nothing goes');
+  await first.guarantees.forget('acme', 'f');
+  assert.equal(await Promise.all(['~node/started/', '~node/holder/'].map(first.left)), [0, 0]);
+  const second = await openNode(first);
+  const answer = first.ask('k', { path: '/new' });
+  const next = await first.next();
+  assert.is(pathOf(next), '/new', 'the key is free');
+  first.end(run);
+  first.end(failing, 'guest-trap');
+  assert.equal([codeOf(await old), codeOf(await letGo)], ['function-not-found', 'function-not-found']);
+  assert.is(await first.hits(), undefined);
+  first.end(next);
+  assert.is(codeOf(await answer), 'response');
+  assert.is(await first.hits(), '1');
+  assert.is(codeOf(await first.ask('k', { path: '/new' })), 'response');
+  await pause(20);
+  assert.equal([first.started.length, second.started.length, first.errors, second.errors], [0, 0, [], []]);
+  await Promise.all([first.guarantees.close(), second.guarantees.close()]);
+});
+
+test('Guarantees: a removal is true of what is just being written down, committed or taken up too', async () => {
+  const first = await openNode();
+  for (let i = 0; i < 20; i++) void first.ask(`k${i}`, { outbound: true });
+  for (let i = 0; i < 20; i++) await first.next();
+  const second = await openNode(first);
+  const taken: Running[] = [];
+  for (let i = 0; i < 16; i++) taken.push(await second.next());
+  const [lasting, ending] = [second.ask('lasting'), second.ask('ending')];
+  const [slow, soon] = [await second.next(), await second.next()];
+  second.end(soon);
+  const begun = second.ask('begun', { outbound: true });
+  await second.guarantees.forget('acme', 'f');
+  const left = (): Promise<number[]> => Promise.all(['~node/started/', 'acme/guarantee/'].map(second.left));
+  assert.equal(await left(), [0, 0]);
+  for (const run of taken) second.end(run, 'guest-trap');
+  second.end(slow);
+  assert.is(codeOf(await lasting), 'function-not-found');
+  assert.ok(['response', 'function-not-found'].includes(codeOf(await ending)));
+  assert.is(codeOf(await begun), 'function-not-found');
+  await pause(20);
+  assert.equal([second.started.length, await left(), second.errors], [0, [0, 0], []], 'the four that waited are not run');
+  await second.guarantees.close();
+});
+
 test.run();
