@@ -59,6 +59,8 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
   readonly version: number;
   readonly exchange: Exchange;
   readonly arrivedMs: number;
+  /** When this attempt was taken here: of a request that was kept, long after it arrived. */
+  takenMs: number;
   readonly overlay: Overlay | undefined;
   readonly upload: ObjectName | undefined;
   admittedMs = Number.NaN;
@@ -96,6 +98,7 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
     this.version = home.version;
     this.exchange = exchange;
     this.arrivedMs = arrivedMs;
+    this.takenMs = arrivedMs;
     this.overlay = stored?.overlay;
     this.upload = stored?.upload;
     this.#attempt = stored?.attempt;
@@ -145,6 +148,11 @@ export class Execution implements ExecutionPorts, ExecutionFacts {
 
   get placedMs(): number {
     return this.fleet === 'resident' ? this.begunMs : (this.place?.atMs ?? Number.NaN);
+  }
+
+  /** From when it was taken to its end. */
+  get tookMs(): number {
+    return this.endedMs - this.takenMs;
   }
 
   get responseStartedMs(): number {

@@ -112,6 +112,7 @@ export class FunctionExecutor implements ExecutionHome {
     const { ids, share } = this.#options;
     const nowMs = stored === undefined ? arrivedMs : performance.now();
     const execution = new Execution(stored?.id ?? ids.next(timeOriginMs + arrivedMs), this, exchange, arrivedMs, stored);
+    execution.takenMs = nowMs;
     execution.fleet = this.#fleet;
     exchange.accept(execution);
     if (share) this.#share(execution, share(execution.id, exchange.request, stored?.overlay), nowMs);

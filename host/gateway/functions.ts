@@ -61,8 +61,8 @@ const shareOf = (shared: SharedClient | undefined, version: DeployedVersion) => 
 type Served = { version: DeployedVersion; executor: FunctionExecutor; ring: ExecutionRing; use: Use };
 type Use = { requests: number; cpuUs: number; health: VersionHealth | undefined };
 
-const countHealth = (health: VersionHealth, { code, status, arrivedMs, endedMs }: Execution): void => {
-  const bucket = latencyBucket(endedMs - arrivedMs);
+const countHealth = (health: VersionHealth, { code, status, tookMs }: Execution): void => {
+  const bucket = latencyBucket(tookMs);
   health.requests++;
   if (isFailure(code, status)) health.failures++;
   health.latency[bucket] = (health.latency[bucket] as number) + 1;
@@ -198,7 +198,7 @@ export class Functions {
     use.requests++;
     use.cpuUs += execution.meter.cpuUs;
     if (use.health) countHealth(use.health, execution);
-    const plain = !execution.code && execution.endedMs - execution.arrivedMs < slowMs && (execution.place?.rung ?? 1) === 1;
+    const plain = !execution.code && execution.tookMs < slowMs && (execution.place?.rung ?? 1) === 1;
     if (plain && ++this.#sampled % this.#options.sampleEvery !== 0) return;
     if (this.#kept.length < keptMax) this.#kept.push(describeExecution(version.tenant, version.function, execution));
   }

@@ -73,7 +73,7 @@ const flushLogs = (): void => {
 const countExecution = (execution: Execution): void => {
   metrics.executions.add(execution.code ?? 'ok');
   metrics.requests.add(statusClass(execution.status));
-  metrics.requestSeconds.observe((execution.endedMs - execution.arrivedMs) / 1000);
+  metrics.requestSeconds.observe(execution.tookMs / 1000);
   metrics.executionCpuSeconds.add('', execution.meter.cpuUs / 1e6);
   metrics.placements.add(execution.place ? String(execution.place.rung) : execution.fleet === 'resident' ? 'resident' : 'none');
   metrics.loads.add(execution.place?.load ?? execution.load);

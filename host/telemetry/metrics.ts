@@ -9,7 +9,11 @@ const MILLISECONDS = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 
 export class Metrics {
   /** By class of status: `2xx`. */
   readonly requests = new Counter('nacelle_requests_total', 'Requests answered by gateway threads, by class of status.', 'status');
-  readonly requestSeconds = new Histogram('nacelle_request_seconds', 'From the arrival of a request to the end of its response.', MILLISECONDS);
+  readonly requestSeconds = new Histogram(
+    'nacelle_request_seconds',
+    'From the arrival of a request, or from the beginning of an attempt at one that was kept, to the end of its response.',
+    MILLISECONDS,
+  );
   /** By error code, or `ok`. */
   readonly executions = new Counter('nacelle_executions_total', 'Executions that ended, by error code or "ok".', 'code');
   readonly executionCpuSeconds = new Counter('nacelle_execution_cpu_seconds_total', 'CPU time that guests used.');

@@ -67,7 +67,8 @@ const open = (overrides: Overrides = {}) => {
     openLog: () => ({ write: () => undefined, record: () => undefined, note: (_level, message) => notes.push(message), end: () => undefined }),
     onEnd: () => undefined,
   });
-  const execute = (pathWithQuery = '/'): Execution => {
+  /** `keptMs`: how long ago it arrived, if it was kept since then. */
+  const execute = (pathWithQuery = '/', keptMs?: number): Execution => {
     let accepted: Execution | undefined;
     const exchange: Exchange = {
       request: { method: 'GET', scheme: 'http', authority: 'a', pathWithQuery, headers: [], body: null },
@@ -83,7 +84,11 @@ const open = (overrides: Overrides = {}) => {
       responseStartedMs: Number.NaN,
       end: (problem) => ended.push({ execution: accepted as Execution, problem }),
     };
-    return executor.execute(exchange, performance.now());
+    return executor.execute(
+      exchange,
+      performance.now() - (keptMs ?? 0),
+      keptMs === undefined ? undefined : { id: 'kept', overlay: undefined, upload: undefined },
+    );
   };
   return { executor, execute, runs, ended, notes, ring, thread, runner, closed: () => closed };
 };
@@ -99,6 +104,17 @@ test('execute: the first executions say where the module came from, later ones "
   await sleep(0);
   const three = execute();
   assert.is(three.load, 'thread');
+});
+
+test('execute: an attempt at a request that was kept took as long as itself, whenever the request arrived', async () => {
+  const { execute, runs, ended } = open();
+  execute('/', 60_000);
+  await sleep(20);
+  runs[0]?.end();
+  await until(() => ended[0], 'its end');
+  const { tookMs, endedMs, arrivedMs } = (ended[0] as Ended).execution;
+  assert.ok(tookMs >= 15 && tookMs < 30_000, `${tookMs} ms`);
+  assert.ok(endedMs - arrivedMs >= 60_000);
 });
 
 test('execute: runs at most concurrency at once; others wait in order', async () => {

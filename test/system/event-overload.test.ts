@@ -71,6 +71,9 @@ test('events: for which there is no isolate wait until there is one, though they
   for (const id of ids) assert.not.ok(['failed', 'dead-lettered'].includes((await recordOf(id)).state));
   await release();
   for (const id of ids) await assertFirstAttempt(id);
+  const text = await (await node.api('GET', '/metrics')).text();
+  const [all, quick] = [/nacelle_request_seconds_count (\d+)/, /nacelle_request_seconds_bucket\{le="3"\} (\d+)/].map((what) => Number(what.exec(text)?.[1]));
+  assert.is((all as number) - (quick as number), 2, 'those that held the isolate: what an event waits is no latency of its function');
 });
 
 test('events: one that is under way when its tenant is suspended waits until it is resumed', async () => {
