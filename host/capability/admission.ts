@@ -37,7 +37,7 @@ export class Admission {
     const digest = session && requestKey(request, session.from);
     if (session && digest !== undefined) {
       const { serialize, idleMs, maxMs } = session;
-      this.#wanted = { sessions: sessionsBucket(owner), digest, serialize, idleMs, maxMs };
+      this.#wanted = { sessions: sessionsBucket(owner, session.name), digest, serialize, idleMs, maxMs };
     }
   }
 

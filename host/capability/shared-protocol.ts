@@ -8,7 +8,7 @@ import type { SessionDeclaration } from './shared-resources.ts';
 export type SharedAccess = { port: MessagePort };
 
 /** An execution wants its turn in a session, and the session to be there. `sessions` is the bucket of the records. */
-export type SessionWanted = { sessions: string; digest: string } & Omit<SessionDeclaration, 'from'>;
+export type SessionWanted = { sessions: string; digest: string } & Omit<SessionDeclaration, 'from' | 'name'>;
 
 /** An execution, and what it has attached now. */
 export type Attached = { execution: string; function: string; resources: string[] };

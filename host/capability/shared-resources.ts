@@ -16,9 +16,12 @@ export type SharedDeclaration = {
   by: 'tenant' | 'function' | 'request';
   /** With `by: request`. */
   from?: KeySource | undefined;
+  /** With `by: request`: requests to all functions of the tenant that say so name the same. */
+  across?: 'tenant' | undefined;
 };
 
-export type SessionDeclaration = { from: KeySource; serialize: boolean; idleMs: number; maxMs: number };
+/** A session with a name is one of all functions of the tenant that name it. */
+export type SessionDeclaration = { from: KeySource; name?: string | undefined; serialize: boolean; idleMs: number; maxMs: number };
 
 /** Whose resources those are. */
 export type Owner = { tenant: string; function: string };
@@ -69,9 +72,13 @@ export const requestKey = (request: GuestRequest, from: KeySource): string | und
   return key === undefined || key === '' || key.length > keyLengthMax ? undefined : digestOf(key);
 };
 
+/** Stands for a function where what requests name belongs to the tenant; no function can be called that. */
+const allFunctions = '~';
+
 /** The bucket that holds what a resource keeps: `acme/~region/function/orders/counter`. */
-const idOf = (kind: ResourceKind, { tenant, function: name }: Owner, resource: string, by: SharedDeclaration['by'], key?: string): string => {
-  const scope = by === 'tenant' ? resource : by === 'function' ? `${name}/${resource}` : `${name}/${resource}/${key}`;
+const idOf = ({ tenant, function: name }: Owner, { resource, kind, by, across }: SharedDeclaration, key: string | undefined): string => {
+  const owner = across === 'tenant' ? allFunctions : name;
+  const scope = by === 'tenant' ? resource : by === 'function' ? `${owner}/${resource}` : `${owner}/${resource}/${key}`;
   return bucketId(tenant, `~${kind}/${by}/${scope}`);
 };
 
@@ -84,13 +91,14 @@ export const resourcesOfFunction = (tenant: string, name: string): string[] => [
 
 /** What a request's execution is to have attached. A resource that the request does not name is left out. */
 export const attachmentsOf = (owner: Owner, declarations: readonly SharedDeclaration[], request: GuestRequest): Attachment[] =>
-  declarations.flatMap(({ resource: name, kind, bytes, by, from }): Attachment[] => {
+  declarations.flatMap((declaration): Attachment[] => {
+    const { resource: name, kind, bytes, by, from } = declaration;
     const key = from && requestKey(request, from);
     if (by === 'request' && key === undefined) return [];
-    return [{ name, kind, id: idOf(kind, owner, name, by, key), bytes }];
+    return [{ name, kind, id: idOf(owner, declaration, key), bytes }];
   });
 
-/** How users name a resource: `region/counter` of the tenant, `region/orders/counter` of a function, with a third part of a request. */
+/** How users name a resource: `region/counter` of the tenant, `region/orders/counter` of a function, with a third part of a request (`region/~/counter/…` across functions). */
 export const resourceName = (id: string): string => {
   const [kind = '', , ...scope] = id.slice(tenantOf(id).length + 1).split('/');
   return [kind.slice(1), ...scope].join('/');
@@ -113,7 +121,12 @@ export const kindOf = (id: string): ResourceKind => bucketOf(id).slice(1) as Res
 /** Records of sessions, by the digest of their key; the values of each are in a bucket of their own. */
 export const sessionsRoot = '~sessions';
 const sessionRoot = '~session';
-export const sessionsBucket = ({ tenant, function: name }: Owner): string => bucketId(tenant, `${sessionsRoot}/${name}`);
+/** Whose sessions: those of a function, or those of a name, beside them under one that no function can have. */
+export type SessionsOwner = { function: string; name?: undefined } | { function?: undefined; name: string };
+export const sessionsPart = (of: SessionsOwner): string => (of.name === undefined ? of.function : `${allFunctions}${of.name}`);
+export const ownerOfPart = (part: string): SessionsOwner => (part.startsWith(allFunctions) ? { name: part.slice(allFunctions.length) } : { function: part });
+export const sessionsBucket = ({ tenant, function: name }: Owner, shared: string | undefined): string =>
+  bucketId(tenant, `${sessionsRoot}/${sessionsPart(shared === undefined ? { function: name } : { name: shared })}`);
 /** All that sessions of this key ever had. */
 export const sessionBucket = (sessions: string, digest: string): string => {
   const tenant = tenantOf(sessions);

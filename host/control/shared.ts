@@ -22,7 +22,8 @@ const resourceView = z
 const sessionView = z
   .object({
     id: z.string(),
-    function: name,
+    function: name.nullable(),
+    name: name.nullable().openapi({ description: 'Of a session that all functions of the tenant that name it have; then `function` is null.' }),
     createdAt: z.string().openapi({ format: 'date-time' }),
     expiresAt: z.string().openapi({ format: 'date-time' }),
     running: execution.nullable().openapi({ description: 'The execution whose turn it is, where they take turns.' }),
@@ -68,11 +69,12 @@ export const sharedRoutes = ({ shared, deployments: { tenants } }: ControlDeps) 
         method: 'get',
         path: '/v1/sessions',
         middleware: read,
-        request: { query: tenantQuery({ ...page, function: name.optional() }) },
+        request: { query: tenantQuery({ ...page, function: name.optional(), name: name.optional() }) },
         responses: { 200: json(listOf(sessionView), 'Sessions by function and id') },
       }),
       async (context) => {
-        const { limit, cursor, function: of } = context.req.valid('query');
+        const { limit, cursor, function: its, name: named } = context.req.valid('query');
+        const of = named !== undefined ? { name: named } : its === undefined ? undefined : { function: its };
         const { items, next } = shared.sessions.list(context.get('tenant'), of, limit, decodeCursor(cursor));
         return context.json(pageOf(items.map(viewOf), next), 200);
       },

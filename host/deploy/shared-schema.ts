@@ -45,10 +45,15 @@ const resource = z
         .default('function')
         .describe('Who shares it: all functions of the tenant that list it, the executions of this function, or those whose requests name the same.'),
       from: source.optional().describe('With "request": where the request names it.'),
+      across: z
+        .literal('tenant', { error: 'must be "tenant"' })
+        .optional()
+        .describe('With "request": requests to all functions of the tenant that say so share it, not only those to this one.'),
     },
     { error: 'must be an object' },
   )
   .refine(({ by, from }) => (by === 'request') === (from !== undefined), { error: 'must have "from" if, and only if, it is by "request"' })
+  .refine(({ by, across }) => by === 'request' || across === undefined, { error: 'must have "across" only if it is by "request"' })
   .refine(({ kind, bytes }) => kind === 'region' || bytes === undefined, { error: 'must have "bytes" only if it is a region' });
 
 const unique = (items: readonly { resource: string }[]): boolean => new Set(items.map((item) => item.resource)).size === items.length;
@@ -63,6 +68,11 @@ export const sessionSchema = z
   .strictObject(
     {
       from: source.describe('Where the request names its session; without it, it has none.'),
+      name: z
+        .string({ error: nameConstraint })
+        .regex(namePattern, { error: nameConstraint })
+        .optional()
+        .describe('All functions of the tenant whose sessions have this name share them. Absent: they are of this function alone.'),
       serialize: z
         .boolean({ error: 'must be true or false' })
         .default(false)

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { Problem } from '../base/errors.ts';
 import { bucketId, tenantOf } from '../capability/keyvalue-keys.ts';
 import type { SessionWanted } from '../capability/shared-protocol.ts';
-import { sessionBucket, sessionsRoot } from '../capability/shared-resources.ts';
+import { ownerOfPart, type SessionsOwner, sessionBucket, sessionsPart, sessionsRoot } from '../capability/shared-resources.ts';
 import type { Bucket } from '../wasi/keyvalue-port.ts';
 import { executionOf } from './owner.ts';
 import { Turns } from './turns.ts';
@@ -15,18 +15,37 @@ import { Turns } from './turns.ts';
 const stepKeys = 200;
 /** A record is renewed when its session would last longer by this part of `idleMs`: an execution seldom writes one. */
 const renewalParts = 8;
+/** Of a session that has ended while it was in use, values are removed again after that: its executions may still write some. */
+const endedMs = 5000;
 
-type SessionRecord = { part: string; createdAt: number };
+/** `ended`: nobody enters it any more; its record is there for what is still written. */
+type SessionRecord = { part: string; createdAt: number; ended?: boolean };
 type Guest = { key: string; wanted: SessionWanted; inside: boolean };
 type Active = { wanted: SessionWanted; guests: number; record: SessionRecord | undefined };
 type Waiting = { resolve: () => void; reject: (problem: Problem) => void };
 
-/** Times in milliseconds since 1970. `waiting` counts executions that wait for their turn. */
-export type SessionView = { id: string; function: string; createdAt: number; expiresAt: number; running: string | null; waiting: number };
+/**
+ * Times in milliseconds since 1970. `function`: whose it is, or `name` if it is one of all functions that name it. `waiting`
+ * counts executions that wait for their turn.
+ */
+export type SessionView = {
+  id: string;
+  function: string | null;
+  name: string | null;
+  createdAt: number;
+  expiresAt: number;
+  running: string | null;
+  waiting: number;
+};
 
 export type SessionsOptions = { open: (bucket: string) => Bucket; onError: (error: unknown) => void };
 
-const keyOf = ({ sessions, digest }: SessionWanted): string => `${sessions}/${digest}`;
+const keyOf = ({ sessions, digest }: Pick<SessionWanted, 'sessions' | 'digest'>): string => `${sessions}/${digest}`;
+/** In place of the record of a session that has ended while it was in use. */
+const ended: SessionRecord = { part: '', createdAt: 0, ended: true };
+/** Functions that share a session may give it different times: the longest counts. */
+const longest = (a: SessionWanted, b: SessionWanted): SessionWanted => ({ ...a, idleMs: Math.max(a.idleMs, b.idleMs), maxMs: Math.max(a.maxMs, b.maxMs) });
+const bytesOf = (record: SessionRecord): Uint8Array => Buffer.from(JSON.stringify(record));
 const read = (bytes: Uint8Array): SessionRecord => JSON.parse(Buffer.from(bytes).toString()) as SessionRecord;
 
 export class Sessions {
@@ -51,6 +70,7 @@ export class Sessions {
     if (wanted.serialize && !this.#turns.enter(key, execution)) await new Promise<void>((resolve, reject) => this.#waiting.set(execution, { resolve, reject }));
     guest.inside = true;
     const active: Active = this.#active.get(key) ?? { wanted, guests: 0, record: undefined };
+    active.wanted = longest(active.wanted, wanted);
     active.guests++;
     this.#active.set(key, active);
     active.record = await this.#open(key, wanted);
@@ -79,23 +99,37 @@ export class Sessions {
     const tenant = tenantOf(bucket);
     if (bucket !== bucketId(tenant, sessionsRoot)) return;
     for (const key of keys) {
-      const [name = '', digest = ''] = key.split('/');
-      const sessions = bucketId(tenant, `${sessionsRoot}/${name}`);
-      const active = this.#active.get(`${sessions}/${digest}`);
-      if (!active?.record || !(await this.#renew(active.wanted, active.record))) await this.#removeValues(sessions, digest, undefined);
+      const [part = '', digest = ''] = key.split('/');
+      const sessions = bucketId(tenant, `${sessionsRoot}/${part}`);
+      const id = keyOf({ sessions, digest });
+      if (this.#making.has(id) || this.#recorded(sessions, digest)) continue;
+      const active = this.#active.get(id);
+      if (active?.record && (await this.#renew(active.wanted, active.record))) continue;
+      if (active) await this.#end(active);
+      await this.#removeValues(sessions, digest);
     }
   }
 
-  /** Sessions of a tenant, of one function if it is named. */
-  list(tenant: string, name: string | undefined, limit: number, after: string | undefined): { items: SessionView[]; next: string | undefined } {
+  /** The session has lasted for long enough, but executions of it are under way: its record stays until they have ended. */
+  async #end(active: Active): Promise<void> {
+    const { sessions, digest } = active.wanted;
+    active.record = undefined;
+    await this.#options.open(sessions).change({ kind: 'put', entries: [[digest, bytesOf(ended)]], until: Date.now() + endedMs });
+  }
+
+  /** Sessions of a tenant, of one function or of one name if that is given. */
+  list(tenant: string, of: SessionsOwner | undefined, limit: number, after: string | undefined): { items: SessionView[]; next: string | undefined } {
     const bucket = this.#options.open(bucketId(tenant, sessionsRoot));
-    const { keys, next } = bucket.list(after, name === undefined ? '' : `${name}/`, limit);
+    const { keys, next } = bucket.list(after, of ? `${sessionsPart(of)}/` : '', limit);
     const items = keys.flatMap((key): SessionView[] => {
       const [value, until] = [bucket.get(key), bucket.until(key)];
-      if (!value || until === undefined) return [];
-      const [of = '', id = ''] = key.split('/');
+      const record = value && read(value);
+      if (!record || record.ended || until === undefined) return [];
+      const [part = '', id = ''] = key.split('/');
+      const { function: its = null, name = null } = ownerOfPart(part);
       const { running, waiting } = this.#turns.view(bucketId(tenant, `${sessionsRoot}/${key}`));
-      return [{ id, function: of, createdAt: read(value).createdAt, expiresAt: until, running: running === undefined ? null : executionOf(running), waiting }];
+      const times = { createdAt: record.createdAt, expiresAt: until };
+      return [{ id, function: its, name, ...times, running: running === undefined ? null : executionOf(running), waiting }];
     });
     return { items, next };
   }
@@ -108,9 +142,8 @@ export class Sessions {
   async #open(key: string, wanted: SessionWanted): Promise<SessionRecord> {
     const { sessions, digest, idleMs, maxMs } = wanted;
     const bucket = this.#options.open(sessions);
-    const [value, until] = [bucket.get(digest), bucket.until(digest)];
-    if (value && until !== undefined) {
-      const record = read(value);
+    const [value, until, record] = [bucket.get(digest), bucket.until(digest), this.#recorded(sessions, digest)];
+    if (value && record && until !== undefined) {
       const renewed = Math.min(Date.now() + idleMs, record.createdAt + maxMs);
       if (renewed - until > idleMs / renewalParts) bucket.change({ kind: 'put', entries: [[digest, value]], until: renewed }).catch(this.#options.onError);
       return record;
@@ -128,7 +161,7 @@ export class Sessions {
     const nowMs = Date.now();
     const record: SessionRecord = { part: `${nowMs.toString(36)}${randomBytes(3).toString('hex')}`, createdAt: nowMs };
     await this.#renew(wanted, record);
-    this.#removeValues(sessions, digest, record.part).catch(this.#options.onError);
+    this.#removeValues(sessions, digest).catch(this.#options.onError);
     return record;
   }
 
@@ -136,16 +169,24 @@ export class Sessions {
   async #renew({ sessions, digest, idleMs, maxMs }: SessionWanted, record: SessionRecord): Promise<boolean> {
     const until = Math.min(Date.now() + idleMs, record.createdAt + maxMs);
     if (until <= Date.now()) return false;
-    await this.#options.open(sessions).change({ kind: 'put', entries: [[digest, Buffer.from(JSON.stringify(record))]], until });
+    await this.#options.open(sessions).change({ kind: 'put', entries: [[digest, bytesOf(record)]], until });
     return true;
   }
 
-  /** Removes what sessions of this key kept, but for one part, a few values at a time. */
-  async #removeValues(sessions: string, digest: string, except: string | undefined): Promise<void> {
-    const bucket = this.#options.open(sessionBucket(sessions, digest));
+  #recorded(sessions: string, digest: string): SessionRecord | undefined {
+    const value = this.#options.open(sessions).get(digest);
+    const record = value && read(value);
+    return record?.ended ? undefined : record;
+  }
+
+  /** Removes what sessions of this key kept that have ended, a few values at a time. */
+  async #removeValues(sessions: string, digest: string): Promise<void> {
+    const id = sessionBucket(sessions, digest);
     for (let after: string | undefined; ; ) {
+      const bucket = this.#options.open(id);
       const { keys, next } = bucket.list(after, '', stepKeys);
-      const gone = keys.filter((key) => except === undefined || !key.startsWith(`${except}/`));
+      const kept = this.#recorded(sessions, digest)?.part;
+      const gone = keys.filter((key) => kept === undefined || !key.startsWith(`${kept}/`));
       if (gone.length > 0) await bucket.change({ kind: 'put', entries: gone.map((key) => [key, undefined]) });
       if (next === undefined) return;
       after = next;

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cleanUp, sleep, startTestNode, type TestNode, until } from './node.ts';
+import { cleanUp, fixture, sleep, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 test.before(async () => {
@@ -19,7 +19,13 @@ const send = async (path: string, user?: string, from = node): Promise<[status: 
   return [response.status, await response.text()];
 };
 
-type Session = { id: string; function: string; running: string | null; waiting: number; createdAt: string; expiresAt: string };
+const deployAt = async (tenant: string, name: string, manifest: Record<string, unknown>): Promise<void> => {
+  await node.api('POST', '/v1/tenants', { name: tenant });
+  const { digest } = (await (await node.api('PUT', `/v1/modules?tenant=${tenant}`, fixture('session'))).json()) as { digest: string };
+  assert.is((await node.api('POST', `/v1/functions?tenant=${tenant}`, { name, module: digest, ...manifest })).status, 201);
+};
+
+type Session = { id: string; function: string | null; name: string | null; running: string | null; waiting: number; createdAt: string; expiresAt: string };
 const sessionsOf = async (name: string): Promise<Session[]> => {
   const { items } = (await (await node.api('GET', `/v1/sessions?function=${name}`)).json()) as { items: Session[] };
   return items;
@@ -88,6 +94,32 @@ test('session: who asks for one session again and again keeps nobody from anothe
   assert.equal(await Promise.all(['bob', 'eve', 'joe', 'kim'].map((user) => send('/crowded/', user))), Array(4).fill([200, '1\n']));
   all.abort();
   await Promise.all([first, ...more]);
+});
+
+test('session: functions of a tenant that give it one name have it together, also their turns; others do not', async () => {
+  const named = (more: Record<string, unknown>) => ({ session: session({ name: 'basket', serialize: true }), ...more });
+  await node.deploy('basket', 'session', named({ capacity: { fleet: 'resident' } }));
+  await node.deploy('checkout', 'session', named({ capacity: { fleet: 'on-demand' } }));
+  await node.deploy('apart', 'session', { session: session({ serialize: true }), capacity: { fleet: 'resident' } });
+  assert.equal(await send('/basket/', 'ann'), [200, '1\n']);
+  assert.equal(await send('/checkout/', 'ann'), [200, '2\n']);
+  const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => send(`/${i % 2 ? 'basket' : 'checkout'}/?hold=5`, 'ann')));
+  assert.equal(
+    answers.map(([, text]) => Number(text)).sort((a, b) => a - b),
+    Array.from({ length: 12 }, (_, i) => i + 3),
+  );
+  for (const path of ['/apart/', '/~neighbour/checkout/']) {
+    if (path.startsWith('/~')) await deployAt('neighbour', 'checkout', named({}));
+    assert.equal(await send(path, 'ann'), [200, '1\n'], path);
+  }
+  const list = async (query: string): Promise<Session[]> => ((await (await node.api('GET', `/v1/sessions?${query}`)).json()) as { items: Session[] }).items;
+  assert.equal(
+    (await list('name=basket')).map(({ function: its, name }) => [its, name]),
+    [[null, 'basket']],
+  );
+  assert.is((await list('function=basket')).length, 0);
+  await node.api('DELETE', '/v1/functions/basket');
+  assert.equal(await send('/checkout/', 'ann'), [200, '15\n'], 'it is of the tenant');
 });
 
 test('session: a guest that traps or takes too long gives its turn back', async () => {

@@ -14,6 +14,13 @@ test.after(async () => {
 const fleets = ['resident', 'on-demand'] as const;
 const region = (by = 'function', bytes?: number) => [{ resource: 'board', kind: 'region', by, ...(bytes === undefined ? {} : { bytes }) }];
 
+const deployAt = async (tenant: string, name: string, component: string, manifest: Record<string, unknown>): Promise<void> => {
+  await node.api('POST', '/v1/tenants', { name: tenant });
+  const { digest } = (await (await node.api('PUT', `/v1/modules?tenant=${tenant}`, fixture(component))).json()) as { digest: string };
+  const made = await node.api('POST', `/v1/functions?tenant=${tenant}`, { name, module: digest, ...manifest });
+  assert.is(made.status, 201, await made.text());
+};
+
 const send = async (path: string, headers: Record<string, string> = {}): Promise<[status: number, text: string]> => {
   const response = await fetch(node.url + path, { headers: { connection: 'close', ...headers } });
   return [response.status, await response.text()];
@@ -82,6 +89,8 @@ test('shared: a manifest that is wrong is refused, all of it at once', async () 
     [{ resource: 'board', kind: 'region', by: 'request', from: { header: 'a', query: 'b' } }],
     [{ resource: 'board', kind: 'region', by: 'request', from: { path: 0 } }],
     [{ resource: 'board', kind: 'region', from: { header: 'a' } }],
+    [{ resource: 'board', kind: 'region', across: 'tenant' }],
+    [{ resource: 'board', kind: 'region', by: 'request', from: { header: 'a' }, across: 'function' }],
     [
       { resource: 'board', kind: 'region' },
       { resource: 'board', kind: 'lock' },
@@ -97,10 +106,7 @@ test('region: programs of one tenant share one by its name if both list it, and 
     await node.deploy(name, 'region', { shared: region('tenant'), capacity: { fleet: name === 'writer' ? 'resident' : 'on-demand' } });
   assert.equal(await send('/writer/add?by=7'), [200, '7\n']);
   assert.equal(await send('/reader/get'), [200, '7\n']);
-  await node.api('POST', '/v1/tenants', { name: 'other' });
-  const { digest } = (await (await node.api('PUT', '/v1/modules?tenant=other', fixture('region'))).json()) as { digest: string };
-  const made = await node.api('POST', '/v1/functions?tenant=other', { name: 'reader', module: digest, shared: region('tenant') });
-  assert.is(made.status, 201, await made.text());
+  await deployAt('other', 'reader', 'region', { shared: region('tenant') });
   assert.equal(await send('/~other/reader/get'), [200, '0\n']);
 });
 
@@ -130,6 +136,35 @@ test('bucket: one that is shared is a bucket of its own', async () => {
     items.some(({ name }) => name.startsWith('~')),
     'it is not among the buckets of the tenant',
   );
+});
+
+test('by request across the tenant: functions that say so share what one cookie names, and nobody else', async () => {
+  const named = { by: 'request', from: { cookie: 'user' } };
+  const both = (more: Record<string, unknown>, component = 'session') => ({
+    ...(component === 'session' && { session: { from: { header: 'x-user' } } }),
+    shared: [
+      { resource: 'cart', kind: 'bucket', ...named, ...more },
+      { resource: 'board', kind: 'region', ...named, ...more },
+    ],
+  });
+  await node.deploy('cart', 'session', { ...both({ across: 'tenant' }), capacity: { fleet: 'resident' } });
+  await node.deploy('checkout', 'session', { ...both({ across: 'tenant' }), capacity: { fleet: 'on-demand' } });
+  await node.deploy('total', 'region', { ...both({ across: 'tenant' }, 'region'), capacity: { fleet: 'resident' } });
+  await node.deploy('totals', 'region', { ...both({ across: 'tenant' }, 'region'), capacity: { fleet: 'on-demand' } });
+  await node.deploy('alone', 'session', { ...both({}), capacity: { fleet: 'resident' } });
+  const [ann, bob] = [{ cookie: 'user=ann' }, { cookie: 'user=bob' }];
+  assert.equal(await send('/cart/cart?n=3', ann), [200, '3\n']);
+  assert.equal(await send('/checkout/cart?n=4', ann), [200, '7\n']);
+  assert.equal(await send('/checkout/cart?n=1', bob), [200, '1\n']);
+  assert.equal(await send('/alone/cart?n=5', ann), [200, '5\n']);
+  assert.equal(await send('/total/add?by=2', ann), [200, '2\n']);
+  assert.equal(await send('/totals/add?by=3', ann), [200, '5\n']);
+  assert.equal(await send('/totals/get', bob), [200, '0\n']);
+  assert.equal(await send('/checkout/cart?n=1'), [409, 'not-attached\n']);
+  await deployAt('third', 'checkout', 'session', both({ across: 'tenant' }));
+  assert.equal(await send('/~third/checkout/cart?n=1', ann), [200, '1\n']);
+  await node.api('DELETE', '/v1/functions/cart');
+  assert.equal(await send('/checkout/cart?n=1', ann), [200, '8\n'], 'it is of the tenant');
 });
 
 test('region: kill -9 loses nothing that was flushed', async () => {

@@ -6,13 +6,14 @@ export const sessions: Command = {
   name: 'sessions',
   summary: 'List sessions, when they end, and whose turn it is.',
   parameters: ['[FN]'],
-  options: {},
-  run: async ({ parameters: [of], terminal, connect }) => {
+  options: { name: { type: 'string', value: 'NAME', description: 'Only those of this name, which several functions may have.' } },
+  run: async ({ parameters: [of], options, terminal, connect }) => {
     const { api, tenant } = connect();
-    const asked = { ...tenant, ...(of === undefined ? {} : { function: of }) };
+    const wanted = options.text('name');
+    const asked = { ...tenant, ...(of === undefined ? {} : { function: of }), ...(wanted === undefined ? {} : { name: wanted }) };
     const items = await allItems(async (query) => (await api.v1.sessions.$get({ query: { ...asked, ...query } })).json());
-    const rows = items.map(({ id, function: name, createdAt, expiresAt, running, waiting }) => [
-      name,
+    const rows = items.map(({ id, function: its, name, createdAt, expiresAt, running, waiting }) => [
+      its ?? `~${name}`,
       id,
       createdAt,
       expiresAt,
