@@ -51,6 +51,7 @@ const subjectOf = (id: string, item: EventItem, delivered: Delivered, failure: F
   execution: id,
   trigger: item.trigger,
   arrivedAt: item.arrivedAt,
+  hops: item.hops,
   attempt: item.attempts.length + 1,
   earlier: item.attempts,
   change: item.change ?? {},

@@ -3,8 +3,10 @@
  * node. What changes deployments needs `deployments`, which comes when they are open; before that it is refused.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { JudgedVersions } from '../deploy/judged-versions.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
+import { runUntilCommitted } from '../execution/attempts.ts';
 import { ExecutionIds, gatewayMax } from '../execution/id.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredRequest } from '../execution/stored-run.ts';
@@ -19,6 +21,7 @@ export type ControlFunctionsOptions = {
   live: (tenant: string, name: string) => { version: DeployedVersion } | { refused: ErrorCode };
   lend: (version: DeployedVersion) => void;
   run: RunStored;
+  writer: Pick<EffectWriter, 'commit'>;
   decide: (decision: PlacementDecision) => void;
   keep: (record: ExecutionRecord) => void;
   warn: (details: object, message: string) => void;
@@ -42,7 +45,7 @@ export class ControlFunctions {
       decide,
       warn,
       now: Date.now,
-      ask: (tenant, name, record) => this.#ask(tenant, name, record),
+      ask: (...asked) => this.#ask(...asked),
       hasVersion: (...asked) => this.#open().hasVersion(...asked),
       rollback: (...asked) => this.#open().rollback(...asked),
       isNew: async (...asked) => this.#open().isNew(...asked),
@@ -71,7 +74,7 @@ export class ControlFunctions {
     return this.deployments;
   }
 
-  async #ask(tenant: string, name: string, record: FailureRecord): Promise<Asked> {
+  async #ask(tenant: string, name: string, record: FailureRecord, hops: number): Promise<Asked> {
     const found = this.#options.live(tenant, name);
     if ('refused' in found) return { problem: found.refused === 'function-not-found' ? `there is no function "${name}"` : found.refused };
     const { version } = found;
@@ -80,17 +83,28 @@ export class ControlFunctions {
     try {
       const { key } = version.limits.timeMs <= askedMsMax ? version : await this.variant(tenant, name, { limits: { timeMs: askedMsMax } });
       const request = requestOf(this.#ids.next(Date.now()), tenant, name, record);
-      return { execution: request.id, ...(await this.#run(key, request)) };
+      return { execution: request.id, ...(await this.#run(key, request, hops)) };
     } catch (error) {
       return { problem: error instanceof Problem ? `${error.code}: ${error.message}` : String(error) };
     }
   }
 
-  async #run(key: string, request: StoredRequest): Promise<Asked> {
-    const { problem, response, record } = await this.#options.run({ key, request, overlay: false, responseBytesMax: answerBytesMax });
-    if (record) this.#options.keep(record);
-    if (problem) return { problem: `${problem.code}: ${problem.message}` };
-    return response.status >= 200 && response.status < 300 ? { body: response.body } : { problem: `it answered with status ${response.status}` };
+  /** What it does goes with the events that led to what it judges, so that a circle through it ends as one through events does. */
+  async #run(key: string, request: StoredRequest, hops: number): Promise<Asked> {
+    const { run, writer, keep } = this.#options;
+    const untilMs = performance.now() + askedMsMax;
+    const end = await runUntilCommitted({
+      function: request.function,
+      version: () => (performance.now() < untilMs ? { key } : { refused: 'time-limit' }),
+      run: (version, attempt) => run({ key: version, request, overlay: true, attempt, responseBytesMax: answerBytesMax }),
+      commit: async (effects) => effects.effects.length > 0 && writer.commit({ ...effects, writes: [], hops }),
+      retries: 0,
+    });
+    const record = (end.success ? end.success.end : end.last)?.record;
+    if (record) keep(record);
+    if (!end.success) return { problem: `${end.problem.code}: ${end.problem.message}` };
+    const { status, body } = end.success.response;
+    return status >= 200 && status < 300 ? { body } : { problem: `it answered with status ${status}` };
   }
 }
 

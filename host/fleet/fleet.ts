@@ -154,7 +154,7 @@ export class Fleet {
       ...this.#listeners(options),
     });
     this.runs = this.#makeRuns(options);
-    this.control = this.#makeControl();
+    this.control = this.#makeControl(writer);
     const versionOf = (tenant: string, name: string, wanted?: string) => this.#versionToRun(tenant, name, wanted);
     this.guarantees = new Guarantees({
       ...{ table, held, writer, findOwner },
@@ -180,12 +180,13 @@ export class Fleet {
     return new StoredRuns({ gateway, lent: (key) => this.#lent.get(key)?.version, holds, claim: (digest) => held.claim(digest) });
   }
 
-  #makeControl(): ControlFunctions {
+  #makeControl(writer: EffectWriter): ControlFunctions {
     return new ControlFunctions({
       ceilings: this.#config.ceilings,
       live: (tenant, name) => this.#liveVersion(tenant, name),
       lend: (version) => this.lend(version),
       run: (run, options) => this.runs.run(run, options),
+      writer,
       decide: (decision) => this.#decisions.add(decision),
       keep: (record) => this.#keep([record]),
       warn: (details, message) => this.#log.warn(details, message),

@@ -18,6 +18,7 @@ const subjectOf = (head: GuardedHead, { attempt, before, change, end }: AttemptE
   execution: head.id,
   trigger: 'http',
   arrivedAt: head.arrivedAt,
+  hops: 0,
   attempt,
   earlier: before,
   change,

@@ -17,8 +17,8 @@ export type Asked = { execution?: string; body: Uint8Array } | { execution?: str
 
 export type JudgingOptions = {
   ceilings: Limits;
-  /** Calls a control function. Never rejects. */
-  ask: (tenant: string, name: string, record: FailureRecord) => Promise<Asked>;
+  /** Calls a control function; `hops`: events that led to what it is to judge. Never rejects. */
+  ask: (tenant: string, name: string, record: FailureRecord, hops: number) => Promise<Asked>;
   hasVersion: (tenant: string, name: string, version: number) => Promise<boolean>;
   /** Sets live what was live before `from`, unless another version is live by now. Resolves with the version that is live. @throws Problem */
   rollback: (tenant: string, name: string, from: number, note: ChangeNote) => Promise<number>;
@@ -125,7 +125,7 @@ export class Judging {
     const by = ruleFor(onResult, subject.response)?.control ?? (failed ? onFailure?.control : undefined);
     if (by === undefined) return undefined;
     const record = failureRecord(judgeable, subject, this.#bounds(judgeable).ceilings, await subject.log());
-    const answer = await this.#options.ask(tenant, by, record);
+    const answer = await this.#options.ask(tenant, by, record, subject.hops);
     const execution = answer.execution === undefined ? {} : { execution: answer.execution };
     const parsed = 'problem' in answer ? answer : parseVerdict(answer.body);
     if ('problem' in parsed)

@@ -64,6 +64,8 @@ export type Subject = {
   execution: string;
   trigger: string;
   arrivedAt: number;
+  /** Events that led to it, one after the other. */
+  hops: number;
   attempt: number;
   earlier: readonly Earlier[];
   /** By what it was run in place of the live version and its limits. */

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ControlKit, codesIn, judgedIn, onWork, quick } from './control-kit.ts';
-import { cleanUp, fixture } from './node.ts';
+import { cleanUp, fixture, until } from './node.ts';
 
 let kit: ControlKit;
 
@@ -71,6 +71,23 @@ test('control: what cannot be set is not, and the verdict is followed all the sa
   assert.is(response.status, 200);
   assert.match(judgedIn(await kit.executionOf(response))[0]?.notes?.[0] ?? '', 'trust is "isolated"');
   assert.equal((await kit.json<{ changes: object[] }>('/v1/functions/apart')).changes, []);
+});
+
+test('control: a circle of a failing function and what its control function writes ends as event-loop', async () => {
+  await kit.deployControl('triage-circle', { verdict: { verdict: 'dead-letter', reason: 'it never answers' } });
+  const onFailure = { retries: 0, control: 'triage-circle' };
+  await kit.node.deploy('circle', 'silent', { events: [{ state: 'triage-circle/asked' }], onFailure });
+  assert.is((await kit.post('circle', 'begin')).status, 502);
+  const letters = async (): Promise<{ errorCode: string }[]> => (await kit.json<{ items: { errorCode: string }[] }>('/v1/dead-letters?function=circle')).items;
+  await until(async () => (await letters()).some(({ errorCode }) => errorCode === 'event-loop') || undefined, 'the end of the circle');
+  assert.is(await kit.counted('asked', 'triage-circle'), 17, 'the request, and 16 events');
+});
+
+test('control: what a control function did stays only if it answered', async () => {
+  await kit.deployControl('triage-halves', { 'verdict-1': 'trap', 'verdict': { verdict: 'default', reason: 'none of my business' } });
+  await kit.node.deploy('halves', 'deliver', { ...onWork, onFailure: { ...quick, control: 'triage-halves' } });
+  await kit.ended(await kit.send('halves', 'trap'));
+  assert.is(await kit.counted('asked', 'triage-halves'), 1);
 });
 
 const deployed = async (name: string, manifest: Record<string, unknown>): Promise<{ status: number; code?: string; detail?: string }> => {

@@ -20,13 +20,23 @@ const again = async (): Promise<void> => {
   kit = ControlKit.on(await startTestNode({ gateways: 1, data: kit.node.data }));
 };
 
+type Isolate = { inFlight: number; holds: string[] };
 const asked = (name: string): Promise<true> =>
-  until(async () => ((await kit.counted('asked', `triage-${name}`)) > 0 ? true : undefined), `triage-${name} to be asked`, 30_000);
+  until(
+    async () => {
+      const { isolates } = await kit.json<{ isolates: Isolate[] }>('/v1/node');
+      return isolates.some(({ inFlight, holds }) => inFlight > 0 && holds.some((version) => version.includes(`triage-${name}@`))) || undefined;
+    },
+    `triage-${name} to be asked`,
+    30_000,
+  );
 
 /** A function whose control function takes its time, long enough to be killed meanwhile; after that attempts are left to the policy. */
 const slowly = async (name: string, manifest: Record<string, unknown> = {}): Promise<void> => {
   const config = { verdict: 'spin' };
-  await kit.node.deploy(`triage-${name}`, 'triage', { config, capabilities: { keyvalue: { '': `triage-${name}` } }, limits: { cpuMs: 1000, timeMs: 9000 } });
+  const limits = { cpuMs: 1000, timeMs: 9000 };
+  const capabilities = { keyvalue: { '': `triage-${name}` } };
+  await kit.node.deploy(`triage-${name}`, 'triage', { config, capabilities, limits, capacity: { fleet: 'on-demand' } });
   await kit.node.deploy(name, 'deliver', { ...onWork, onFailure: { ...quick, retries: 5, control: `triage-${name}` }, ...manifest });
 };
 
