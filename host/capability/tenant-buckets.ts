@@ -1,7 +1,7 @@
 import type { Page, Table } from '../store/table.ts';
 import type { Bucket } from '../wasi/keyvalue-port.ts';
 import { type CommitChange, createKeyValue } from './keyvalue.ts';
-import { bucketId, type Usage, usagePrefix } from './keyvalue-keys.ts';
+import { type Usage, usagePrefix } from './keyvalue-keys.ts';
 
 export type BucketInfo = Usage & { name: string };
 
@@ -9,8 +9,8 @@ export type BucketInfo = Usage & { name: string };
 export type TenantBuckets = {
   /** Buckets that something was written to, by name; at most `limit`, after the one named `after`. */
   list(tenant: string, limit: number, after: string | undefined): Promise<{ items: BucketInfo[]; next: string | undefined }>;
-  /** Any bucket can be opened; it is made by the first write. */
-  open(tenant: string, bucket: string): Bucket;
+  /** Any bucket can be opened by its id; it is made by the first write. */
+  open(id: string): Bucket;
 };
 
 export const createTenantBuckets = (table: Table, commit: CommitChange): TenantBuckets => {
@@ -23,9 +23,9 @@ export const createTenantBuckets = (table: Table, commit: CommitChange): TenantB
       const { entries, next }: Page<Usage> = await table.scan<Usage>({ prefix, end: `${prefix}~`, limit, ...cursor });
       return { items: entries.map(({ key, value }) => ({ name: nameOf(key), bytes: value.bytes, keys: value.keys })), next: next && nameOf(next) };
     },
-    open: (tenant, bucket) => {
+    open: (id) => {
       keyvalue.refresh();
-      return keyvalue.open(bucketId(tenant, bucket));
+      return keyvalue.open(id);
     },
   };
 };

@@ -48,7 +48,7 @@ export type NodeInfo = {
 export type InvokeTarget = { tenant: string; function: string };
 
 /** What executions share now. */
-export type SharedState = Pick<StateHub, 'resources' | 'revoke'> & { sessions: Pick<StateHub['sessions'], 'list'> };
+export type SharedState = Pick<StateHub, 'resources' | 'revoke'> & { sessions: Pick<StateHub['sessions'], 'list' | 'values'> };
 
 /** What the control API works on; node.ts puts it together. */
 export type ControlDeps = {

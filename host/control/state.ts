@@ -1,6 +1,10 @@
 import { z } from '@hono/zod-openapi';
 import { Problem } from '../base/errors.ts';
+import { bucketId } from '../capability/keyvalue-keys.ts';
 import { valueBytesMax } from '../capability/keyvalue-limits.ts';
+import { resourceId } from '../capability/shared-resources.ts';
+import { isName, nameConstraint } from '../deploy/names.ts';
+import type { Bucket } from '../wasi/keyvalue-port.ts';
 import { untilOf } from '../wasi/p2/state-expiry.ts';
 import { requireScope } from './auth.ts';
 import { bounded, checkLength } from './body.ts';
@@ -9,8 +13,16 @@ import type { ControlDeps } from './deps.ts';
 import { endpoint, json, newGroup, nothing } from './endpoint.ts';
 import { listOf, name, page, tenantQuery } from './schema.ts';
 
-const bucketParams = z.object({ bucket: name });
-const keyParams = z.object({ bucket: name, key: z.string() });
+const part = '(~|~?[A-Za-z0-9_-]{1,63})';
+const sharedPattern = new RegExp(`^(bucket(/${part}){1,3}|session(/${part}){2})$`);
+const bucket = z
+  .string()
+  .refine((text) => isName(text) || sharedPattern.test(text), { error: `${nameConstraint}, or be as "bucket/FUNCTION/RESOURCE" or "session/FUNCTION/ID"` })
+  .openapi({
+    description: 'A bucket of the tenant; or one that executions share, or the values of a session, by the name that resources and sessions are listed with.',
+  });
+const bucketParams = z.object({ bucket });
+const keyParams = z.object({ bucket, key: z.string() });
 const prefix = z.string().max(1000).optional().openapi({ description: 'What the keys begin with.' });
 
 const ttlMs = z.coerce.number().optional().openapi({ description: 'After how many milliseconds the value is gone; it stays if not given.' });
@@ -19,8 +31,20 @@ const bucketView = z.object({ name, bytes: z.number().openapi({ description: 'Of
 const keyView = z.object({ key: z.string() });
 const value = { 'application/octet-stream': { schema: z.string().openapi({ format: 'binary' }) } };
 
+/** Opens a bucket by its name. @throws Problem `not-found` if it is of a session that is not there */
+const opening =
+  ({ buckets, shared }: Pick<ControlDeps, 'buckets' | 'shared'>) =>
+  (tenant: string, text: string): Bucket => {
+    if (isName(text)) return buckets.open(bucketId(tenant, text));
+    const [kind, of = '', id = ''] = text.split('/');
+    const found = kind === 'session' ? shared.sessions.values(tenant, of, id) : resourceId(tenant, text);
+    if (found === undefined) throw new Problem('not-found', `there is no ${text}`);
+    return buckets.open(found);
+  };
+
 /** Buckets of a tenant and their keys. */
-export const bucketRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) => {
+export const bucketRoutes = ({ buckets, shared, deployments: { tenants } }: ControlDeps) => {
+  const open = opening({ buckets, shared });
   const read = requireScope({ tenants }, 'read');
   return newGroup()
     .openapi(
@@ -47,16 +71,22 @@ export const bucketRoutes = ({ buckets, deployments: { tenants } }: ControlDeps)
       }),
       async (context) => {
         const { limit, cursor, prefix: begin } = context.req.valid('query');
-        const bucket = buckets.open(context.get('tenant'), context.req.valid('param').bucket);
-        const { keys, next } = bucket.list(decodeCursor(cursor), begin, limit);
+        const { keys, next } = open(context.get('tenant'), context.req.valid('param').bucket).list(decodeCursor(cursor), begin, limit);
         const items = keys.map((key) => ({ key }));
         return context.json(pageOf(items, next), 200);
       },
     );
 };
 
+/** What is put where no function can see it would stay unseen. @throws Problem `not-found` */
+const requireFunction = async (functions: ControlDeps['deployments']['functions'], tenant: string, of: string): Promise<void> => {
+  const [kind, owner = '', ...more] = of.split('/');
+  if (kind === 'bucket' && more.length > 0 && isName(owner)) await functions.read.show(tenant, owner);
+};
+
 /** Values of a bucket: bytes in and out. */
-export const valueRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) => {
+export const valueRoutes = ({ buckets, shared, deployments: { tenants, functions } }: ControlDeps) => {
+  const open = opening({ buckets, shared });
   const deploy = requireScope({ tenants }, 'deploy');
   const path = '/v1/state/{bucket}/{key}' as const;
   return newGroup()
@@ -69,9 +99,9 @@ export const valueRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) 
         responses: { 200: { content: value, description: 'The value' } },
       }),
       (context) => {
-        const { bucket, key } = context.req.valid('param');
-        const found = buckets.open(context.get('tenant'), bucket).get(key);
-        if (!found) throw new Problem('not-found', `there is no key ${JSON.stringify(key)} in bucket "${bucket}"`);
+        const { bucket: of, key } = context.req.valid('param');
+        const found = open(context.get('tenant'), of).get(key);
+        if (!found) throw new Problem('not-found', `there is no key ${JSON.stringify(key)} in "${of}"`);
         return context.body(Uint8Array.from(found), 200, { 'content-type': 'application/octet-stream' });
       },
     )
@@ -84,12 +114,13 @@ export const valueRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) 
         responses: { 204: nothing('Kept') },
       }),
       async (context) => {
-        const { bucket, key } = context.req.valid('param');
+        const { bucket: of, key } = context.req.valid('param');
         const { ttlMs } = context.req.valid('query');
         const until = ttlMs === undefined ? undefined : untilOf(ttlMs);
         checkLength(context.req.header('content-length'), valueBytesMax, 'put the value');
+        await requireFunction(functions, context.get('tenant'), of);
         const bytes = Buffer.concat(await Array.fromAsync(bounded(context.req.raw, valueBytesMax, 'put the value')));
-        await buckets.open(context.get('tenant'), bucket).change({ kind: 'put', entries: [[key, bytes]], until });
+        await open(context.get('tenant'), of).change({ kind: 'put', entries: [[key, bytes]], until });
         return context.body(null, 204);
       },
     )
@@ -102,8 +133,8 @@ export const valueRoutes = ({ buckets, deployments: { tenants } }: ControlDeps) 
         responses: { 204: nothing('Not there any more') },
       }),
       async (context) => {
-        const { bucket, key } = context.req.valid('param');
-        await buckets.open(context.get('tenant'), bucket).change({ kind: 'put', entries: [[key, undefined]] });
+        const { bucket: of, key } = context.req.valid('param');
+        await open(context.get('tenant'), of).change({ kind: 'put', entries: [[key, undefined]] });
         return context.body(null, 204);
       },
     );

@@ -134,6 +134,13 @@ export class Sessions {
     return { items, next };
   }
 
+  /** The bucket with the values of a session; undefined if there is none. `part`: its function, or `~` and its name. */
+  values(tenant: string, part: string, digest: string): string | undefined {
+    const sessions = bucketId(tenant, `${sessionsRoot}/${part}`);
+    const record = this.#recorded(sessions, digest);
+    return record && `${sessionBucket(sessions, digest)}/${record.part}`;
+  }
+
   #count(key: string): void {
     const active = this.#active.get(key);
     if (active && --active.guests === 0) this.#active.delete(key);

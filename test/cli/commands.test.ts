@@ -50,6 +50,11 @@ test('state: puts, prints, lists and removes values', async () => {
   assert.match((await done('state', 'ls')).out, /^bucket +keys +bytes\norders +2 +11\n/);
   assert.is((await done('state', 'rm', 'orders', 'a/b')).out, 'removed a/b from orders\n');
   assert.is((await cli.run(['state', 'get', 'orders', 'a/b'])).code, 1);
+  await done('state', 'put', 'bucket/stock', 'a/b', 'shared');
+  assert.is((await done('state', 'get', 'bucket/stock', 'a/b')).out, 'shared');
+  assert.is((await done('state', 'ls', 'bucket/stock')).out, 'a/b\n');
+  await done('state', 'rm', 'bucket/stock', 'a/b');
+  assert.is((await cli.run(['state', 'get', 'bucket/stock', 'a/b'])).code, 1);
   assert.is((await cli.run(['state', 'get', 'orders', '..'])).code, 2);
 });
 

@@ -113,7 +113,7 @@ const followed = (url: string | undefined): ControlDeps['follows'] =>
 const nothingShared: ControlDeps['shared'] = {
   resources: async () => [],
   revoke: async () => ['exec-1'],
-  sessions: { list: () => ({ items: [], next: undefined }) },
+  sessions: { list: () => ({ items: [], next: undefined }), values: () => undefined },
 };
 
 const originOf = ({ table, blobs }: Fixture): ControlDeps['origin'] => ({

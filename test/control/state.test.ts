@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ControlFixture, openControl } from './fixture.ts';
+import { type ControlFixture, deployed, openControl } from './fixture.ts';
 
 let control: ControlFixture;
 test.before(async () => {
@@ -61,6 +61,26 @@ test('state: refuses names, keys and values out of bounds, and a bucket that is 
   const response = await control.request('PUT', '/v1/state/full/3', { body: new Uint8Array(512 * 1024) });
   assert.is(response.status, 507);
   assert.is(await codeOf(response), 'store-full');
+});
+
+test('state: what executions share is reached by the name that resources have, within its tenant', async () => {
+  await deployed(control, 'shop');
+  for (const shared of ['bucket/stock', 'bucket/shop/stock', 'bucket/shop/cart/4pSx1', 'bucket/~/cart/4pSx1']) {
+    const path = `/v1/state/${encodeURIComponent(shared)}`;
+    assert.is((await control.request('PUT', `${path}/a%2Fb`, { body: shared })).status, 204, shared);
+    assert.is(await (await control.request('GET', `${path}/a%2Fb`)).text(), shared);
+    assert.equal(await (await control.request('GET', path)).json(), { items: [{ key: 'a/b' }] });
+    assert.is(await codeOf(await control.request('GET', `${path}/a%2Fb?tenant=acme`)), 'not-found');
+    assert.is((await control.request('DELETE', `${path}/a%2Fb`)).status, 204);
+    assert.equal(await (await control.request('GET', path)).json(), { items: [] });
+  }
+  for (const shared of ['region/shop/board', 'bucket/', 'bucket/a/b/c/d', 'bucket//a', 'bucket/../a', 'session/shop', '~bucket', '~bucket/tenant/a'])
+    assert.is(await codeOf(await control.request('GET', `/v1/state/${encodeURIComponent(shared)}`)), 'request-invalid', shared);
+  assert.is(await codeOf(await control.request('PUT', '/v1/state/bucket%2Fnone%2Fstock/key', { body: 'x' })), 'not-found', 'nobody could see it');
+  for (const method of ['GET', 'PUT', 'DELETE']) {
+    const body = method === 'PUT' ? { body: 'x' } : {};
+    assert.is(await codeOf(await control.request(method, '/v1/state/session%2Fshop%2F4pSx1/key', body)), 'not-found');
+  }
 });
 
 test.run();

@@ -122,6 +122,22 @@ test('session: functions of a tenant that give it one name have it together, als
   assert.equal(await send('/checkout/', 'ann'), [200, '15\n'], 'it is of the tenant');
 });
 
+test('state: values of a session are listed, read, set and removed while it lasts', async () => {
+  await node.deploy('kept', 'session', { session: session({ maxMs: 3_600_000 }), capacity: { fleet: 'resident' } });
+  assert.equal(await send('/kept/', 'ann'), [200, '1\n']);
+  const [{ id } = { id: '' }] = await sessionsOf('kept');
+  const path = `/v1/state/session%2Fkept%2F${id}`;
+  const { items } = (await (await node.api('GET', path)).json()) as { items: { key: string }[] };
+  assert.is(items.length, 1);
+  const value = `${path}/${encodeURIComponent(items[0]?.key ?? '')}`;
+  assert.is(await (await node.api('GET', value)).text(), '1');
+  assert.is((await node.api('PUT', value, Buffer.from('41'))).status, 204);
+  assert.equal(await send('/kept/', 'ann'), [200, '42\n']);
+  assert.is((await node.api('DELETE', value)).status, 204);
+  assert.equal(await send('/kept/', 'ann'), [200, '1\n']);
+  assert.is((await node.api('GET', `/v1/state/session%2Fkept%2F${id.slice(1)}`)).status, 404);
+});
+
 test('session: a guest that traps or takes too long gives its turn back', async () => {
   await node.deploy('limited', 'session', { session: session({ serialize: true }), limits: { timeMs: 300 }, capacity: { fleet: 'on-demand' } });
   const [slow, next] = await Promise.all([send('/limited/?hold=5000', 'ann'), sleep(100).then(() => send('/limited/', 'ann'))]);

@@ -3,10 +3,13 @@ import { type Command, UsageError } from '../command.ts';
 import { durationMs } from '../duration.ts';
 import { print, table } from '../terminal.ts';
 
+/** A bucket that is shared, or of a session, has slashes in its name. */
+const paramOf = (bucket: string): { bucket: string } => ({ bucket: encodeURIComponent(bucket) });
+
 /** Where a value is. A path has no room for the keys "." and "..". */
 const urlOf = ({ api, tenant }: ControlClient, bucket: string, key: string): URL => {
   if (key === '' || key === '.' || key === '..') throw new UsageError(`the key must have another name than ${JSON.stringify(key)} to be reached from here`);
-  const url = api.v1.state[':bucket'].$url({ param: { bucket }, query: tenant });
+  const url = api.v1.state[':bucket'].$url({ param: paramOf(bucket), query: tenant });
   url.pathname = `${url.pathname}/${encodeURIComponent(key)}`;
   return url;
 };
@@ -19,7 +22,7 @@ const ttlMsOf = (text: string): number => {
 
 export const stateLs: Command = {
   name: 'state ls',
-  summary: 'List the keys of a bucket, or the buckets.',
+  summary: 'List the keys of a bucket, of a shared one ("bucket/FN/NAME") or of a session ("session/FN/ID"); or the buckets.',
   parameters: ['[BUCKET]'],
   options: { prefix: { type: 'string', value: 'TEXT', description: 'Only keys that begin with it.' } },
   run: async ({ parameters: [bucket], options, terminal, connect }) => {
@@ -32,7 +35,7 @@ export const stateLs: Command = {
     }
     const prefix = options.text('prefix');
     const asked = { ...tenant, ...(prefix === undefined ? {} : { prefix }) };
-    const items = await allItems(async (query) => (await api.v1.state[':bucket'].$get({ param: { bucket }, query: { ...asked, ...query } })).json());
+    const items = await allItems(async (query) => (await api.v1.state[':bucket'].$get({ param: paramOf(bucket), query: { ...asked, ...query } })).json());
     print(terminal, { items }, () => items.map(({ key }) => key).join('\n'));
   },
 };
