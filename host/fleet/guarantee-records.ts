@@ -46,6 +46,12 @@ export const endedKey = (execution: string): string => endedPrefix + execution;
 export const requestOwner = (id: string): string => `${id}.request`;
 export const responseOwner = (id: string): string => `${id}.response`;
 
+/** Whether the execution of a kept body, by its owner, is under way or has ended not long ago. */
+export const isRemembered = async (table: Pick<Table, 'get'>, owner: string, isUnderWay: (id: string) => boolean): Promise<boolean> => {
+  const id = owner.slice(0, owner.indexOf('.'));
+  return isUnderWay(id) || ((await table.get(startedKey(id))) ?? (await table.get(endedKey(id)))) !== undefined;
+};
+
 /** `expectRevision`: as in `Write`. */
 export const putRecord = (key: string, value: StartedRecord | EndedRecord | GuaranteeRecord, expectRevision?: number): Write => ({
   key,

@@ -25,6 +25,7 @@ import {
   type EndedRecord,
   endedKey,
   endedPrefix,
+  isRemembered,
   keptBytes,
   putRecord,
   recordTextOf,
@@ -173,9 +174,9 @@ export class Guarantees {
     await Promise.all(forgotten.map((key) => key.serial(async () => undefined)));
     await this.#starts.forget(tenant, name, this.#runs.values());
     const { table } = this.#options;
-    for (let found = await table.scan<GuaranteeRecord>({ prefix }); found.entries.length > 0; found = await table.scan<GuaranteeRecord>({ prefix })) {
-      await table.commit(found.entries.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...this.#drops(value.last)]));
-      for (const { value } of found.entries) this.#bodies.dropped(value.last?.response.body);
+    for (let { entries } = await table.scan<GuaranteeRecord>({ prefix }); entries.length > 0; { entries } = await table.scan<GuaranteeRecord>({ prefix })) {
+      await table.commit(entries.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...this.#drops(value.last)]));
+      for (const { value } of entries) this.#bodies.dropped(value.last?.response.body);
       table.refresh();
     }
   }
@@ -487,11 +488,6 @@ export class Guarantees {
 
   async #measure(): Promise<void> {
     for await (const { value } of scanRecords<EndedRecord>(this.#options.table, endedPrefix)) this.#keptBytes += value.bytes;
-    await this.#bodies.sweep(async (owner) => {
-      const id = owner.slice(0, owner.indexOf('.'));
-      if (this.#runs.has(id)) return true;
-      const { table } = this.#options;
-      return ((await table.get(startedKey(id))) ?? (await table.get(endedKey(id)))) !== undefined;
-    });
+    await this.#bodies.sweep((owner) => isRemembered(this.#options.table, owner, (id) => this.#runs.has(id)));
   }
 }
