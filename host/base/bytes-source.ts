@@ -3,10 +3,12 @@ import type { ByteSource } from './stream.ts';
 /** Bytes that are all there. */
 export class BytesSource implements ByteSource {
   readonly ready = true;
+  readonly #trailers: [name: string, value: Uint8Array][] | undefined;
   #rest: Uint8Array;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, trailers?: [name: string, value: Uint8Array][]) {
     this.#rest = bytes;
+    this.#trailers = trailers;
   }
 
   read(max: number): Uint8Array | null {
@@ -17,7 +19,9 @@ export class BytesSource implements ByteSource {
   }
 
   async readable(): Promise<void> {}
-  trailers(): undefined {}
+  trailers(): [name: string, value: Uint8Array][] | undefined {
+    return this.#trailers;
+  }
   cancel(): void {
     this.#rest = new Uint8Array(0);
   }

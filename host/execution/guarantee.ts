@@ -9,7 +9,7 @@ import type { HeaderLines, StoredRequest } from './stored-run.ts';
 /** A body that is kept: by itself in base64, or in Blobs by its digest. */
 export type KeptBody = { base64: string } | { digest: string; bytes: number };
 
-export type KeptResponse = { status: number; headers: HeaderLines; body: KeptBody };
+export type KeptResponse = { status: number; headers: HeaderLines; body: KeptBody; trailers?: HeaderLines };
 
 /** What the Table has of a key with which executions have ended. */
 export type GuaranteeRecord = {

@@ -22,13 +22,15 @@ export type StoredRequest = {
   pathWithQuery: string;
   headers: HeaderLines;
   body: Uint8Array | null;
+  /** After the body, if there are any. */
+  trailers?: HeaderLines | undefined;
 };
 
 /** Bytes in Blobs: claimed by whoever made them, and held by nobody yet. */
 export type SpilledBody = { digest: string; bytes: number };
 
-/** `spilled`: the body was too large for memory, and is there; then `body` is empty. */
-export type StoredResponse = { status: number; headers: HeaderLines; body: Uint8Array; spilled?: SpilledBody | undefined };
+/** `spilled`: the body was too large for memory, and is there; then `body` is empty. `trailers` only if there are any. */
+export type StoredResponse = { status: number; headers: HeaderLines; body: Uint8Array; spilled?: SpilledBody | undefined; trailers?: HeaderLines };
 
 export type StoredRun = {
   /** `DeployedVersion.key` of the version that is to run. */

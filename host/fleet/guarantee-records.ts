@@ -74,7 +74,8 @@ export const scanRecords = async function* <T>(table: Pick<Table, 'scan'>, prefi
 
 /** About how much is kept of an ended execution, in bytes. */
 export const keptBytes = (response: StoredResponse | null): number => {
-  const headers = response?.headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0) ?? 0;
+  const lines = [...(response?.headers ?? []), ...(response?.trailers ?? [])];
+  const headers = lines.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
   return 2048 + headers + (response?.spilled?.bytes ?? response?.body.length ?? 0);
 };
 

@@ -305,7 +305,8 @@ export class Guarantees {
     const { response, attempts, committedAt } = success;
     if (key?.forgotten) throw removed(request);
     const { body, writes, release } = await this.#keep(request.id, response);
-    const kept = { status: response.status, headers: response.headers, body };
+    const { status, headers, trailers } = response;
+    const kept = { status, headers, body, ...(trailers && { trailers }) };
     const tookMs = Math.max(0, committedAt - request.arrivedAt);
     const last = { execution: request.id, tookMs, response: kept };
     // Of several runs only the response of the last is repeated.

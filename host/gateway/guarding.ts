@@ -7,12 +7,12 @@ import { Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import { fingerprintOf, type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteeKey, headOf } from '../execution/guarantee.ts';
 import type { ExecutionIds } from '../execution/id.ts';
-import type { StoredRequest } from '../execution/stored-run.ts';
+import type { HeaderLines, StoredRequest } from '../execution/stored-run.ts';
 import { replayOf } from '../fleet/guarantee-key.ts';
 import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarantee-protocol.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { Entry } from '../store/table.ts';
-import type { GuestRequest } from '../wasi/context.ts';
+import type { GuestRequest, HeaderList } from '../wasi/context.ts';
 import { prefersAsync } from './deferring.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
 import { hasKey, keyOf, waitMsOf } from './idempotency-key.ts';
@@ -35,6 +35,8 @@ type Guarantee = NonNullable<GuardedRequest['guarantee']>;
 const heldBytesDefault = 128 * 1024 * 1024;
 const replayedFlushMs = 250;
 const leaseMsDefault = 30_000;
+
+const linesOf = (headers: HeaderList): HeaderLines => headers.map(([name, value]) => [name, Buffer.from(value).toString('latin1')]);
 
 export class Guarding {
   readonly #options: GuardingOptions;
@@ -88,9 +90,21 @@ export class Guarding {
     const { runs = 1, retries = 0, leaseMs = leaseMsDefault } = version.guarantee ?? {};
     const { tenant, function: name } = version;
     const arrivedAt = performance.timeOrigin + performance.now();
-    const lines = request.headers.map(([header, value]): [string, string] => [header, Buffer.from(value).toString('latin1')]);
     const { method, authority, pathWithQuery } = request;
-    const stored: StoredRequest = { id: '', tenant, function: name, arrivedAt, method, authority, pathWithQuery, headers: lines, body };
+    const trailers = request.body?.trailers();
+    const after = trailers && { trailers: linesOf(trailers) };
+    const stored: StoredRequest = {
+      id: '',
+      tenant,
+      function: name,
+      arrivedAt,
+      method,
+      authority,
+      pathWithQuery,
+      headers: linesOf(request.headers),
+      body,
+      ...after,
+    };
     const guaranteeOf = (known: string): Guarantee => ({
       at: guaranteeKey(tenant, name, headers.authorization ?? '', known),
       key: known,

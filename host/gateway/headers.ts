@@ -131,3 +131,20 @@ export const checkedHead = (status: number, headers: HeaderList): ResponseHead =
 /** Trailers as `addTrailers` takes them. */
 export const trailerLines = (trailers: HeaderList): [string, string][] =>
   trailers.filter(([name]) => !isWithheld(name.toLowerCase()) && name.toLowerCase() !== 'content-length').map(([name, value]) => [name, textOf(value)]);
+
+/** The same, of a response that is sent later. @throws Problem */
+export const checkedTrailers = (trailers: HeaderList): [string, string][] => {
+  const lines = trailerLines(trailers);
+  const bytes = lines.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  if (bytes > responseHeaderBytesMax)
+    throw new Problem('header-too-large', `cannot send the trailers of the response: at most ${responseHeaderBytesMax} bytes, got ${bytes}`);
+  try {
+    for (const [name, value] of lines) {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    }
+  } catch (error) {
+    throw new Problem('guest-error', `cannot send the trailers of the response: ${(error as Error).message}`);
+  }
+  return lines;
+};

@@ -21,15 +21,18 @@ export const sendKept = async (
   store: () => StoreReader,
 ): Promise<void> => {
   if (outgoing.destroyed || outgoing.headersSent) return;
-  const { status, body } = response;
+  const { status, body, trailers } = response;
   const { lines, length } = responseHead(response.headers.map(([name, value]) => [name, Buffer.from(value, 'latin1')]));
   const bytes = 'base64' in body ? Buffer.from(body.base64, 'base64') : undefined;
   const size = bytes?.length ?? ('bytes' in body ? body.bytes : 0);
   const bodyless = incoming.method === 'HEAD' || status === 204 || status === 304;
-  if (status !== 204 && (!bodyless || length !== undefined || size > 0)) lines.push('content-length', String(length ?? size));
+  // Trailers go only after a body in chunks.
+  const isChunked = trailers !== undefined && !bodyless && length === undefined;
+  if (status !== 204 && !isChunked && (!bodyless || length !== undefined || size > 0)) lines.push('content-length', String(length ?? size));
   lines.push('nacelle-execution', execution, 'server-timing', `run;dur=${Math.round(tookMs * 1000) / 1000}`);
   if (replayed) lines.push('idempotent-replayed', 'true');
   outgoing.writeHead(status, lines);
+  if (isChunked) outgoing.addTrailers(trailers);
   if (bodyless || size === 0) outgoing.end();
   else if (bytes && bytes.length <= mergedBytesMax) outgoing.end(bytes.toString('latin1'), 'latin1');
   else if (bytes) outgoing.end(bytes);

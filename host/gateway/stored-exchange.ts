@@ -2,9 +2,9 @@ import { BytesSource } from '../base/bytes-source.ts';
 import { Problem } from '../base/errors.ts';
 import { type ByteSink, ByteStreamError } from '../base/stream.ts';
 import type { Exchange, Execution } from '../execution/execution.ts';
-import type { StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
+import type { HeaderLines, StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
 import type { GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
-import { checkedHead } from './headers.ts';
+import { checkedHead, checkedTrailers } from './headers.ts';
 import type { Spilling, SpillingBody } from './spilling.ts';
 
 const writeBytesMax = 1024 * 1024;
@@ -16,10 +16,12 @@ const inMemoryBytesMax = 1024 * 1024;
 /** The headers that tell a guest of its run are the node's to set. */
 const attemptHeader = 'nacelle-attempt';
 
-const guestRequestOf = ({ method, authority, pathWithQuery, headers, body }: StoredRequest, attempt: number | undefined): GuestRequest => {
-  const given = headers.filter(([name]) => name !== attemptHeader).map(([name, value]): [string, Uint8Array] => [name, Buffer.from(value, 'latin1')]);
+const bytesOf = (lines: HeaderLines): HeaderList => lines.map(([name, value]) => [name, Buffer.from(value, 'latin1')]);
+
+const guestRequestOf = ({ method, authority, pathWithQuery, headers, body, trailers }: StoredRequest, attempt: number | undefined): GuestRequest => {
+  const given = bytesOf(headers.filter(([name]) => name !== attemptHeader));
   const own: HeaderList = attempt === undefined ? [] : [[attemptHeader, Buffer.from(String(attempt))]];
-  return { method, scheme: 'http', authority, pathWithQuery, headers: [...given, ...own], body: body === null ? null : new BytesSource(body) };
+  return { method, scheme: 'http', authority, pathWithQuery, headers: [...given, ...own], body: body && new BytesSource(body, trailers && bytesOf(trailers)) };
 };
 
 /**
@@ -40,6 +42,7 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
   #chunks: Uint8Array[] = [];
   #spill: SpillingBody | undefined;
   #headers: HeaderList = [];
+  #trailers: HeaderLines = [];
   #length: number | undefined;
   #execution: Execution | undefined;
 
@@ -117,10 +120,15 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
     return this.request.method === 'HEAD' || this.status === 204 || this.status === 304;
   }
 
-  finish(): void {
+  finish(trailers: HeaderList = []): void {
     if (!this.#isBodyless && (this.#length ?? this.bytesOut) !== this.bytesOut)
       this.refused ??= new Problem('guest-no-response', `the guest announced a body of ${this.#length} bytes and sent ${this.bytesOut}`);
     this.refused ??= this.#spill?.broken;
+    try {
+      this.#trailers = checkedTrailers(trailers);
+    } catch (error) {
+      this.refused ??= error as Problem;
+    }
     this.complete = true;
   }
 
@@ -136,7 +144,8 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
     const headers = this.#headers.map(([name, value]): [string, string] => [name, Buffer.from(value).toString('latin1')]);
     // Its length is all that a client is told of a body that it does not get.
     if (this.#isBodyless && this.#length === undefined && this.bytesOut > 0) headers.push(['content-length', String(this.bytesOut)]);
-    const answer = { status: this.status, headers, body: Buffer.concat(this.#chunks) };
+    const trailers = this.#trailers.length > 0 ? { trailers: this.#trailers } : {};
+    const answer = { status: this.status, headers, body: Buffer.concat(this.#chunks), ...trailers };
     if (!this.#spill) return { response: answer, release: () => undefined };
     const { digest, bytes, release } = await this.#spill.keep();
     return { response: { ...answer, spilled: { digest, bytes } }, release };

@@ -98,6 +98,19 @@ test('body: in chunks, more than the limit is refused, and as much as the limit 
   assert.is(await stored('transfer-7'), '1');
 });
 
+test('trailers: of a response that is kept are sent, first and later, where a body in chunks can be', async () => {
+  await node.deploy('echo', 'echo', { guarantee: {} });
+  const body = '5\r\nhello\r\n0\r\nx-one: 1\r\nx-two: 2\r\n\r\n';
+  for (const replayed of [false, true]) {
+    const lines = 'host: a\r\nidempotency-key: trailers\r\ntransfer-encoding: chunked\r\nconnection: close\r\n';
+    const answer = await exchange(node.port, `POST /echo/ HTTP/1.1\r\n${lines}\r\n${body}`);
+    assert.match(answer, /^HTTP\/1\.1 200 [\s\S]*\r\n5\r\nhello\r\n0\r\nx-one: 1\r\nx-two: 2\r\n\r\n$/);
+    assert.is(/\r\nidempotent-replayed: true\r\n/.test(answer), replayed);
+  }
+  const old = await exchange(node.port, 'POST /echo/ HTTP/1.0\r\nhost: a\r\nidempotency-key: old\r\ncontent-length: 5\r\n\r\nhello');
+  assert.match(old, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nhello$/);
+});
+
 test('body: a client that breaks off its upload has asked for nothing', async () => {
   const lines = 'POST /bank/?id=8 HTTP/1.1\r\nhost: a\r\nidempotency-key: broken\r\n';
   for (const [head, part] of [
