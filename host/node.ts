@@ -70,6 +70,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   ground.late.events = events;
   fleet.guarantees.letters = events.failed;
   fleet.deferrals.letters = events.failed;
+  fleet.deferrals.handOver = (...waited) => events.answerLater(...waited);
   ground.objects.eventWrites = tellSubscribers(events.events);
   const pin = pinLive(ground);
   const deployments = await openDeployments(ground, fleet, computing.routes, async (table) => {

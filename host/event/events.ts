@@ -3,6 +3,7 @@
  * `start`, when the functions are known; ends with `stop`, when what is under way has ended.
  */
 import { Problem } from '../base/errors.ts';
+import type { PlacementDecision } from '../placement/model.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import { commitBytesMax } from '../store/limits.ts';
@@ -46,6 +47,7 @@ export type NewEvent = {
   dedupeId?: string | undefined;
   orderingKey?: string | undefined;
   at?: Place;
+  deferral?: PlacementDecision;
 };
 
 /** An event that has not ended. `at`: where it is to be delivered. */
@@ -190,13 +192,13 @@ export class Events {
     }
   }
 
-  /** Takes a request or event for one function. Resolves when it is safe. @throws Problem `guarantee-irreversible` */
-  async send(event: NewEvent): Promise<Enqueued> {
+  /** Takes a request or event for one function, and makes `also` in the same commit. Resolves when it is safe. @throws Problem `guarantee-irreversible` */
+  async send(event: NewEvent, also: readonly Write[] = []): Promise<Enqueued> {
     if (this.find(event.tenant, event.function)?.irreversible) {
       const { code, message } = irreversible(event.function);
       throw new Problem(code, message);
     }
-    return this.#send(event, []);
+    return this.#send(event, also);
   }
 
   async #send(event: NewEvent, also: readonly Write[]): Promise<Enqueued> {
@@ -232,8 +234,9 @@ export class Events {
     return { queue: way.queueOf(tenant, name), wake: () => way.wake(tenant, name) };
   }
 
-  #message({ tenant, function: name, trigger, request, hops, id, delayMs = 0, dedupeId, orderingKey, at }: NewEvent): NewMessage<EventItem> {
-    const body: EventItem = { tenant, function: name, trigger, arrivedAt: this.#clock.now() + delayMs, hops, request, attempts: [] };
+  #message({ tenant, function: name, trigger, request, hops, id, delayMs = 0, dedupeId, orderingKey, at, deferral }: NewEvent): NewMessage<EventItem> {
+    const arrivedAt = this.#clock.now() + delayMs;
+    const body: EventItem = { tenant, function: name, trigger, arrivedAt, hops, request, attempts: [], ...(deferral && { deferral }) };
     const dedupe = dedupeId === undefined ? {} : { dedupeId };
     const order = orderingKey === undefined ? {} : { orderingKey };
     const message = { id: id ?? this.#options.nextId(), delayMs, ...dedupe };

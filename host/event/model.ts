@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { ExecutionRecord, ExecutionTrigger } from '../execution/record.ts';
 import type { HeaderLines } from '../execution/stored-run.ts';
+import type { PlacementDecision } from '../placement/model.ts';
 import type { Write } from '../store/table.ts';
 import type { Change, FailureRules, Judged, Limits, ResultRule } from '../verdict/model.ts';
 
@@ -42,6 +43,8 @@ export type EventItem = {
   attempts: EventAttempt[];
   /** By what it is run from now on, in place of the live version and its limits. */
   change?: Omit<Change, 'input'>;
+  /** Why it was put off, if it was. */
+  deferral?: PlacementDecision;
   /** Of one on its way to the origin: how it is enqueued there. */
   dedupeId?: string | undefined;
   orderingKey?: string | undefined;

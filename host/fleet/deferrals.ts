@@ -1,7 +1,8 @@
 /**
  * Executions that wait for a quiet time of the node. A request is kept in the Table before its client is told so, and is
  * run at most once: what ran when the node was killed has failed, what waited is run after the restart. One that failed is
- * a dead letter from the commit on that says so, where its function has `onFailure`.
+ * a dead letter from the commit on that says so, where its function has `onFailure`. One whose attempts are judged waits
+ * here, and is an event from its start on: what its attempts do can be taken back.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
@@ -42,12 +43,9 @@ const retryMs = 1000;
 const resultBytesMax = 512 * 1024;
 const profileMs = 60_000;
 
-const sinceArrivalUs = ({ request, decision }: Kept): number => Math.round((decision.at - request.arrivedAt) * 1000);
-
 /** Adds to a record that it was deferred, and why. */
-const explained = (kept: Kept, record: ExecutionRecord): ExecutionRecord => {
-  const { kind, choice, inputs, passedOver } = kept.decision;
-  const at = sinceArrivalUs(kept);
+export const explained = ({ at: decidedAt, kind, choice, inputs, passedOver }: PlacementDecision, record: ExecutionRecord): ExecutionRecord => {
+  const at = Math.round((decidedAt - Date.parse(record.arrivedAt)) * 1000);
   const timeline = [...record.timeline, { at, step: 'deferred' as const }].sort((a, b) => a.at - b.at);
   return { ...record, timeline, decisions: [{ at, kind, choice, inputs, passedOver }, ...record.decisions] };
 };
@@ -59,6 +57,8 @@ const causeOf = (result: DeferredResult): { code: ErrorCode; message: string } |
 };
 
 export class Deferrals {
+  /** Takes a request whose attempts are judged when its time has come: from then on it is an event. Makes `also` in the same commit. */
+  handOver: ((request: DeferredRequest, decision: PlacementDecision, also: readonly Write[]) => Promise<void>) | undefined = undefined;
   /** Where requests go that failed. */
   letters: Pick<Letters, 'keep'> | undefined = undefined;
   readonly #options: DeferralsOptions;
@@ -119,7 +119,7 @@ export class Deferrals {
     const ended = await this.#options.results.get(id);
     if (ended) return { record: ended.record, result: ended.result };
     const kept = this.#kept.get(id);
-    return kept && { record: explained(kept, bareRecord(kept.request, kept.state === 'running' ? 'running' : 'deferred')), result: undefined };
+    return kept && { record: explained(kept.decision, bareRecord(kept.request, kept.state === 'running' ? 'running' : 'deferred')), result: undefined };
   }
 
   async #defer(request: DeferredRequest, post: (message: DeferralToGateway) => void): Promise<void> {
@@ -170,6 +170,10 @@ export class Deferrals {
       await this.#fail(kept, found.refused, `cannot run "${request.function}" now`);
       return;
     }
+    if (found.version.overlay) {
+      await this.#handOver(kept);
+      return;
+    }
     await this.#put({ ...kept, state: 'running' });
     kept.state = 'running';
     this.#running++;
@@ -185,6 +189,19 @@ export class Deferrals {
     else if (record) await this.#end(kept, record, problem ?? { ...response, body: Buffer.from(response.body).toString('base64') }, startedAt);
   }
 
+  async #handOver(kept: Kept): Promise<void> {
+    const { request, decision } = kept;
+    if (!this.handOver) throw new Problem('unavailable', 'cannot run what was put off: the node is starting or stopping');
+    try {
+      await this.handOver(request, decision, [{ key: prefix + request.id, delete: true }]);
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'guarantee-irreversible')) throw error;
+      await this.#fail(kept, error.code, error.message);
+      return;
+    }
+    this.#kept.delete(request.id);
+  }
+
   #fail(kept: Kept, code: ErrorCode, message: string): Promise<void> {
     return this.#end(kept, bareRecord(kept.request, 'failed', code), { code, message });
   }
@@ -196,7 +213,7 @@ export class Deferrals {
     const cause = causeOf(result);
     const keeping = cause && (await this.#bury(kept, record.version, cause, startedAt));
     try {
-      const ended = results.write(id, { at: Date.now(), record: explained(kept, record), result });
+      const ended = results.write(id, { at: Date.now(), record: explained(kept.decision, record), result });
       await table.commit([over, ended, ...(keeping?.writes ?? [])]);
     } catch {
       await keeping?.undo().catch(() => undefined);

@@ -15,6 +15,7 @@ import { ExecutionIds, gatewayMax } from '../execution/id.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd } from '../execution/stored-run.ts';
 import { uploadOf } from '../object/object-events.ts';
+import type { PlacementDecision } from '../placement/model.ts';
 import { CommitBatch } from '../store/commit-batch.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table, Write } from '../store/table.ts';
@@ -23,7 +24,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import type { ControlFunctions } from './control-functions.ts';
 import type { DeferredResult, LaterRequest } from './deferral-protocol.ts';
-import type { DeferredView } from './deferrals.ts';
+import { type DeferredView, explained } from './deferrals.ts';
 import { FailedRequests } from './failed-requests.ts';
 import { recordTextOf } from './guarantee-records.ts';
 import { StoredLog } from './stored-log.ts';
@@ -52,7 +53,7 @@ export type EventHostOptions = {
 };
 
 /** `record`: JSON of what the thread told; `more`: what is known besides. As text it is neither read nor measured part by part. */
-type Kept = { at: number; record: string; more: Partial<ExecutionRecord>; result: DeferredResult | null };
+type Kept = { at: number; record: string; more: Partial<ExecutionRecord>; result: DeferredResult | null; deferral?: PlacementDecision };
 
 /** Largest body of a response that is kept. */
 const resultBytesMax = 700 * 1024;
@@ -127,8 +128,10 @@ export class EventHost {
   }
 
   /** Keeps a request that is to be answered later. */
-  async answerLater({ id, tenant, function: name, method, authority, pathWithQuery, headers, body }: LaterRequest): Promise<void> {
-    await this.events.send({ id, tenant, function: name, trigger: 'http', hops: 0, request: { method, authority, pathWithQuery, headers, body } });
+  async answerLater(later: LaterRequest, deferral?: PlacementDecision, also: readonly Write[] = []): Promise<void> {
+    const { id, tenant, function: name, method, authority, pathWithQuery, headers, body } = later;
+    const request = { method, authority, pathWithQuery, headers, body };
+    await this.events.send({ id, tenant, function: name, trigger: 'http', hops: 0, request, ...(deferral && { deferral }) }, also);
   }
 
   /** An event under way, or one whose end is kept. */
@@ -143,7 +146,9 @@ export class EventHost {
   async #ended(id: string): Promise<DeferredView | undefined> {
     const ended = await this.#results.get(id);
     if (!ended) return undefined;
-    const record: ExecutionRecord = { ...(JSON.parse(ended.record) as ExecutionRecord), ...ended.more };
+    const { deferral } = ended;
+    const told: ExecutionRecord = { ...(JSON.parse(ended.record) as ExecutionRecord), ...ended.more };
+    const record = deferral ? explained(deferral, told) : told;
     return { record, result: ended.result ?? { code: record.code ?? 'internal', message: 'there is no result' } };
   }
 
@@ -217,7 +222,9 @@ export class EventHost {
       ...(failure ? { code: failure.code } : {}),
       attempts: [...item.attempts, ...(last ? [last] : [])],
     };
-    return [this.#results.write(id, { at: now(), record, more, result: isAwaited(item.trigger) ? resultOf(delivered, failure) : null })];
+    const { deferral } = item;
+    const result = isAwaited(item.trigger) ? resultOf(delivered, failure) : null;
+    return [this.#results.write(id, { at: now(), record, more, result, ...(deferral && { deferral }) })];
   }
 }
 
@@ -235,10 +242,10 @@ const recordOf = (id: string, item: EventItem, state: ExecutionRecord['state']):
   trigger: item.trigger,
 });
 
-const queuedRecord = ({ id, body, state }: EventView): ExecutionRecord => ({
-  ...recordOf(id, body, state === 'leased' ? 'running' : 'queued'),
-  attempts: body.attempts,
-});
+const queuedRecord = ({ id, body, state }: EventView): ExecutionRecord => {
+  const record = { ...recordOf(id, body, state === 'leased' ? 'running' : 'queued'), attempts: body.attempts };
+  return body.deferral ? explained(body.deferral, record) : record;
+};
 
 /** The live functions of a route table; of two live versions the first. */
 const eventFunctions = ({ functions, routes }: RouteTable): EventFunction[] => {

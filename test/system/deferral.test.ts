@@ -75,6 +75,34 @@ test('defer: capacity.deferMaxMs puts off what did not ask for it', async () => 
   assert.is(await (await resultOf(response.headers.get('location') as string)).text(), 'job');
 });
 
+test('defer: a request whose attempts are judged is judged when it runs, however it was put off', async () => {
+  const judged = { capabilities: { keyvalue: { '': 'work' } }, limits: { memoryMib: 16 }, onFailure: { backoffMs: 20, verdict: 'double-memory' } };
+  await node.deploy('judged', 'deliver', judged);
+  await node.deploy('judged-batch', 'deliver', { ...judged, capacity: { deferMaxMs: 200 } });
+  for (const answer of [
+    await defer('/judged/', soon(500), { body: 'grow-20' }),
+    await fetch(`${node.url}/judged-batch/`, { method: 'POST', body: 'grow-20' }),
+  ]) {
+    assert.is(answer.status, 202);
+    const result = await resultOf(answer.headers.get('location') as string);
+    assert.equal([result.status, (await result.text()).split('\n').at(-1)], [200, 'grow-20']);
+    const record = await recordOf(answer.headers.get('nacelle-execution') as string);
+    assert.equal([record.state, record.trigger, record.attempts?.map(({ code }) => code)], ['succeeded', 'http', ['memory-limit', null]]);
+    assert.ok(record.decisions.some(({ kind }) => kind === 'defer') && record.timeline.some(({ step }) => step === 'deferred'), JSON.stringify(record));
+  }
+  assert.is(await (await node.api('GET', '/v1/state/work/grow-20')).text(), '2', 'what failed has left nothing');
+});
+
+test('defer: a request whose attempts are judged waits over a restart, and is judged then', async () => {
+  await busy(30);
+  const response = await defer('/judged/', soon(4000), { body: 'grow-21' });
+  assert.is(response.status, 202);
+  await node.end('SIGKILL');
+  node = await startTestNode({ gateways: 1, args, data: node.data });
+  const result = await resultOf(response.headers.get('location') as string);
+  assert.equal([result.status, (await result.text()).split('\n').at(-1)], [200, 'grow-21']);
+});
+
 const main = fileURLToPath(new URL('../../host/cli/main.ts', import.meta.url));
 const nacelle = (...command: string[]) => promisify(execFile)(process.execPath, [main, ...command, '--data', node.data]);
 
