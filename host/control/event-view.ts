@@ -1,4 +1,4 @@
-import type { DeadLetter } from '../event/dead-letters.ts';
+import type { DeadLetter } from '../event/dead-letter.ts';
 import type { EventView } from '../event/events.ts';
 import type { EventAttempt, EventRequest, Place } from '../event/model.ts';
 import type { QueueDepth } from '../store/queue.ts';

@@ -1,48 +1,18 @@
 /**
  * Events and requests that failed for good, kept whole until somebody redrives or drops them. Each is a record by its id and
  * its payload as bytes; queues are names that group them, each with a record and a limit of its own. Begins with `open`,
- * which counts.
+ * which counts; ends with `close`.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { GuardedRequest, KeptBody } from '../execution/guarantee.ts';
 import { KeptBodies } from '../execution/kept-bodies.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
-import type { Json, Page, Table, Write } from '../store/table.ts';
-import type { EventAttempt, EventItem, EventRequest, Trigger } from './model.ts';
-
-/** Times are milliseconds since 1970. */
-export type DeadLetter = {
-  id: string;
-  queue: string;
-  function: string;
-  version: number;
-  /** Of the execution. */
-  requestId: string;
-  errorCode: ErrorCode;
-  errorMessage: string;
-  attempts: number;
-  arrivedAt: number;
-  failedAt: number;
-  bytes: number;
-  contentType: string | null;
-  trigger: Trigger;
-  /** A client waited for the answer, and was told of the failure. */
-  synchronous: boolean;
-  hops: number;
-  request: Omit<EventRequest, 'body'> & { hasBody: boolean };
-  /** Where the payload is, if it is larger than a record. */
-  body?: KeptBody;
-  /** What was promised to the key of the request. */
-  guarantee?: NonNullable<GuardedRequest['guarantee']>;
-  tries: EventAttempt[];
-};
-
-export type DeadLetterLimits = { keepMs: number; itemsMax: number; bytesMax: number };
-/** Of one queue: what is not there is as on the node. */
-export type QueueLimits = { [K in keyof DeadLetterLimits]?: number | undefined };
-export type QueueView = { name: string; items: number; bytes: number; nearlyFull: boolean } & DeadLetterLimits;
-export type DeadLetterFilter = { queue?: string | undefined; function?: string | undefined; code?: string | undefined; before?: number | undefined };
+import { scanRecords } from '../store/scan.ts';
+import type { Json, Table, Write } from '../store/table.ts';
+import { type DeadLetter, type DeadLetterFilter, type DeadLetterLimits, matches, type QueueLimits, type QueueView } from './dead-letter.ts';
+import { DeadLetterUsage } from './dead-letter-usage.ts';
+import type { EventAttempt, EventItem } from './model.ts';
 
 export type DeadLettersOptions = {
   table: Table;
@@ -52,15 +22,12 @@ export type DeadLettersOptions = {
   limits: DeadLetterLimits;
   now: () => number;
   warn: (details: object, message: string) => void;
+  /** So many were kept for long enough, and have gone. */
+  onExpired?: (items: number) => void;
 };
 
-/** `warned`: that it is nearly full; `full`: that something could not be kept. */
-type Usage = { items: number; bytes: number; warned: boolean; full: boolean; own: QueueLimits };
-
-const nothingYet = (): Omit<Usage, 'own'> => ({ items: 0, bytes: 0, warned: false, full: false });
-
-const warnShare = 0.8;
-const pageMax = 200;
+/** Letters that one page of a list looks at: more come with the next. */
+const lookedAtMax = 10_000;
 /** Largest payload beside its record; what is larger is in Blobs. */
 const recordedBytesMax = 768 * 1024;
 /** Queues of a tenant that are made before they are needed. */
@@ -73,8 +40,6 @@ const recordKey = (tenant: string, id: string): string => `${recordPrefix(tenant
 const payloadKey = (tenant: string, id: string): string => `${tenant}/dead-payload/${id}`;
 const queuesPrefix = (tenant: string): string => `${tenant}/dead-queue/`;
 const ownerOf = (tenant: string, id: string): string => `${tenant}/${id}`;
-
-const sizeOf = ({ bytes, tries, request }: DeadLetter): number => bytes + JSON.stringify(tries).length + JSON.stringify(request.headers).length + 512;
 
 export type Failed = {
   queue: string;
@@ -92,34 +57,54 @@ export type Keeping = { writes: Write[]; undo: () => Promise<void> };
 export class DeadLetters {
   readonly #options: DeadLettersOptions;
   readonly #bodies: KeptBodies;
-  /** By `tenant/queue`. */
-  readonly #usage = new Map<string, Usage>();
+  readonly #usage: DeadLetterUsage;
+  /** Whose payloads have been put into Blobs since the start: their letters may be on their way. */
+  readonly #withPayload = new Set<string>();
+  /** No letter of a tenant is over before. */
+  readonly #soonestOver = new Map<string, number>();
+  readonly #closing = new AbortController();
+  #underWay: Promise<unknown> = Promise.resolve();
 
   constructor(options: DeadLettersOptions) {
     this.#options = options;
+    this.#usage = new DeadLetterUsage(options);
     this.#bodies = new KeptBodies({ ...options, kind: 'dead-letter' });
   }
 
-  /** Counts what is there of some tenants; a queue is not full before that. */
-  async open(tenants: readonly string[]): Promise<void> {
-    for (const tenant of tenants) {
-      for (const [key, usage] of this.#usage) if (key.startsWith(`${tenant}/`)) Object.assign(usage, nothingYet());
-      for await (const [name, own] of this.#declared(tenant)) this.#usageOf(tenant, name).own = own;
-      for await (const letter of this.#all(tenant)) this.#count(tenant, letter.queue, 1, sizeOf(letter));
-    }
-    await this.#sweepBodies();
+  /** Counts what is there of all tenants, beside what comes and goes meanwhile; a queue is not full before that. To be called once. */
+  open(tenants: readonly string[]): Promise<void> {
+    this.#usage.begin(tenants);
+    return this.#inTurn(async () => {
+      for (const tenant of tenants) {
+        for await (const [name, own] of this.#declared(tenant)) this.#usage.set(tenant, name, own);
+        await this.#usage.countAll(tenant, this.#all(tenant));
+      }
+      await this.#sweepBodies();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#underWay;
+  }
+
+  /** What looks at all letters is done one after the other. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#underWay.then(work);
+    this.#underWay = done.catch(() => undefined);
+    return done;
   }
 
   /** Makes queues that are not there yet: those that functions name, so that somebody can look into them before they are needed. */
   async declare(tenant: string, names: readonly string[]): Promise<void> {
     const room = queuesMax - this.queues(tenant).length;
-    const fresh = [...new Set(names)].filter((name) => !this.#usage.has(`${tenant}/${name}`)).slice(0, Math.max(0, room));
+    const fresh = [...new Set(names)].filter((name) => !this.#usage.has(tenant, name)).slice(0, Math.max(0, room));
     if (fresh.length === 0) return;
     const known = new Map<string, QueueLimits>();
     for await (const [name, own] of this.#declared(tenant)) known.set(name, own);
     const missing = fresh.filter((name) => !known.has(name));
     if (missing.length > 0) await this.#options.batch.submit(missing.map((name) => ({ key: queuesPrefix(tenant) + name, put: {} })));
-    for (const name of fresh) this.#usageOf(tenant, name).own = known.get(name) ?? {};
+    for (const name of fresh) this.#usage.set(tenant, name, known.get(name) ?? {});
   }
 
   /** Limits a queue, which is made if it is not there. @throws Problem `request-invalid` */
@@ -128,39 +113,24 @@ export class DeadLetters {
     for (const key of ['keepMs', 'itemsMax', 'bytesMax'] as const)
       if ((own[key] ?? 0) > limits[key])
         throw new Problem('request-invalid', `cannot set ${key} of the queue "${queue}": at most ${limits[key]} on this node, got ${own[key]}`);
-    if (!this.#usage.has(`${tenant}/${queue}`) && this.queues(tenant).length >= queuesMax)
+    if (!this.#usage.has(tenant, queue) && this.queues(tenant).length >= queuesMax)
       throw new Problem('request-invalid', `cannot make the queue "${queue}": a tenant has at most ${queuesMax} queues of dead letters`);
     await batch.submit([{ key: queuesPrefix(tenant) + queue, put: own as Json }]);
-    const usage = this.#usageOf(tenant, queue);
-    usage.own = own;
-    usage.full = false;
-    this.#count(tenant, queue, 0, 0);
-    return this.#view(queue, usage);
+    this.#soonestOver.delete(tenant);
+    return this.#usage.set(tenant, queue, own);
   }
 
   async *#declared(tenant: string): AsyncGenerator<[name: string, own: QueueLimits], void, void> {
     const prefix = queuesPrefix(tenant);
-    for (let cursor: string | undefined; ; ) {
-      const { entries, next } = await this.#options.table.scan<QueueLimits>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
-      for (const { key, value } of entries) yield [key.slice(prefix.length), value];
-      if (next === undefined) return;
-      cursor = next;
-    }
-  }
-
-  #usageOf(tenant: string, queue: string): Usage {
-    const key = `${tenant}/${queue}`;
-    const usage = this.#usage.get(key) ?? { ...nothingYet(), own: {} };
-    this.#usage.set(key, usage);
-    return usage;
+    for await (const { key, value } of scanRecords<QueueLimits>(this.#options.table, prefix)) yield [key.slice(prefix.length), value];
   }
 
   /** Payloads of letters that are not there any more: of a tenant that was removed, or the node was ended in between. */
   #sweepBodies(): Promise<void> {
     return this.#bodies.sweep(async (owner) => {
       const [tenant = '', id = ''] = owner.split('/');
-      return (await this.#options.table.get(recordKey(tenant, id))) !== undefined;
-    });
+      return this.#withPayload.has(owner) || (await this.#options.table.get(recordKey(tenant, id))) !== undefined;
+    }, this.#closing.signal);
   }
 
   /** The item that an event becomes. */
@@ -196,13 +166,12 @@ export class DeadLetters {
    * @throws Problem `dead-letters-full`, `store-full`
    */
   async keep({ tenant, request }: EventItem, letter: DeadLetter, payload?: Uint8Array | null): Promise<Keeping> {
-    const bytes = sizeOf(letter);
-    this.#admit(tenant, letter.queue, bytes);
+    this.#usage.take(tenant, letter);
+    this.#noteOver(tenant, letter);
     const inline = request.body === null ? null : Buffer.from(request.body, 'base64');
     const body = payload === undefined ? inline : payload;
-    const { id, queue } = letter;
-    this.#count(tenant, queue, 1, bytes);
-    const giveBack = async (): Promise<void> => this.#count(tenant, queue, -1, -bytes);
+    const { id } = letter;
+    const giveBack = async (): Promise<void> => this.#usage.give(tenant, letter);
     if (!body || body.length <= recordedBytesMax) {
       const beside = body ? [{ key: payloadKey(tenant, id), put: new Uint8Array(body) }] : [];
       return { writes: [{ key: recordKey(tenant, id), put: letter as unknown as Json }, ...beside], undo: giveBack };
@@ -215,20 +184,27 @@ export class DeadLetters {
     const undo = async (): Promise<void> => {
       await giveBack();
       await this.#options.batch.submit(this.#bodies.drops(held, owner));
-      this.#bodies.dropped(held);
+      this.#noPayload(held, owner);
     };
     return { writes: [{ key: recordKey(tenant, id), put: { ...letter, body: held } as unknown as Json }], undo };
   }
 
   /** Keeps a payload before the letter that it belongs to. */
   async #hold(payload: Uint8Array, owner: string): Promise<KeptBody> {
-    const { body, writes, release } = await this.#bodies.keep(payload, owner);
+    this.#withPayload.add(owner);
     try {
-      if (writes.length > 0) await this.#options.batch.submit(writes);
+      const { body, writes, release } = await this.#bodies.keep(payload, owner);
+      await this.#options.batch.submit(writes).finally(release);
       return body;
-    } finally {
-      release();
+    } catch (error) {
+      this.#withPayload.delete(owner);
+      throw error;
     }
+  }
+
+  #noPayload(body: KeptBody | undefined, owner: string): void {
+    this.#withPayload.delete(owner);
+    this.#bodies.dropped(body);
   }
 
   /** Keeps an item by itself, with whatever else is to be written. @throws Problem `dead-letters-full`, `store-full` */
@@ -242,42 +218,9 @@ export class DeadLetters {
     }
   }
 
-  #admit(tenant: string, queue: string, bytes: number): void {
-    const usage = this.#usageOf(tenant, queue);
-    const { itemsMax, bytesMax } = this.#limitsOf(usage);
-    if (usage.items >= itemsMax || usage.bytes + bytes > bytesMax) {
-      if (!usage.full) this.#options.warn({ tenant, queue, items: usage.items, bytes: usage.bytes }, 'a queue of dead letters is full');
-      usage.full = true;
-      throw new Problem('dead-letters-full', `cannot keep a dead letter: the queue "${queue}" holds at most ${itemsMax} items and ${bytesMax} bytes`);
-    }
-  }
-
-  #count(tenant: string, queue: string, items: number, bytes: number): void {
-    const usage = this.#usageOf(tenant, queue);
-    const { itemsMax, bytesMax } = this.#limitsOf(usage);
-    usage.items += items;
-    usage.bytes += bytes;
-    const near = usage.items > itemsMax * warnShare || usage.bytes > bytesMax * warnShare;
-    if (near && !usage.warned) this.#options.warn({ tenant, queue, items: usage.items, bytes: usage.bytes }, 'a queue of dead letters is nearly full');
-    usage.warned = near;
-    usage.full &&= items >= 0 && bytes >= 0;
-  }
-
-  #limitsOf({ own }: Usage): DeadLetterLimits {
-    const { keepMs, itemsMax, bytesMax } = this.#options.limits;
-    const least = (mine: number | undefined, all: number): number => Math.min(mine ?? all, all);
-    return { keepMs: least(own.keepMs, keepMs), itemsMax: least(own.itemsMax, itemsMax), bytesMax: least(own.bytesMax, bytesMax) };
-  }
-
   /** The tenant's queues, with what they hold and how near they are to their limit. */
   queues(tenant: string): QueueView[] {
-    const prefix = `${tenant}/`;
-    return [...this.#usage].filter(([key]) => key.startsWith(prefix)).map(([key, usage]) => this.#view(key.slice(prefix.length), usage));
-  }
-
-  #view(name: string, usage: Usage): QueueView {
-    const { items, bytes, warned } = usage;
-    return { name, items, bytes, nearlyFull: warned, ...this.#limitsOf(usage) };
+    return this.#usage.queues(tenant);
   }
 
   /** @throws Problem `not-found` */
@@ -304,26 +247,23 @@ export class DeadLetters {
     return { letter, revision, item: { tenant, function: name, trigger, arrivedAt, hops, request: { ...request, body }, attempts: tries } };
   }
 
-  /** By id, the oldest first. A page may have fewer items than asked for, though there are more. */
+  /** By id, the oldest first. A page may have fewer items than asked for, even none, though there are more. */
   async list(tenant: string, filter: DeadLetterFilter, page: { limit: number; cursor?: string | undefined }): Promise<{ items: DeadLetter[]; next?: string }> {
     this.#options.table.refresh();
     const prefix = recordPrefix(tenant);
     const items: DeadLetter[] = [];
-    let cursor = page.cursor === undefined ? undefined : prefix + page.cursor;
-    for (;;) {
-      const found: Page<DeadLetter> = await this.#options.table.scan<DeadLetter>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
-      for (const { key, value } of found.entries) {
-        cursor = key;
-        if (!matches(value, filter)) continue;
-        items.push(value);
-        if (items.length === page.limit) return { items, next: key.slice(prefix.length) };
-      }
-      if (found.next === undefined) return { items };
+    let looked = 0;
+    const after = page.cursor === undefined ? undefined : prefix + page.cursor;
+    for await (const { key, value } of scanRecords<DeadLetter>(this.#options.table, prefix, { after })) {
+      if (matches(value, filter)) items.push(value);
+      if (items.length === page.limit || ++looked === lookedAtMax) return { items, next: key.slice(prefix.length) };
     }
+    return { items };
   }
 
   /** The writes that remove an item, as it was at `revision`. */
   removal(tenant: string, letter: DeadLetter, revision: number): { writes: Write[]; removed: () => void } {
+    this.#usage.touch(tenant, letter);
     return {
       writes: [
         { key: recordKey(tenant, letter.id), delete: true, expectRevision: revision },
@@ -331,8 +271,8 @@ export class DeadLetters {
         ...this.#bodies.drops(letter.body, ownerOf(tenant, letter.id)),
       ],
       removed: () => {
-        this.#count(tenant, letter.queue, -1, -sizeOf(letter));
-        this.#bodies.dropped(letter.body);
+        this.#usage.give(tenant, letter);
+        this.#noPayload(letter.body, ownerOf(tenant, letter.id));
       },
     };
   }
@@ -347,8 +287,9 @@ export class DeadLetters {
       failedAt: attempt.endedAt,
       tries: [...before.tries, attempt].slice(-triesMax),
     };
+    this.#usage.touch(tenant, before);
     await this.#options.batch.submit([{ key: recordKey(tenant, letter.id), put: letter as unknown as Json, expectRevision: revision }]);
-    this.#count(tenant, letter.queue, 0, sizeOf(letter) - sizeOf(before));
+    this.#usage.change(tenant, before, letter);
     return letter;
   }
 
@@ -361,35 +302,61 @@ export class DeadLetters {
   }
 
   /** Removes what is older than it is kept. */
-  async sweep(tenants: readonly string[]): Promise<number> {
-    const now = this.#options.now();
-    let dropped = 0;
-    for (const tenant of tenants) {
-      for await (const { id, queue, failedAt } of this.#all(tenant)) {
-        if (failedAt >= now - this.#limitsOf(this.#usageOf(tenant, queue)).keepMs) continue;
-        await this.drop(tenant, id).catch(() => undefined);
-        dropped++;
+  sweep(tenants: readonly string[]): Promise<number> {
+    return this.#inTurn(async () => {
+      let dropped = 0;
+      for (const tenant of tenants) dropped += await this.#sweepTenant(tenant);
+      return dropped;
+    });
+  }
+
+  async #sweepTenant(tenant: string): Promise<number> {
+    const { now, warn, onExpired } = this.#options;
+    if ((this.#soonestOver.get(tenant) ?? Number.NEGATIVE_INFINITY) >= now()) return 0;
+    this.#soonestOver.set(tenant, Number.POSITIVE_INFINITY);
+    const gone = new Map<string, number>();
+    try {
+      for await (const letter of this.#all(tenant)) {
+        if (this.#overAt(tenant, letter) >= now()) this.#noteOver(tenant, letter);
+        else if (await this.#isDropped(tenant, letter.id)) gone.set(letter.queue, (gone.get(letter.queue) ?? 0) + 1);
+        else this.#noteOver(tenant, letter);
       }
+    } catch (error) {
+      this.#soonestOver.delete(tenant);
+      throw error;
     }
+    for (const [queue, items] of gone)
+      warn({ tenant, queue, items }, 'dead letters are gone for good: nobody saw to them for as long as their queue keeps them');
+    const dropped = [...gone.values()].reduce((sum, items) => sum + items, 0);
+    if (dropped > 0) onExpired?.(dropped);
     return dropped;
   }
 
+  #isDropped(tenant: string, id: string): Promise<boolean> {
+    return this.drop(tenant, id).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #overAt(tenant: string, { queue, failedAt }: DeadLetter): number {
+    return failedAt + this.#usage.limitsOf(tenant, queue).keepMs;
+  }
+
+  #noteOver(tenant: string, letter: DeadLetter): void {
+    const soonest = this.#soonestOver.get(tenant);
+    if (soonest !== undefined) this.#soonestOver.set(tenant, Math.min(soonest, this.#overAt(tenant, letter)));
+  }
+
   forget(tenant: string): void {
-    for (const key of [...this.#usage.keys()]) if (key.startsWith(`${tenant}/`)) this.#usage.delete(key);
+    this.#usage.forget(tenant);
+    for (const owner of this.#withPayload) if (owner.startsWith(`${tenant}/`)) this.#withPayload.delete(owner);
+    this.#soonestOver.delete(tenant);
   }
 
   async *#all(tenant: string): AsyncGenerator<DeadLetter, void, void> {
-    let cursor: string | undefined;
-    do {
-      const page: { items: DeadLetter[]; next?: string } = await this.list(tenant, {}, { limit: pageMax, cursor });
-      yield* page.items;
-      cursor = page.next;
-    } while (cursor !== undefined);
+    const { table } = this.#options;
+    table.refresh();
+    for await (const { value } of scanRecords<DeadLetter>(table, recordPrefix(tenant), { signal: this.#closing.signal })) yield value;
   }
 }
-
-const matches = (letter: DeadLetter, { queue, function: name, code, before }: DeadLetterFilter): boolean =>
-  (queue === undefined || letter.queue === queue) &&
-  (name === undefined || letter.function === name) &&
-  (code === undefined || letter.errorCode === code) &&
-  (before === undefined || letter.failedAt < before);

@@ -32,6 +32,7 @@ export type EventsOptions = Pick<SettlerOptions, 'clock' | 'random' | 'run' | 'j
   nextId: () => string;
   /** This node is an edge: what is for its origin is kept for it. Elsewhere that is delivered here. */
   isEdge?: boolean;
+  onExpired?: (deadLetters: number) => void;
   onError: (error: unknown) => void;
 };
 
@@ -83,10 +84,10 @@ export class Events {
   #sweeping: (() => void) | undefined;
 
   constructor(options: EventsOptions) {
-    const { table, held, batch, clock, limits, warn, onError } = options;
+    const { table, held, batch, clock, limits, warn, onExpired, onError } = options;
     this.#options = options;
     this.#clock = clock;
-    this.deadLetters = new DeadLetters({ table, held, batch, limits: limits.deadLetters, now: () => clock.now(), warn });
+    this.deadLetters = new DeadLetters({ table, held, batch, limits: limits.deadLetters, now: () => clock.now(), warn, ...(onExpired && { onExpired }) });
     const settler = new Settler({ ...options, deadLetters: this.deadLetters });
     const openQueue = (prefix: string): Queue<EventItem> =>
       new TableQueue<EventItem>({ table, batch, prefix, dedupeMs: limits.dedupeMs, now: () => clock.now() });
@@ -141,11 +142,11 @@ export class Events {
   /** Delivers what is in the queues, and all that comes. */
   async start(): Promise<void> {
     this.#started = true;
+    void this.deadLetters.open([...this.#tenants]).catch(this.#options.onError);
     this.#dispatcher.start();
     await this.#discover([...this.#tenants]);
     this.#cron.update([...this.#functions.values()]);
     this.outbox.start();
-    void this.deadLetters.open([...this.#tenants]).catch(this.#options.onError);
     this.#sweepLater();
   }
 
@@ -155,6 +156,7 @@ export class Events {
     await this.outbox.stop();
     await this.#dispatcher.stop();
     await this.bound?.stop();
+    await this.deadLetters.close();
     await this.#options.batch.idle();
   }
 

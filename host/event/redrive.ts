@@ -2,7 +2,8 @@
 import { Problem } from '../base/errors.ts';
 import type { Write } from '../store/table.ts';
 import { failedAttempt, failureIn, goodAttempt } from './attempt.ts';
-import type { DeadLetter, DeadLetters } from './dead-letters.ts';
+import type { DeadLetter } from './dead-letter.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import type { Delivered, EventClock, EventFunction, EventItem } from './model.ts';
 import type { Failure } from './retry.ts';
 import type { EventEnd } from './settle.ts';

@@ -1,6 +1,7 @@
 /** Bodies of requests and responses that are kept: small ones in their record, larger ones in Blobs under a holder's name. */
 import { Problem } from '../base/errors.ts';
 import { type HeldBlobs, hold, holdersPrefix, letGo } from '../store/held-blobs.ts';
+import { scanRecords } from '../store/scan.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { KeptBody } from './guarantee.ts';
 import type { SpilledBody } from './stored-run.ts';
@@ -65,17 +66,13 @@ export class KeptBodies {
   }
 
   /** Lets go of bodies whose owners are not there any more, as those of a tenant that was removed. */
-  async sweep(isThere: (owner: string) => Promise<boolean>): Promise<void> {
+  async sweep(isThere: (owner: string) => Promise<boolean>, signal?: AbortSignal): Promise<void> {
+    const { table } = this.#options;
     const own = `/${this.#who('')}`;
-    let cursor: string | undefined;
-    do {
-      const page = await this.#options.table.scan({ prefix: holdersPrefix, limit: 500, ...(cursor === undefined ? {} : { cursor }) });
-      for (const { key } of page.entries) {
-        const at = key.indexOf(own);
-        if (at !== -1 && !(await isThere(key.slice(at + own.length)))) await this.#options.table.commit([{ key, delete: true }]);
-      }
-      cursor = page.next;
-    } while (cursor !== undefined);
+    for await (const { key } of scanRecords(table, holdersPrefix, { signal })) {
+      const at = key.indexOf(own);
+      if (at !== -1 && !(await isThere(key.slice(at + own.length)))) await table.commit([{ key, delete: true }]);
+    }
   }
 
   #who(owner: string): string {

@@ -11,6 +11,7 @@ import { type RunStored, reviveRequest } from '../execution/stored-run.ts';
 import type { DeferralConfig } from '../placement/deferral.ts';
 import { DeferralPlanner, type LoadProfile } from '../placement/deferral.ts';
 import type { PlacementDecision } from '../placement/model.ts';
+import { scanRecords } from '../store/scan.ts';
 import type { Json, Table, Write } from '../store/table.ts';
 import type { DeferralToGateway, DeferredRequest, DeferredResult } from './deferral-protocol.ts';
 import type { Letters } from './failed-requests.ts';
@@ -79,12 +80,7 @@ export class Deferrals {
     const { table, config } = this.#options;
     const profile = (await table.get<LoadProfile>(profileKey))?.value;
     this.#planner = new DeferralPlanner(config, profile && { ...profile, loads: profile.loads.map((load) => load ?? Number.NaN) });
-    let cursor: string | undefined;
-    do {
-      const page = await table.scan<Kept>({ prefix, limit: 500, ...(cursor === undefined ? {} : { cursor }) });
-      for (const { value } of page.entries) this.#takeUp(value);
-      cursor = page.next;
-    } while (cursor !== undefined);
+    for await (const { value } of scanRecords<Kept>(table, prefix)) this.#takeUp(value);
     this.#saver = setInterval(() => void this.#saveProfile(), profileMs).unref();
   }
 

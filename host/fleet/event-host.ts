@@ -48,7 +48,7 @@ export type EventHostOptions = {
   control: Pick<ControlFunctions, 'judge' | 'variant'>;
   /** All tenants that are there. */
   tenants: () => Promise<string[]>;
-  metrics: Pick<Metrics, 'events'>;
+  metrics: Pick<Metrics, 'deadLettersExpired' | 'events'>;
   log: Pick<NodeLog, 'error' | 'warn'>;
 };
 
@@ -93,6 +93,7 @@ export class EventHost {
       judge: options.control.judge,
       nextId: () => this.#ids.next(now()),
       onEnd: ({ state, item }) => options.metrics.events.add(`${item.trigger} ${state}`),
+      onExpired: (deadLetters) => options.metrics.deadLettersExpired.add('', deadLetters),
       warn: (details, message) => log.warn(details, message),
       onError,
     });

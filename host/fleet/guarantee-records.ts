@@ -3,7 +3,7 @@ import type { Attempt } from '../execution/attempts.ts';
 import type { GuaranteeRecord, GuardedHead, GuardedRequest, KeptBody } from '../execution/guarantee.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import { ReceivedEnd, type StoredEnd, type StoredResponse } from '../execution/stored-run.ts';
-import type { Entry, Json, Table, Write } from '../store/table.ts';
+import type { Json, Table, Write } from '../store/table.ts';
 
 /** An execution under way: what is needed to run it again without its client. */
 export type StartedRecord = {
@@ -58,19 +58,6 @@ export const putRecord = (key: string, value: StartedRecord | EndedRecord | Guar
   put: value as unknown as Json,
   expectRevision,
 });
-
-const pageMax = 200;
-
-/** All records under a prefix, without holding up the thread. */
-export const scanRecords = async function* <T>(table: Pick<Table, 'scan'>, prefix: string): AsyncGenerator<Entry<T>, void, void> {
-  let cursor: string | undefined;
-  do {
-    const page = await table.scan<T>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
-    yield* page.entries;
-    cursor = page.next;
-    await new Promise((resolve) => setImmediate(resolve));
-  } while (cursor !== undefined);
-};
 
 /** About how much is kept of an ended execution, in bytes. */
 export const keptBytes = (response: StoredResponse | null): number => {

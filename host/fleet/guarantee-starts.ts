@@ -8,8 +8,9 @@ import type { Riding } from '../capability/effect-writer.ts';
 import type { Attempt } from '../execution/attempts.ts';
 import type { GuardedRequest } from '../execution/guarantee.ts';
 import type { KeptBodies } from '../execution/kept-bodies.ts';
+import { scanRecords } from '../store/scan.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
-import { putRecord, requestOwner, type StartedRecord, scanRecords, startedKey, startedPrefix } from './guarantee-records.ts';
+import { putRecord, requestOwner, type StartedRecord, startedKey, startedPrefix } from './guarantee-records.ts';
 import type { GuaranteeRun } from './guarantee-run.ts';
 
 /**

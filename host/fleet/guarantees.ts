@@ -14,6 +14,7 @@ import { withInput } from '../execution/other-input.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd, StoredResponse } from '../execution/stored-run.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
+import { scanRecords } from '../store/scan.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { Letters } from './failed-requests.ts';
@@ -32,7 +33,6 @@ import {
   requestOwner,
   responseOwner,
   type StartedRecord,
-  scanRecords,
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';

@@ -31,6 +31,7 @@ export class Metrics {
   readonly cacheDropped = new Counter('nacelle_cache_dropped_total', 'Entries that left the cache of prepared modules, by why.', 'why');
   /** By trigger and state: `topic succeeded`. */
   readonly events = new Counter('nacelle_events_total', 'Events that ended, by what brought them about and how: succeeded, failed, dead-lettered.', 'end');
+  readonly deadLettersExpired = new Counter('nacelle_dead_letters_expired_total', 'Dead letters that went since they had been kept for long enough.');
   readonly generatorsDiffered = new Counter('nacelle_generators_differed_total', 'Times that the function of a computed object gave other bytes than before.');
   readonly objectCacheBytes = new Counter('nacelle_object_cache_bytes', 'Bytes of computed objects on disk that are not kept.', undefined, 'gauge');
   readonly objectCacheEvicted = new Counter('nacelle_object_cache_evicted_total', 'Computed objects whose bytes went early, since there was no room for more.');

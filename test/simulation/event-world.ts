@@ -1,6 +1,6 @@
 /** A node whose time is the agenda's, for simulations of events. */
 import { makeEvent } from '../../host/event/cloud-event.ts';
-import type { DeadLetter } from '../../host/event/dead-letters.ts';
+import type { DeadLetter } from '../../host/event/dead-letter.ts';
 import { Events } from '../../host/event/events.ts';
 import type { Delivered, EventClock, EventFunction, EventItem } from '../../host/event/model.ts';
 import type { EventEnd } from '../../host/event/settle.ts';
