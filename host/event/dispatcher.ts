@@ -1,6 +1,6 @@
 /**
  * Hands queued events to those who deliver them: as many at once as the node and each function allow, tenants in turn.
- * Begins with `start`; `stop` claims no more and resolves when what is under way has ended.
+ * Begins with `start`; `stop` claims no more and resolves when what is under way has ended, or after a time.
  */
 import type { Lease, Queue } from '../store/queue.ts';
 import type { EventClock, EventFunction, EventItem } from './model.ts';
@@ -97,11 +97,21 @@ export class Dispatcher {
     this.#tenants.delete(tenant);
   }
 
-  async stop(): Promise<void> {
+  /** What takes longer than `graceMs` is left as it is: its messages are delivered in the next life of the node. */
+  async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
     for (const lane of this.#lanes.values()) lane.callOff?.();
     await this.#pumping;
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        const callOff = this.#options.clock.after(graceMs, resolve);
+        this.#idle = () => {
+          callOff();
+          resolve();
+        };
+      });
+    }
+    this.#extending?.();
     for (const lane of this.#lanes.values()) await lane.queue.close();
   }
 
@@ -180,7 +190,7 @@ export class Dispatcher {
   }
 
   async #claim(lane: Lane): Promise<void> {
-    const { clock, inFlightMax, onError } = this.#options;
+    const { clock, inFlightMax, functionOf, onError } = this.#options;
     lane.woken = false;
     const wanted = Math.min(this.#roomOf(lane), this.#shareOf(lane.tenant), inFlightMax - this.#inFlight, claimMax);
     try {
@@ -191,11 +201,21 @@ export class Dispatcher {
       if (lane.woken || dueAt === 0) return;
       lane.ready = false;
       if (dueAt !== undefined) this.#wakeAt(lane, dueAt);
+      else if (lane.inFlight === 0 && !functionOf(lane.tenant, lane.name)) this.#drop(lane);
     } catch (error) {
       onError(error);
       lane.ready = false;
       this.#wakeAt(lane, clock.now() + retryMs);
     }
+  }
+
+  /** Of a function that was removed, and whose events are gone. */
+  #drop(lane: Lane): void {
+    const owner = this.#tenants.get(lane.tenant);
+    this.#lanes.delete(`${lane.tenant}/${lane.name}`);
+    owner?.lanes.delete(lane.name);
+    if (owner?.lanes.size === 0 && owner.inFlight === 0) this.#tenants.delete(lane.tenant);
+    lane.queue.close().catch(this.#options.onError);
   }
 
   #wakeAt(lane: Lane, at: number): void {

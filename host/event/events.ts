@@ -1,6 +1,6 @@
 /**
  * Events of a node: their queues, who delivers them, where they come from, and what became of those that failed. Begins with
- * `start`, when the functions are known; ends with `stop`, when what is under way has ended.
+ * `start`, when the functions are known; ends with `stop`, when what is under way has ended or was abandoned.
  */
 import { Problem } from '../base/errors.ts';
 import type { PlacementDecision } from '../placement/model.ts';
@@ -74,6 +74,7 @@ export class Events {
   readonly bound: OriginBound | undefined;
   readonly #options: EventsOptions;
   readonly #clock: EventClock;
+  readonly #settler: Settler;
   readonly #dispatcher: Dispatcher;
   readonly #cron: CronSource;
   #functions = new Map<string, EventFunction>();
@@ -88,7 +89,7 @@ export class Events {
     this.#options = options;
     this.#clock = clock;
     this.deadLetters = new DeadLetters({ table, held, batch, limits: limits.deadLetters, now: () => clock.now(), warn, ...(onExpired && { onExpired }) });
-    const settler = new Settler({ ...options, deadLetters: this.deadLetters });
+    this.#settler = new Settler({ ...options, deadLetters: this.deadLetters });
     const openQueue = (prefix: string): Queue<EventItem> =>
       new TableQueue<EventItem>({ table, batch, prefix, dedupeMs: limits.dedupeMs, now: () => clock.now() });
     this.bound = options.isEdge ? new OriginBound({ clock, openQueue: (tenant, name) => openQueue(`${boundPrefix(tenant)}${name}/`) }) : undefined;
@@ -96,7 +97,7 @@ export class Events {
       clock,
       openQueue: (tenant, name) => openQueue(`${queuePrefix(tenant)}${name}/`),
       functionOf: (tenant, name) => this.find(tenant, name),
-      deliver: (lease, queue, target) => settler.deliver(lease, queue, target),
+      deliver: (lease, queue, target) => this.#settler.deliver(lease, queue, target),
       inFlightMax: limits.inFlightMax,
       onError,
     });
@@ -150,11 +151,13 @@ export class Events {
     this.#sweepLater();
   }
 
-  async stop(): Promise<void> {
+  /** Deliveries under way have `graceMs` to end. */
+  async stop(graceMs: number): Promise<void> {
     this.#cron.stop();
     this.#sweeping?.();
     await this.outbox.stop();
-    await this.#dispatcher.stop();
+    await this.#dispatcher.stop(graceMs);
+    this.#settler.abandon();
     await this.bound?.stop();
     await this.deadLetters.close();
     await this.#options.batch.idle();

@@ -60,9 +60,15 @@ type Leased = { lease: Lease<EventItem>; queue: Queue<EventItem>; policy: Failur
 
 export class Settler {
   readonly #options: SettlerOptions;
+  #abandoned = false;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
+  }
+
+  /** Nothing of what is under way is settled from now on: the node is ending, and its next life delivers it anew. */
+  abandon(): void {
+    this.#abandoned = true;
   }
 
   /** Never rejects: what cannot be settled is given back. */
@@ -76,6 +82,7 @@ export class Settler {
       else if (isTooOld(leased.policy, item.arrivedAt, this.#options.clock.now())) await this.#bury(leased, item, tooOld(leased.policy));
       else await this.#attempt(leased, item, target);
     } catch (error) {
+      if (this.#abandoned) return;
       // What became of it is more than a record holds: it would be so each time.
       const unkept = error instanceof Problem && error.code === 'request-invalid' ? this.#bury(leased, item, error) : Promise.reject(error);
       await unkept.catch((reason: unknown) => this.#giveBack(leased, item, reason));
@@ -92,6 +99,7 @@ export class Settler {
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await this.#options.run(leased.lease.id, item, item.attempts.length + 1, target);
       try {
+        if (this.#abandoned) return;
         if (await this.#settle(leased, item, target, delivered, conflicts < conflictsMax)) return;
       } finally {
         delivered.settled();
@@ -107,6 +115,7 @@ export class Settler {
     if (failure && isPassing(failure.code)) return this.#putOff(leased, item, failure);
     const log = () => this.#options.logOf(item, leased.lease.id, item.attempts.length + 1);
     const judgement = await judgementOf(this.#options.judge, target, leased.lease.id, item, delivered, failure, log);
+    if (this.#abandoned) return true;
     const problem = failure || (judgement && judgement.do !== 'default') ? undefined : await this.#succeed(leased, item, delivered, judgement?.judged);
     if (problem?.code === 'lease-lost') throw problem;
     if (problem?.code === 'conflict' && mayRepeat) return false;

@@ -111,8 +111,9 @@ export class EventHost {
     await this.events.start();
   }
 
-  async stop(): Promise<void> {
-    await this.events.stop();
+  /** Deliveries under way have `graceMs` to end; those that take longer are made anew when the node starts again. */
+  async stop(graceMs: number): Promise<void> {
+    await this.events.stop(graceMs);
     await this.#results.close();
   }
 

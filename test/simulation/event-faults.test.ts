@@ -82,6 +82,13 @@ const judging = (world: World, verdict: object): Judging =>
     now: () => world.now,
   });
 
+/** Lets time pass until something has come about. */
+const within = async <T>(world: World, ms: number, promise: Promise<T>): Promise<T> => {
+  await world.run(world.agenda.nowMs + ms);
+  const late = new Promise<never>((_resolve, reject) => setImmediate(() => reject(new Error(`it took more than ${ms} ms`))));
+  return Promise.race([promise, late]);
+};
+
 /** Puts occurrences of a topic into the outbox, as executions do. */
 const happen = async (world: World, tenant: string, topic: string, data: Uint8Array, { count = 1, hops = 1, more = {} } = {}): Promise<void> => {
   for (let i = 0; i < count; i++) {
@@ -185,6 +192,43 @@ test('events: one whose end is more than a record holds is a dead letter, after 
   await world.sendMany(only, 1);
   await world.run(dayMs);
   assert.equal([world.delivered, (await world.letters()).map(({ errorCode }) => errorCode)], [1, ['request-invalid']]);
+});
+
+test('stop: waits for deliveries as long as it is told; those that take longer take effect once, in the next life of the node', async () => {
+  const only = target('a', 'one', { onFailure: policy });
+  const world = await calmWorld(47, [only]);
+  world.takesMs = () => 5000;
+  await world.sendMany(only, 1);
+  await world.run(1000);
+  await within(world, 5000, world.events.stop(10_000));
+  assert.is((await world.effects()).length, 1, 'it ended in time');
+
+  await world.boot();
+  world.takesMs = () => 400_000;
+  await world.sendMany(only, 1);
+  await world.run(world.agenda.nowMs + 1000);
+  await within(world, 10_001, world.events.stop(10_000));
+  await world.run(world.agenda.nowMs + 600_000);
+  assert.is((await world.effects()).length, 1, 'what ends later is not settled');
+  await world.boot();
+  await world.run(world.agenda.nowMs + 600_000);
+  assert.equal([(await world.effects()).length, await world.letters()], [2, []]);
+});
+
+test('events: nothing is kept of a function that was removed when its events are gone, and it can come back', async () => {
+  const [first, second] = [target('a', 'first'), target('a', 'second')];
+  const world = await calmWorld(53, [first, second]);
+  for (const to of [first, second]) await world.sendMany(to, 3);
+  await world.run(minuteMs);
+  const names = (): string[] => world.events.queues('a').map(({ name }) => name);
+  assert.equal(names().sort(), ['first', 'second']);
+  await Promise.all([world.sendMany(first, 2), world.events.update([second], ['a'])]);
+  await world.run(2 * minuteMs);
+  assert.equal([names(), (await world.letters()).map(({ errorCode }) => errorCode)], [['second'], ['function-not-found', 'function-not-found']]);
+  world.events.update([first, second], ['a']);
+  await world.sendMany(first, 2);
+  await world.run(3 * minuteMs);
+  assert.equal([(await world.effects()).length, names().sort()], [8, ['first', 'second']]);
 });
 
 test.run();
