@@ -55,6 +55,27 @@ test('events: what the node has no room for until it is too old is a dead letter
   assert.match(letter?.errorMessage ?? '', /600000 ms.*there is no room/);
 });
 
+test('event-too-old: an event that waited too long for its turn is never run, and one whose back-off would be too long has no other attempt', async () => {
+  const slow = target('a', 'slow', { concurrency: 1, onFailure: { ...policy, maxAgeMs: 10 * minuteMs } });
+  const later = target('a', 'later', { onFailure: { ...policy, retries: 9, backoffMs: 16 * minuteMs, maxAgeMs: 10 * minuteMs } });
+  const world = await calmWorld(31, [slow, later]);
+  world.fails = (item) => item.function === 'later';
+  world.takesMs = () => 4 * minuteMs;
+  await world.sendMany(slow, 5);
+  await world.sendMany(later, 1);
+  await world.run(dayMs);
+  assert.is((await world.effects()).length, 3, 'begun after 0, 4 and 8 minutes');
+  const of = async (name: string) => (await world.letters()).filter((letter) => letter.function === name);
+  assert.equal(
+    (await of('slow')).map(({ errorCode, attempts, failedAt, arrivedAt }) => [errorCode, attempts, failedAt - arrivedAt]),
+    Array<unknown>(2).fill(['event-too-old', 0, 12 * minuteMs]),
+  );
+  const [letter] = await of('later');
+  assert.equal([letter?.errorCode, letter?.tries.map(({ code }) => code)], ['event-too-old', ['guest-trap']]);
+  assert.match(letter?.errorMessage ?? '', /600000 ms.*its last attempt: as chance wanted it/);
+  assert.is((letter?.failedAt ?? 0) - (letter?.arrivedAt ?? 0), 4 * minuteMs, 'it is told at once, not after the wait');
+});
+
 test('events: a delivery keeps its lease for as long as it takes, and takes effect once', async () => {
   const only = target('a', 'one', { onFailure: policy });
   const world = await calmWorld(29, [only]);

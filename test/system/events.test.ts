@@ -146,6 +146,31 @@ test('events: a failed attempt leaves nothing behind, and the next one takes eff
   assert.is(await counted('trap-first'), 1);
 });
 
+test('events: one of a partition key that is to be tried again holds up those behind it, and no others', async () => {
+  await node.deploy('in-order', 'deliver', { capabilities, onFailure: { retries: 1, backoffMs: 2000 } });
+  const sent: string[] = [];
+  for (const [payload, more] of [
+    ['trap-first-ordered', { 'ce-partitionkey': 'k' }],
+    ['second-ordered', { 'ce-partitionkey': 'k' }],
+    ['other-ordered', { 'ce-partitionkey': 'o' }],
+    ['free-ordered', {}],
+  ] as const)
+    sent.push((await send(payload, { to: 'function=in-order', id: payload, more }))[0]?.id as string);
+  const event = (id: string) => ({ specversion: '1.0', id, source: '/test', type: 'made', partitionkey: 'k', data: id, datacontenttype: 'text/plain' });
+  const batch = ['third-ordered', 'fourth-ordered'].map(event);
+  const response = await post('/v1/events?function=in-order', { 'content-type': 'application/cloudevents-batch+json' }, JSON.stringify(batch));
+  sent.push(...((await response.json()) as Accepted).items.map(({ id }) => id));
+
+  const [first, second, other, free, third, fourth] = (await Promise.all(sent.map(ended))).map(({ attempts = [] }) => attempts);
+  assert.equal(
+    first?.map(({ code }) => code),
+    ['guest-trap', null],
+  );
+  const order = [first, second, third, fourth].map((attempts) => attempts?.at(-1));
+  for (const [index, attempt] of order.entries()) if (index > 0) assert.ok((attempt?.startedAt ?? 0) >= (order[index - 1]?.endedAt ?? Number.NaN), `${index}`);
+  for (const attempts of [other, free]) assert.ok((attempts?.[0]?.endedAt ?? Number.NaN) < (first?.[1]?.startedAt ?? 0));
+});
+
 test('events: what fails for good is a dead letter, whole, with each attempt and its log', async () => {
   const payload = new Uint8Array([...Buffer.from('trap '), 0, 255, 128, 10]);
   const [sent] = await send(payload, { more: { 'content-type': 'application/x-bytes' } });
