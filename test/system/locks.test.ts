@@ -14,7 +14,7 @@ test.after(async () => {
 });
 
 const fleets = ['resident', 'on-demand'] as const;
-const shared = ['a', 'b'].map((resource) => ({ resource, kind: 'lock', by: 'tenant' }));
+const shared = ['a', 'b', 'c'].map((resource) => ({ resource, kind: 'lock', by: 'tenant' }));
 
 const send = async (path: string): Promise<[status: number, text: string]> => {
   const response = await fetch(node.url + path, { headers: { connection: 'close' } });
@@ -64,6 +64,14 @@ for (const fleet of fleets) {
     assert.equal(answers.sort(), ['deadlock-victim\n', 'done\n']);
   });
 
+  test(`lock: of three that wait for each other in a circle one is told so, and the others are done, ${fleet}`, async () => {
+    const answers = await until(async () => {
+      const three = (await Promise.all(['ab', 'bc', 'ca'].map((two) => send(`${path}/${two}?hold=200`)))).map(([, text]) => text);
+      return three.every((text) => text === 'done\n') ? undefined : three;
+    }, 'three that meet');
+    assert.equal(answers.sort(), ['deadlock-victim\n', 'done\n', 'done\n']);
+  });
+
   test(`lock: a guest that traps, or is ended, gives back what it held, ${fleet}`, async () => {
     assert.is((await send(`${path}/ab?trap=1`))[0], 502);
     assert.equal(await send(`${path}/ab?timeout=5000`), [200, 'done\n']);
@@ -108,8 +116,8 @@ test('node: says what is attached in each isolate', async () => {
   const first = send('/locking-on-demand/a?hold=1500');
   await until(async () => {
     const { isolates } = (await (await node.api('GET', '/v1/node')).json()) as { isolates: { attached: string[] }[] };
-    return isolates.flatMap(({ attached }) => attached).join() === 'lock/a,lock/b' || undefined;
-  }, 'both, once');
+    return isolates.flatMap(({ attached }) => attached).join() === 'lock/a,lock/b,lock/c' || undefined;
+  }, 'all, once');
   await first;
 });
 

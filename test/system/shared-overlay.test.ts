@@ -13,7 +13,7 @@ test.after(async () => {
 
 const fleets = ['resident', 'on-demand'] as const;
 const board = { resource: 'board', kind: 'region', by: 'tenant' };
-const locks = ['a', 'b'].map((resource) => ({ resource, kind: 'lock', by: 'tenant' }));
+const locks = ['a', 'b', 'c'].map((resource) => ({ resource, kind: 'lock', by: 'tenant' }));
 
 let keys = 0;
 type Answer = { status: number; text: string; execution: string | null };
@@ -31,6 +31,15 @@ const guarded = async (path: string, headers: Record<string, string> = {}): Prom
   }
 };
 const codesOf = async (answer: Answer): Promise<(string | null)[]> => (await node.execution(answer.execution)).attempts?.map(({ code }) => code ?? null) ?? [];
+
+type Resource = { resource: string; attachments: { execution: string }[]; holders: { execution: string }[] };
+const resourceOf = async (name: string): Promise<Resource | undefined> => {
+  const { items } = (await (await node.api('GET', '/v1/resources')).json()) as { items: Resource[] };
+  return items.find(({ resource }) => resource === name);
+};
+const holderOf = (name: string): Promise<string> => until(async () => (await resourceOf(name))?.holders[0]?.execution, `a holder of ${name}`);
+const revoke = async (resource: string, execution: string): Promise<string[]> =>
+  ((await (await node.api('POST', '/v1/resources/revoke', { resource, execution })).json()) as { revoked: string[] }).revoked;
 
 for (const fleet of fleets) {
   const name = `board-${fleet}`;
@@ -106,6 +115,54 @@ for (const fleet of fleets) {
       );
       return codes.includes('deadlock-victim') || undefined;
     }, 'two that meet');
+  });
+
+  test(`lock in an overlay: of three in a circle one at a time begins again, and in the end all are done, ${fleet}`, async () => {
+    const locking = `locked-${fleet}`;
+    await until(async () => {
+      const answers = await Promise.all(['ab', 'bc', 'ca'].map((two) => guarded(`/${locking}/${two}?hold=150`)));
+      assert.equal(
+        answers.map(({ text }) => text),
+        ['done\n', 'done\n', 'done\n'],
+      );
+      const codes = (await Promise.all(answers.map(codesOf))).flat();
+      assert.equal(
+        codes.filter((code) => code !== null && code !== 'deadlock-victim'),
+        [],
+      );
+      const query = '/v1/decisions?kind=deadlock&limit=50';
+      const { items } = (await (await node.api('GET', query)).json()) as { items: { subject: string; inputs: { executions: number } }[] };
+      const mine = new Set(answers.map(({ execution }) => execution));
+      return items.some(({ subject, inputs }) => mine.has(subject) && inputs.executions === 3) || undefined;
+    }, 'three that meet');
+    assert.is((await send(`/${locking}/abc?timeout=5000`)).text, 'done\n', 'nobody holds one of them');
+  });
+
+  test(`revoke: a lock in an overlay is free for others, and its use an error of the guest, ${fleet}`, async () => {
+    const slow = guarded(`/locked-${fleet}/ab?hold=1500`);
+    const execution = await holderOf('lock/a');
+    assert.equal(await revoke('lock/a', execution), [execution]);
+    assert.equal(await revoke('lock/b', execution), [execution]);
+    assert.is((await send(`/locked-${fleet}/ab?timeout=5000`)).text, 'done\n');
+    const { status, text } = await slow;
+    assert.equal([status, text], [409, 'revoked\n']);
+  });
+
+  test(`revoke: a region is of no use to who had it, its data stays, ${fleet}`, async () => {
+    const path = `/${name}/bump?at=48&hold=1500`;
+    assert.is((await send(`/${name}/add?at=48&by=3`)).text, '3\n');
+    for (const ask of [send, guarded]) {
+      const slow = ask(path);
+      const [execution = ''] = await until(async () => {
+        const found = (await resourceOf(`region/${name}/board`))?.attachments.map((one) => one.execution);
+        return found?.length ? found : undefined;
+      }, 'its run');
+      assert.equal(await revoke(`region/${name}/board`, execution), [execution]);
+      const { status, text } = await slow;
+      assert.equal([status, text], [409, 'revoked\n']);
+      assert.is((await send(`/${name}/get?at=48`)).text, '3\n');
+    }
+    assert.is((await guarded(`/${name}/bump?at=48`)).text, '4\n');
   });
 
   test(`session in an overlay: a turn lasts until the commit, so no turn meets a conflict, ${fleet}`, async () => {
