@@ -58,7 +58,7 @@ export class TableQueue<T extends Json> implements Queue<T> {
   /** By dedupe id, messages whose commit is under way. */
   readonly #entering = new Map<string, Promise<string>>();
   readonly #enteringIds = new Set<string>();
-  /** Everything before it is leased, held up, or gone. */
+  /** Everything before it is leased, gone, or found by its ordering key. */
   #cursor = '';
   #last = { dueAt: 0, order: 0 };
   #claiming: Promise<unknown> = Promise.resolve();
@@ -162,6 +162,12 @@ export class TableQueue<T extends Json> implements Queue<T> {
     if (this.#isCounted(position)) this.#waiting++;
   }
 
+  /** One that was leased waits again. With an ordering key it is found by that: the cursor would have to pass all behind it once more. */
+  #waitsAgain({ position, key }: MessageRecord): void {
+    if (key === undefined) this.#waits(position);
+    else if (this.#isCounted(position)) this.#waiting++;
+  }
+
   #isCounted(position: string): boolean {
     return this.#countedTo === undefined || position <= this.#countedTo;
   }
@@ -236,7 +242,7 @@ export class TableQueue<T extends Json> implements Queue<T> {
 
   /** Leases that have ended: their messages can be claimed again. */
   #expire(now: number): void {
-    for (const { position } of this.#leases.takeExpired(now)) this.#waits(position);
+    for (const record of this.#leases.takeExpired(now)) this.#waitsAgain(record);
   }
 
   acknowledgement(lease: Lease<T>): { writes: Write[]; done: () => void } {
@@ -268,13 +274,13 @@ export class TableQueue<T extends Json> implements Queue<T> {
     await this.#batch.submit(moveWrites(this.#prefix, record, next, revision));
     this.#leases.end(record.id);
     if (record.key !== undefined) this.#leases.holdUp(record.key, at + delayMs);
-    this.#waits(position);
+    this.#waitsAgain(next);
   }
 
   release(lease: Lease<T>): void {
     const { record } = this.#leases.require(lease);
     this.#leases.end(record.id);
-    this.#waits(record.position);
+    this.#waitsAgain(record);
   }
 
   extend(lease: Lease<T>, leaseMs: number): boolean {
