@@ -357,7 +357,7 @@ const deliveryOf = (what: Occurrence['what'], event: CloudEvent, name: string): 
 const nameOf = ({ function: name, at }: NewEvent): string => `${name} ${at ?? 'here'}`;
 
 /** About as large as it is kept. */
-const sizeOf = (event: NewEvent | undefined): number => 4096 + (event ? JSON.stringify(event.request).length : 0);
+const sizeOf = (event: NewEvent | undefined): number => 4096 + (event?.request.body?.length ?? 0) + JSON.stringify(event?.request.headers ?? []).length;
 
 /** Producers repeat events under the same source and id. */
 const dedupeIdOf = ({ attributes }: CloudEvent): string => `${attributes.get('source')} ${attributes.get('id')}`;

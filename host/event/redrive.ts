@@ -1,5 +1,6 @@
 /** Runs dead letters once more: one that goes well is removed in the commit of its effects, one that fails stays, with one more attempt. */
 import { Problem } from '../base/errors.ts';
+import { isPassing } from '../execution/failed-request.ts';
 import type { Write } from '../store/table.ts';
 import { failedAttempt, failureIn, goodAttempt } from './attempt.ts';
 import type { DeadLetter } from './dead-letter.ts';
@@ -79,9 +80,12 @@ export class Redriver {
       const failure = await this.#settle(tenant, letter, revision, item, delivered).finally(() => delivered.settled());
       if (!failure) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
       if (failure.conflict && conflicts < conflictsMax && !target.irreversible) continue;
+      const { code, message } = failure;
+      const failed = { id, succeeded: false, function: target.name, version: delivered.version, code, message };
+      if (isPassing(code)) return { ...failed, attempts: letter.attempts };
       const log = await this.#options.logOf(item, id, attempts);
       await this.#failed(tenant, letter, revision, delivered, log, failure);
-      return { id, succeeded: false, function: target.name, version: delivered.version, attempts, code: failure.code, message: failure.message };
+      return { ...failed, attempts };
     }
   }
 
@@ -106,6 +110,7 @@ export class Redriver {
     const redriven = { id: letter.id, function: target.name, version: ran.version, attempts: letter.attempts + 1 };
     if (!problem) return { ...redriven, succeeded: true };
     if (problem.code === 'execution-conflict') throw new Problem(problem.code, problem.message);
+    if (isPassing(problem.code)) return { ...redriven, attempts: letter.attempts, succeeded: false, code: problem.code, message: problem.message };
     await this.#failed(item.tenant, letter, revision, ran, await this.#options.logOf(item, execution, 1), problem);
     return { ...redriven, succeeded: false, code: problem.code, message: problem.message };
   }

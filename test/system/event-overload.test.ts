@@ -88,4 +88,18 @@ test('events: one that is under way when its tenant is suspended waits until it 
   await assertFirstAttempt(id);
 });
 
+test('dead-letters: one that there is no isolate for is not redriven, and has no attempt more', async () => {
+  const id = await send('trap now');
+  assert.is((await ended(id)).state, 'dead-lettered');
+  const redrive = async (body: object) =>
+    (await (await node.api('POST', `/v1/dead-letters/${id}/redrive?tenant=acme`, body)).json()) as { succeeded: boolean; attempts: number; code?: string };
+  const release = await occupy();
+  const refused = await redrive({});
+  assert.equal([refused.succeeded, refused.attempts, refused.code], [false, 1, 'capacity-exhausted']);
+  const { attempts, tries } = await json<{ attempts: number; tries: { code: string }[] }>(`/v1/dead-letters/${id}?tenant=acme`);
+  assert.equal([attempts, tries.map(({ code }) => code)], [1, ['guest-trap']]);
+  await release();
+  assert.equal([(await redrive({ body: Buffer.from('mended').toString('base64') })).succeeded], [true]);
+});
+
 test.run();
