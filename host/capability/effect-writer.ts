@@ -2,7 +2,7 @@ import { Problem } from '../base/errors.ts';
 import { Draft } from '../store/draft.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { Change } from '../wasi/keyvalue-port.ts';
-import type { Effect, Effects, StagedObject } from '../wasi/overlay.ts';
+import { type Effect, type Effects, recordedCost, type StagedObject } from '../wasi/overlay.ts';
 import { KeyValueDraft, type KeyValueRules } from './keyvalue-draft.ts';
 import { checkChange } from './keyvalue-limits.ts';
 import { regionCost } from './overlaid-region.ts';
@@ -83,6 +83,8 @@ const costOf = (effect: Effect): { writes: number; bytes: number } => {
       return objectCost(effect.object);
     case 'region':
       return regionCost(chunksChanged(effect.steps).size, effect.bytes, effect.id);
+    case 'recorded':
+      return recordedCost(effect.settings);
   }
 };
 

@@ -1,9 +1,19 @@
 import { randomUUID } from 'node:crypto';
+import { Problem } from '../base/errors.ts';
 import { type Recorded, RecordedCopy } from '../sidecar/recorded.ts';
+import type { Draft } from '../store/draft.ts';
 import type { Table, Write } from '../store/table.ts';
+import type { Effect } from '../wasi/overlay.ts';
+import { findTenant } from './ground.ts';
 import { recordedEntryKey, recordedPrefix, tenantPrefix } from './keys.ts';
 import type { TenantRecord } from './model.ts';
 import { scanAll } from './scan.ts';
+
+/** `key`: as threads name it. */
+const entryOf = (key: string): string => {
+  const [tenant = '', ...rest] = key.split('/');
+  return recordedEntryKey(tenant, rest.join('/'));
+};
 
 /** Keeps what sidecars record: changes that come while one commit is under way share the next. */
 export class RecordedStore {
@@ -28,6 +38,16 @@ export class RecordedStore {
         this.copy.set(`${tenant.name}/${key.slice(recordedPrefix(tenant.name).length)}`, value);
   }
 
+  /** Makes a recording in the draft of the commit of its execution; threads hear of it when that is made. @throws Problem `not-found` (the tenant) */
+  async apply(draft: Draft, { key, settings, from }: Extract<Effect, { kind: 'recorded' }>): Promise<void> {
+    const at = entryOf(key);
+    const owner = await findTenant(this.table, key.split('/', 1)[0] ?? '');
+    if (!owner) throw new Problem('not-found', `cannot keep what was recorded: there is no tenant of ${key}`);
+    await draft.require(owner.key, owner.revision);
+    await draft.set(at, { settings, from } satisfies Recorded);
+    draft.onCommit(() => this.copy.set(key, { settings, from }));
+  }
+
   /** A function, or with null a tenant, is gone. */
   forget(tenant: string, name: string | null): void {
     const prefix = name === null ? `${tenant}/` : `${tenant}/${name}/`;
@@ -48,8 +68,7 @@ export class RecordedStore {
   private async write(): Promise<void> {
     while (this.dirty.size > 0) {
       const writes = [...this.dirty].map(([key, recorded]): Write => {
-        const [tenant = '', ...rest] = key.split('/');
-        const at = recordedEntryKey(tenant, rest.join('/'));
+        const at = entryOf(key);
         return recorded ? { key: at, put: recorded } : { key: at, delete: true };
       });
       this.dirty.clear();

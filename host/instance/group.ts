@@ -7,6 +7,7 @@ import { makeTrap } from '../component/abi/trap.ts';
 import type { Composition, Link } from '../sidecar/composition.ts';
 import type { Recorded, RecordedSettings } from '../sidecar/recorded.ts';
 import type { ExecutionPorts, GuestRequest, OutboundExchange, Peers, ResponseSink } from '../wasi/context.ts';
+import { recordedCost } from '../wasi/overlay.ts';
 import { makeIncomingRequest, makeResponseOutparam, type ResponseOutparam, settle } from '../wasi/p2/index.ts';
 import { IdleLink } from './idle.ts';
 import type { Call, Instance } from './instance.ts';
@@ -236,7 +237,19 @@ export class Group implements Unit<Snapshot>, MemberHome {
   private noteRecording(member: Sidecar): void {
     const settings = member.takeRecording();
     if (!settings) return;
-    this.frame.recorded.set(this.frame.keyOf(member.part), { settings, from: this.ports.id });
+    const { id, overlay, log } = this.ports;
+    const key = this.frame.keyOf(member.part);
+    if (!overlay) {
+      this.frame.recorded.set(key, { settings, from: id });
+      return;
+    }
+    // Others hear of it when the execution is committed.
+    const { writes, bytes } = recordedCost(settings);
+    try {
+      overlay.add({ kind: 'recorded', key, settings, from: id }, writes, bytes);
+    } catch (error) {
+      log.record('error', member.label, `what it recorded is lost: ${String(error)}`);
+    }
   }
 
   recorded({ part }: { readonly part: Part }): Recorded | undefined {

@@ -69,6 +69,7 @@ const openValues = (
   { table }: Store,
   log: NodeLog,
   objectEffects: Objects['effects'],
+  recorded: RecordedStore,
 ): Pick<Ground, 'buckets' | 'sweeper' | 'state' | 'late'> => {
   const late: Ground['late'] = { events: undefined, fleet: undefined, rollouts: undefined };
   const happenings = createHappenings(() => late.events?.events);
@@ -80,7 +81,7 @@ const openValues = (
       objects.settled(isCommitted);
       regions.settled();
     };
-    return { appliers: { object: objects.object, region: (effect) => regions.apply(effect) }, settled };
+    return { appliers: { object: objects.object, region: (effect) => regions.apply(effect), recorded: (effect) => recorded.apply(draft, effect) }, settled };
   };
   const onError = (error: unknown): void => log.error({ error: String(error) }, 'cannot finish what follows a commit; it stays made');
   const writer = new EffectWriter({ table, keyvalue: { findOwner, ...config.store, happenings }, others, onError });
@@ -104,9 +105,9 @@ export const openGround = async (config: NodeConfig): Promise<Ground> => {
   const implemented = new Map([...hostInterfaces].map(([name, { functions }]) => [name, Object.keys(functions)]));
   const preparer = new Preparer({ implemented, idleMs: prepareIdleMs });
   const pull = (digest: string): Promise<void> => (ground.edge ? ground.edge.pull(digest) : Promise.resolve());
-  const values = openValues(config, store, log, (draft) => ground.objects.effects(draft));
   const recorded = new RecordedStore(store.table, (error) => log.error({ error: String(error) }, 'cannot keep what sidecars recorded'));
   await recorded.open();
+  const values = openValues(config, store, log, (draft) => ground.objects.effects(draft), recorded);
   const held = new HeldBlobs({ table: store.table, blobs: store.blobs, ...config.objects });
   const files = new DataFiles(config.data);
   const secretKey = await files.readOrMake('secret.key', () => randomBytes(secretKeyBytes));

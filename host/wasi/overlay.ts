@@ -16,7 +16,9 @@ export type Effect =
   /** Null: it is removed. */
   | { kind: 'object'; bucket: string; key: string; object: StagedObject | null }
   /** All that was done with a region of `bytes`, in its order. */
-  | { kind: 'region'; id: string; bytes: number; steps: RegionStep[] };
+  | { kind: 'region'; id: string; bytes: number; steps: RegionStep[] }
+  /** What a sidecar recorded for later executions, under `tenant/function/sidecar`; `from`: this one. */
+  | { kind: 'recorded'; key: string; settings: Readonly<Record<string, string>>; from: string };
 
 /**
  * What was done with a region. `seen`: a read saw these bytes, and they must still be there. `store` changes nothing: what is
@@ -32,6 +34,12 @@ export type Read = [key: string, revision: number];
 
 /** All that an execution read and did. The commit fails if a read record is no longer at its revision. */
 export type Effects = { reads: Read[]; effects: Effect[] };
+
+/** What a recording takes of a commit: the record, and the tenant. */
+export const recordedCost = (settings: Readonly<Record<string, string>>): { writes: number; bytes: number } => ({
+  writes: 2,
+  bytes: Object.entries(settings).reduce((sum, [name, value]) => sum + name.length + value.length, 0),
+});
 
 /** Of one execution: a commit of the Table has room for 512 writes, and for what the node adds. */
 const writesMax = 400;

@@ -80,7 +80,7 @@ test('commit: what fails after it is reported, and nothing of its batch is made 
       };
       draft.onCommit(fail('act'));
       draft.onCommit(() => told++);
-      return { appliers: { object: async () => undefined, region: async () => undefined }, settled: fail('settled') };
+      return { appliers: { object: async () => undefined, region: async () => undefined, recorded: async () => undefined }, settled: fail('settled') };
     },
   });
   await table.commit([{ key: 'owner', put: true }]);

@@ -26,8 +26,8 @@ const openRegion = async () => {
     keyvalue: { findOwner: async () => table.get(owner), bucketBytesMax: 1 << 30 },
     others: (draft, buckets) => {
       const effects = new RegionEffects(draft, buckets, regions);
-      const object = async (): Promise<void> => undefined;
-      return { appliers: { object, region: (effect) => effects.apply(effect) }, settled: () => effects.settled() };
+      const none = async (): Promise<void> => undefined;
+      return { appliers: { object: none, recorded: none, region: (effect) => effects.apply(effect) }, settled: () => effects.settled() };
     },
   });
   const keyvalue = createKeyValue(table, (bucket, change) => writer.change(bucket, change));

@@ -1,12 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { binaryOf } from '../component/wat.ts';
-import { cleanUp, fixture, startTestNode, type TestNode } from './node.ts';
+import { cleanUp, fixture, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 test.before(async () => {
   node = await startTestNode({ gateways: 1 });
   await add('probe', fixture('sidecar/probe'));
+  await add('counting', fixture('sidecar/counter'), { agent: true });
   await add('touch', await binaryOf(touching));
 });
 test.after(async () => {
@@ -137,6 +138,24 @@ for (const fleet of ['resident', 'on-demand'])
     const answer = await ask('id=2&trap=1', 'succeeds');
     assert.match(await answer.text(), /^2 /);
     assert.is(await touched(), '1');
+  });
+
+for (const fleet of ['resident', 'on-demand'])
+  test(`guarantee: what a sidecar records for later executions is kept once, by the execution that took effect, ${fleet}`, async () => {
+    const name = `recorded-${fleet}`;
+    const sidecars = [{ use: 'counting', config: { count: '0' } }];
+    await must(deploy(name, 'transfer', { ...bank, capacity: { fleet }, guarantee: { retries: 1 }, sidecars }));
+    const ask = (path: string, key: string): Promise<Response> => fetch(`${node.url}/${name}/${path}`, { headers: { 'idempotency-key': key } });
+    const kept = await ask('pass?id=1&trap=1', 'kept');
+    assert.match(await kept.text(), /^2 /);
+    let failures = 0;
+    await until(async () => {
+      const failed = await ask('pass?id=2&trap=9', `fails-${failures++}`);
+      assert.is(failed.status, 502);
+      const [sidecar] = (await node.execution(failed.headers.get('nacelle-execution'))).sidecars;
+      return sidecar?.configurationFrom === kept.headers.get('nacelle-execution') || undefined;
+    }, 'what was recorded');
+    assert.is(await (await ask('', 'counts')).text(), '1');
   });
 
 test.run();
