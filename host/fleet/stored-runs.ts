@@ -3,8 +3,9 @@
  * is gone, or when its lease ends because the thread has not said for too long that it is alive.
  */
 import type { ErrorCode } from '../base/errors.ts';
+import { ownBytes } from '../base/own-bytes.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import { ReceivedEnd, type SentEnd, type StoredEnd, type StoredRun, type StoredRunOptions } from '../execution/stored-run.ts';
+import { ReceivedEnd, type SentEnd, type StoredEnd, type StoredRequest, type StoredRun, type StoredRunOptions } from '../execution/stored-run.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from './stored-run-protocol.ts';
 
 export type GatewayLink = { id: number; post: (message: StoredRunToGateway) => void };
@@ -27,6 +28,8 @@ type Running = { gateway: GatewayLink; overlay: boolean; leaseMs: number | undef
 const checkMs = 50;
 
 export const failedEnd = (code: ErrorCode, message: string): StoredEnd => ({ problem: { code, message }, record: null, response: null, effects: null });
+
+const withOwnBody = (request: StoredRequest): StoredRequest => ({ ...request, body: request.body && ownBytes(request.body) });
 
 export class StoredRuns {
   readonly #options: StoredRunsOptions;
@@ -56,7 +59,7 @@ export class StoredRuns {
       if (run.overlay) this.#options.holds?.hold(id);
       this.#running.set(id, { gateway, overlay: run.overlay, leaseMs, heardMs: this.#now(), end });
       if (leaseMs !== undefined) this.#startChecking();
-      const request = held !== undefined && gateway.id === wanted ? { held } : run.request;
+      const request = held !== undefined && gateway.id === wanted ? { held } : withOwnBody(run.request);
       const { key, overlay, upload, attempt, responseBytesMax, spill } = run;
       const lent = this.#options.lent?.(key);
       const how = { overlay, upload, attempt, responseBytesMax, ...(spill && { spill }) };

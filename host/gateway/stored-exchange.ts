@@ -1,5 +1,6 @@
 import { BytesSource } from '../base/bytes-source.ts';
 import { Problem } from '../base/errors.ts';
+import { ownBytes } from '../base/own-bytes.ts';
 import { type ByteSink, ByteStreamError } from '../base/stream.ts';
 import type { Exchange, Execution } from '../execution/execution.ts';
 import type { HeaderLines, StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
@@ -145,7 +146,7 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
     // Its length is all that a client is told of a body that it does not get.
     if (this.#isBodyless && this.#length === undefined && this.bytesOut > 0) headers.push(['content-length', String(this.bytesOut)]);
     const trailers = this.#trailers.length > 0 ? { trailers: this.#trailers } : {};
-    const answer = { status: this.status, headers, body: Buffer.concat(this.#chunks), ...trailers };
+    const answer = { status: this.status, headers, body: ownBytes(Buffer.concat(this.#chunks)), ...trailers };
     if (!this.#spill) return { response: answer, release: () => undefined };
     const { digest, bytes, release } = await this.#spill.keep();
     return { response: { ...answer, spilled: { digest, bytes } }, release };
