@@ -1,6 +1,7 @@
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { Problem } from '../../base/errors.ts';
 import { inspectDataFile } from './data-file.ts';
+import { WriteChain } from './write-chain.ts';
 
 export type BinaryDatabase = Database<Buffer, Buffer>;
 
@@ -38,6 +39,7 @@ export class Environment {
       readOnly,
       eventTurnBatching: false,
     });
+    this.root.on('aftercommit', new WriteChain().committed);
     for (const [name, { versions }] of Object.entries(databases)) {
       const database = this.root.openDB<Buffer, Buffer>({ name, ...binary, useVersions: versions, create: !readOnly } as { name: string });
       if (!database) throw new Error(`no database "${name}" in ${path}`);
