@@ -41,6 +41,8 @@ export type AttemptsOptions = {
   onFailed?: (attempts: readonly Attempt[]) => Promise<void>;
   /** Attempts after the first that failed. Those that other executions were in the way of have a bound of their own. */
   retries: number;
+  /** When the first attempt was begun, if that was before it was asked for. */
+  begunAt?: number | undefined;
   /** Attempts of before, as when the node was ended meanwhile. */
   before?: readonly Attempt[];
 };
@@ -92,7 +94,7 @@ export const runUntilCommitted = async (options: AttemptsOptions): Promise<Attem
     return { success: undefined, problem, last, attempts };
   }
   for (let attempt = (before.at(-1)?.attempt ?? 0) + 1; ; attempt++) {
-    const startedAt = steadyNow();
+    const startedAt = attempt === 1 && options.begunAt !== undefined ? options.begunAt : steadyNow();
     const ended = await runOnce(options, attempt, attempts, startedAt, change);
     if ('success' in ended) return ended;
     const { problem, judgement } = ended;

@@ -4,10 +4,17 @@
  */
 import { createHash } from 'node:crypto';
 import type { ErrorCode } from '../base/errors.ts';
-import type { HeaderLines, StoredRequest } from './stored-run.ts';
+import type { HeaderLines, HeadStart, StoredRequest } from './stored-run.ts';
 
 /** A body that is kept: by itself in base64, or in Blobs by its digest. */
 export type KeptBody = { base64: string } | { digest: string; bytes: number };
+
+/**
+ * An execution that lasts longer is in the next commit that is made, so that the next life of the node takes it up. For a
+ * shorter one that would say less than its last commit, a moment earlier: when the node ends before either, its client has
+ * no answer and nothing has happened.
+ */
+export const writtenAfterMs = 2;
 
 export type KeptResponse = { status: number; headers: HeaderLines; body: KeptBody; trailers?: HeaderLines };
 
@@ -68,6 +75,8 @@ export type GuardedRequest = {
   outbound: boolean;
   /** `DeployedVersion.key` of the version that the request was routed to. */
   version?: string | undefined;
+  /** The thread has begun its first attempt, with that version. */
+  begun?: HeadStart | undefined;
   /** The dead letter that is run once more: it goes in the commit in which this takes effect, and no other is made if it fails. */
   letter?: string | undefined;
   /** How long to wait for an execution under way instead of being refused. */

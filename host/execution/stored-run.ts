@@ -84,12 +84,20 @@ export class ReceivedEnd {
   }
 }
 
+/**
+ * A run that a thread began while it asked for it, at a time since 1970: with its end, or under way, and then it is told by
+ * `run`, a number of the thread's own.
+ */
+export type HeadStart = { startedAt: number } & ({ end: SentEnd } | { run: number });
+
 /** Which thread, and how long it may be silent; see `StoredRuns` of the fleet. */
 export type StoredRunOptions = {
   /** The gateway thread that is to run it, if it is there. */
   gateway?: number | undefined;
   /** That thread has the request, by this id of its execution, and need not be sent it. */
   held?: string | undefined;
+  /** That thread has begun it. */
+  begun?: HeadStart | undefined;
   /** The run is lost when its thread has not been heard of for so long; default: only when the thread is gone. */
   leaseMs?: number | undefined;
 };

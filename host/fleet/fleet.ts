@@ -14,6 +14,7 @@ import { codeDirectory } from '../config/code-cache.ts';
 import type { NodeConfig } from '../config/schema.ts';
 import type { DeployedVersion, Fleet as FleetName, RouteTable } from '../deploy/route-table.ts';
 import type { VersionHealth } from '../execution/health.ts';
+import { KeyClaims } from '../execution/key-claims.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
 import { writeProgram } from '../isolate/program.ts';
 import { createPlacement } from '../placement/core.ts';
@@ -114,6 +115,8 @@ export class Fleet {
   readonly reservations: Reservations;
   readonly deferrals: Deferrals;
   readonly guarantees: Guarantees;
+  /** Keys of executions under way. */
+  readonly claims: KeyClaims = new KeyClaims();
   /** Runs requests without a client. */
   readonly runs: StoredRuns;
   readonly approvals: Approvals;
@@ -157,7 +160,7 @@ export class Fleet {
     this.control = this.#makeControl(writer);
     const versionOf = (tenant: string, name: string, wanted?: string) => this.#versionToRun(tenant, name, wanted);
     this.guarantees = new Guarantees({
-      ...{ table, held, writer, findOwner },
+      ...{ table, held, writer, findOwner, claims: this.claims },
       run: (run, options) => this.runs.run(run, options),
       attempts: (request, wanted) => judgedAttempts({ versionOf, control: this.control, lastLines: options.lastLines }, request, wanted),
       config: config.guarantees,
@@ -254,6 +257,7 @@ export class Fleet {
     this.#gateways.delete(gateway);
     this.#driver.leave(gateway);
     this.runs.leave(gateway);
+    this.claims.leave(gateway);
   }
 
   take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway | FailureFromGateway): void {

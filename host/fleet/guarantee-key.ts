@@ -1,4 +1,5 @@
 import type { GuaranteeRecord, GuardedAnswer } from '../execution/guarantee.ts';
+import type { KeyClaims } from '../execution/key-claims.ts';
 import type { Table } from '../store/table.ts';
 
 /** Who waits for an execution under way: told its end, or at the latest when `timer` fires. */
@@ -16,15 +17,19 @@ export class GuaranteeKey {
   /** Its function was removed: nothing of it is committed any more. */
   forgotten = false;
   /** Executions under way. */
-  readonly active = new Set<string>();
+  readonly active: ReadonlySet<string>;
   /** Of the request that it stands for. */
   fingerprint: string | undefined;
   readonly waiters = new Set<Waiter>();
   #uses = 0;
+  readonly #active = new Set<string>();
+  readonly #claims: KeyClaims;
   #last: Promise<unknown>;
 
-  constructor(at: string, table: Pick<Table, 'get'>) {
+  constructor(at: string, table: Pick<Table, 'get'>, claims: KeyClaims) {
     this.at = at;
+    this.#claims = claims;
+    this.active = this.#active;
     this.#last = this.#load(table);
   }
 
@@ -33,6 +38,16 @@ export class GuaranteeKey {
     this.record = entry?.value;
     this.revision = entry?.revision ?? 0;
     this.fingerprint ??= entry?.value.fingerprint;
+  }
+
+  /** An execution with it is under way from now on. */
+  begin(execution: string): void {
+    if (this.#active.size === this.#active.add(execution).size) return;
+    this.#claims.hold(this.at);
+  }
+
+  end(execution: string): void {
+    if (this.#active.delete(execution)) this.#claims.letGo(this.at);
   }
 
   get idle(): boolean {

@@ -2,6 +2,7 @@ import type { Riding } from '../capability/effect-writer.ts';
 import type { Attempt } from '../execution/attempts.ts';
 import type { GuardedHead, GuardedRequest } from '../execution/guarantee.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import type { HeadStart } from '../execution/stored-run.ts';
 import type { Entry } from '../store/table.ts';
 import type { GuaranteeKey } from './guarantee-key.ts';
 import type { StartedRecord } from './guarantee-records.ts';
@@ -22,6 +23,8 @@ export type GuaranteeRun = {
   readonly gateway: number | undefined;
   /** The dead letter that it is. */
   readonly letter: string | undefined;
+  /** Its thread has begun the first attempt. */
+  readonly begun: HeadStart | undefined;
   attempts: readonly Attempt[];
   /** Of its record while it is under way; 0: it is not written down. */
   revision: number;
@@ -33,10 +36,12 @@ export type GuaranteeRun = {
   duplicates: number;
 };
 
-type Begun = Pick<GuaranteeRun, 'request' | 'key' | 'guarantee' | 'retries' | 'leaseMs' | 'version' | 'gateway' | 'letter'>;
+type Begun = Pick<GuaranteeRun, 'request' | 'key' | 'guarantee' | 'retries' | 'leaseMs' | 'version' | 'gateway' | 'letter'> &
+  Partial<Pick<GuaranteeRun, 'begun'>>;
 
 /** One that is not written down. */
 export const beginRun = (begun: Begun): GuaranteeRun => ({
+  begun: undefined,
   ...begun,
   body: null,
   owner: undefined,

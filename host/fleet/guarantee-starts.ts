@@ -6,19 +6,13 @@ import { randomUUID } from 'node:crypto';
 import { Problem } from '../base/errors.ts';
 import type { Riding } from '../capability/effect-writer.ts';
 import type { Attempt } from '../execution/attempts.ts';
-import type { GuardedRequest } from '../execution/guarantee.ts';
+import { type GuardedRequest, writtenAfterMs } from '../execution/guarantee.ts';
 import type { KeptBodies } from '../execution/kept-bodies.ts';
+import type { HeadStart } from '../execution/stored-run.ts';
 import { scanRecords } from '../store/scan.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import { putRecord, requestOwner, type StartedRecord, startedKey, startedPrefix } from './guarantee-records.ts';
 import type { GuaranteeRun } from './guarantee-run.ts';
-
-/**
- * An execution that lasts longer is in the next commit that is made, so that the next life of the node takes it up. For a
- * shorter one that would say less than its last commit, a moment earlier: when the node ends before either, its client has
- * no answer and nothing has happened.
- */
-const writtenAfterMs = 2;
 
 export type GuaranteeStartsOptions = {
   table: Pick<Table, 'commit' | 'get' | 'refresh' | 'scan'>;
@@ -46,10 +40,14 @@ export class GuaranteeStarts {
     return run.reserved;
   }
 
-  /** If it lasts. Does nothing if it was written down. */
-  writeSoon(run: GuaranteeRun): void {
-    if (!run.guarantee || run.reserved) return;
+  /** If it lasts: one that its thread has begun was told of because it does, or has ended. Does nothing if it was written down. */
+  writeSoon(run: GuaranteeRun, begun: HeadStart | undefined): void {
+    if (!run.guarantee || run.reserved || (begun && 'end' in begun)) return;
     clearTimeout(run.reserving);
+    if (begun) {
+      void this.write(run);
+      return;
+    }
     run.reserving = setTimeout(() => void this.write(run), writtenAfterMs);
   }
 

@@ -3,6 +3,7 @@
  * answers whoever asks with the same key. Begins with `open`, which takes up what an earlier life of the node left; ends
  * with `close`. All keys of the node are looked after here, in one thread.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import { EffectWriter } from '../capability/effect-writer.ts';
 import type { FindOwner } from '../capability/keyvalue-draft.ts';
@@ -10,6 +11,7 @@ import { type Attempt, type AttemptsEnd, type AttemptsOptions, runUntilCommitted
 import { isKept } from '../execution/failed-request.ts';
 import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type GuardedRequest, guaranteePrefix, wholeOf } from '../execution/guarantee.ts';
 import { type BodyToKeep, KeptBodies } from '../execution/kept-bodies.ts';
+import type { KeyClaims } from '../execution/key-claims.ts';
 import { withInput } from '../execution/other-input.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd, StoredResponse } from '../execution/stored-run.ts';
@@ -46,6 +48,8 @@ export type GuaranteesOptions = {
   held: HeldBlobs;
   writer: Pick<EffectWriter, 'commit' | 'ride'>;
   findOwner: FindOwner;
+  /** Told which keys are taken. */
+  claims: KeyClaims;
   run: RunStored;
   /** Which version makes the attempts (the wanted one if it is live), and who judges them. */
   attempts: (request: GuardedHead, wanted: string | undefined) => Pick<AttemptsOptions, 'version' | 'judge'>;
@@ -55,6 +59,7 @@ export type GuaranteesOptions = {
   now?: () => number;
 };
 
+type Guarantee = NonNullable<GuardedRequest['guarantee']>;
 type Failed = Extract<AttemptsEnd, { success: undefined }>;
 
 /** Executions by key under way, and bytes of their requests. */
@@ -63,6 +68,8 @@ const requestBytesMax = 256 * 1024 * 1024;
 /** Executions of before that are taken up at once. */
 const resumedAtOnce = 16;
 const sweepMsMax = 60_000;
+/** Looks, a millisecond apart, for what a thread has begun with a key and not told of yet. */
+const looksMax = 20;
 
 const nothing: Effects = { reads: [], effects: [] };
 
@@ -104,7 +111,7 @@ export class Guarantees {
     for await (const entry of scanRecords<StartedRecord>(this.#options.table, startedPrefix)) {
       const { at, fingerprint } = entry.value.guarantee;
       const key = this.#key(at);
-      key.active.add(entry.value.request.id);
+      key.begin(entry.value.request.id);
       key.fingerprint = fingerprint;
       started.push(entry);
     }
@@ -181,26 +188,38 @@ export class Guarantees {
     }
   }
 
-  async #guardKey(asked: GuardedRequest, guarantee: NonNullable<GuardedRequest['guarantee']>, gateway: number | undefined): Promise<GuardedAnswer> {
+  async #guardKey(asked: GuardedRequest, guarantee: Guarantee, gateway: number | undefined): Promise<GuardedAnswer> {
     const key = this.#key(guarantee.at);
     try {
-      const next = await key.serial(async (): Promise<GuaranteeRun | GuardedAnswer | 'wait'> => {
-        const { record, fingerprint } = key;
-        if (fingerprint !== undefined && fingerprint !== guarantee.fingerprint)
-          return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
-        const replay = record && replayOf(record, guarantee.runs);
-        const [active] = key.active;
-        if (replay) this.#count(replay.execution, 1);
-        if (replay) return replay;
-        if (active === undefined || (record?.succeeded ?? 0) + key.active.size < guarantee.runs) return this.#begin(asked, key, gateway);
-        this.#count(active, 1);
-        return asked.waitMs > 0 ? 'wait' : inProgress(active);
-      });
+      if (!asked.begun) await this.#hearThreads(key);
+      const next = await key.serial(() => this.#enterKey(asked, guarantee, key, gateway));
       if (next === 'wait') return await this.#wait(key, guarantee.runs, asked.waitMs);
       return 'kind' in next ? next : await this.#execute(next);
     } finally {
       this.#drop(key);
     }
+  }
+
+  async #enterKey(asked: GuardedRequest, guarantee: Guarantee, key: GuaranteeKey, gateway: number | undefined): Promise<GuaranteeRun | GuardedAnswer | 'wait'> {
+    try {
+      const { record, fingerprint } = key;
+      if (fingerprint !== undefined && fingerprint !== guarantee.fingerprint)
+        return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
+      const replay = record && replayOf(record, guarantee.runs);
+      const [active] = key.active;
+      if (replay) this.#count(replay.execution, 1);
+      if (replay) return replay;
+      if (active === undefined || (record?.succeeded ?? 0) + key.active.size < guarantee.runs) return await this.#begin(asked, key, gateway);
+      this.#count(active, 1);
+      return asked.waitMs > 0 ? 'wait' : inProgress(active);
+    } finally {
+      if (asked.begun && gateway !== undefined) this.#options.claims.heard(key.at, gateway);
+    }
+  }
+
+  /** Of two requests that come at once the one that a thread has begun is to go first. */
+  async #hearThreads(key: GuaranteeKey): Promise<void> {
+    for (let looks = 0; looks < looksMax && key.active.size === 0 && this.#options.claims.expects(key.at); looks++) await sleep(1);
   }
 
   #wait(key: GuaranteeKey, runs: number, waitMs: number): Promise<GuardedAnswer> {
@@ -216,7 +235,7 @@ export class Guarantees {
 
   /** Writes an execution down before it is placed. */
   async #begin(asked: GuardedRequest, key: GuaranteeKey | undefined, gateway: number | undefined): Promise<GuaranteeRun> {
-    const { request, guarantee, retries, leaseMs, version, letter } = asked;
+    const { request, guarantee, retries, leaseMs, version, letter, begun } = asked;
     if (this.#closed) throw new Problem('unavailable', 'cannot execute: the node is stopping');
     if (key?.forgotten) throw removed(request);
     const bytes = request.body?.length ?? 0;
@@ -225,7 +244,7 @@ export class Guarantees {
     if (key && this.#keptBytes >= this.#options.config.bytesMax)
       throw new Problem('store-full', `cannot remember another key: at most ${this.#options.config.bytesMax} bytes (guarantees.bytesMax)`);
     this.#requestBytes += bytes;
-    const run = beginRun({ request, key, guarantee, retries, leaseMs, version, gateway, letter });
+    const run = beginRun({ request, key, guarantee, retries, leaseMs, version, gateway, letter, begun });
     try {
       if (key && guarantee) await this.#enter(run, key, guarantee, asked.outbound);
       this.#runs.set(request.id, run);
@@ -237,10 +256,10 @@ export class Guarantees {
   }
 
   /** From now on the key is taken. What cannot be undone is not begun before it is written down. */
-  async #enter(run: GuaranteeRun, key: GuaranteeKey, guarantee: NonNullable<GuardedRequest['guarantee']>, outbound: boolean): Promise<void> {
+  async #enter(run: GuaranteeRun, key: GuaranteeKey, guarantee: Guarantee, outbound: boolean): Promise<void> {
     if (outbound) await this.#starts.writeFirst(run, guarantee);
     else run.owner = await this.#options.findOwner(run.request.tenant);
-    key.active.add(run.request.id);
+    key.begin(run.request.id);
     key.fingerprint = guarantee.fingerprint;
   }
 
@@ -279,9 +298,11 @@ export class Guarantees {
           };
           // A function of that name that is there by now is another one.
           if (key?.forgotten) return Promise.resolve(failedEnd('function-not-found', removed(request).message));
-          this.#starts.writeSoon(run);
-          return this.#options.run(stored, input ? { leaseMs } : options);
+          const begun = attempt === 1 && version === run.version ? run.begun : undefined;
+          this.#starts.writeSoon(run, begun);
+          return this.#options.run(stored, input ? { leaseMs } : { ...options, begun });
         },
+        begunAt: run.begun?.startedAt,
         retries,
         before: run.attempts,
         commit: async (effects, success) => {
@@ -382,7 +403,7 @@ export class Guarantees {
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'conflict')) throw error;
     } finally {
-      key.active.delete(request.id);
+      key.end(request.id);
     }
   }
 
@@ -419,7 +440,7 @@ export class Guarantees {
     );
     if (next) key?.set(next, committed.revision);
     this.#bodies.dropped(run.body);
-    key?.active.delete(request.id);
+    key?.end(request.id);
     this.#keptBytes += ended.bytes;
   }
 
@@ -446,7 +467,7 @@ export class Guarantees {
     const known = this.#keys.get(at);
     if (known) return known;
     this.#options.table.refresh();
-    const key = new GuaranteeKey(at, this.#options.table);
+    const key = new GuaranteeKey(at, this.#options.table, this.#options.claims);
     this.#keys.set(at, key);
     return key;
   }

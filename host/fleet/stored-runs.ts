@@ -31,6 +31,8 @@ export const failedEnd = (code: ErrorCode, message: string): StoredEnd => ({ pro
 
 const withOwnBody = (request: StoredRequest): StoredRequest => ({ ...request, body: request.body && ownBytes(request.body) });
 
+const threadGone = (): StoredEnd => failedEnd('isolate-lost', 'its gateway thread is gone');
+
 export class StoredRuns {
   readonly #options: StoredRunsOptions;
   readonly #now: () => number;
@@ -45,25 +47,33 @@ export class StoredRuns {
   }
 
   /** Runs a request once. Never rejects; what its thread says after the end of its lease is not heard. */
-  run(run: StoredRun, { gateway: wanted, held, leaseMs }: StoredRunOptions = {}): Promise<StoredEnd> {
+  run(run: StoredRun, options: StoredRunOptions = {}): Promise<StoredEnd> {
+    const { gateway: wanted, held, begun, leaseMs } = options;
+    if (begun && 'end' in begun) return Promise.resolve(new ReceivedEnd(begun.end, undefined) as StoredEnd);
     const gateway = this.#options.gateway(wanted);
     if (!gateway) return Promise.resolve(failedEnd('unavailable', 'no gateway thread is there'));
+    if (begun) return gateway.id === wanted ? this.#wait(begun.run, run.overlay, gateway, leaseMs) : Promise.resolve(threadGone());
     const id = ++this.#runs;
+    if (run.overlay) this.#options.holds?.hold(id);
+    const ended = this.#wait(id, run.overlay, gateway, leaseMs);
+    const request = held !== undefined && gateway.id === wanted ? { held } : withOwnBody(run.request);
+    const { key, overlay, upload, attempt, responseBytesMax, spill } = run;
+    const lent = this.#options.lent?.(key);
+    const how = { overlay, upload, attempt, responseBytesMax, ...(spill && { spill }) };
+    gateway.post({ kind: 'run-stored', run: id, key, ...how, request, ...(lent && { lent }) });
+    return ended;
+  }
+
+  #wait(id: number, overlay: boolean, gateway: GatewayLink, leaseMs: number | undefined): Promise<StoredEnd> {
     return new Promise((resolve) => {
       const end = (result: StoredEnd): void => {
         this.#running.delete(id);
-        if (run.overlay && result.problem) this.#options.holds?.settle(id);
+        if (overlay && result.problem) this.#options.holds?.settle(id);
         if (this.#running.size === 0) this.#stopChecking();
         resolve(result);
       };
-      if (run.overlay) this.#options.holds?.hold(id);
-      this.#running.set(id, { gateway, overlay: run.overlay, leaseMs, heardMs: this.#now(), end });
+      this.#running.set(id, { gateway, overlay, leaseMs, heardMs: this.#now(), end });
       if (leaseMs !== undefined) this.#startChecking();
-      const request = held !== undefined && gateway.id === wanted ? { held } : withOwnBody(run.request);
-      const { key, overlay, upload, attempt, responseBytesMax, spill } = run;
-      const lent = this.#options.lent?.(key);
-      const how = { overlay, upload, attempt, responseBytesMax, ...(spill && { spill }) };
-      gateway.post({ kind: 'run-stored', run: id, key, ...how, request, ...(lent && { lent }) });
     });
   }
 
@@ -85,7 +95,7 @@ export class StoredRuns {
 
   /** A gateway thread is gone, and what it ran with it. */
   leave(gateway: number): void {
-    for (const running of [...this.#running.values()]) if (running.gateway.id === gateway) running.end(failedEnd('isolate-lost', 'its gateway thread is gone'));
+    for (const running of [...this.#running.values()]) if (running.gateway.id === gateway) running.end(threadGone());
   }
 
   close(): void {

@@ -5,9 +5,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import { fingerprintOf, type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteeKey, headOf } from '../execution/guarantee.ts';
+import { steadyNow } from '../execution/attempts.ts';
+import { fingerprintOf, type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteeKey, headOf, writtenAfterMs } from '../execution/guarantee.ts';
 import type { ExecutionIds } from '../execution/id.ts';
-import type { HeaderLines, StoredRequest } from '../execution/stored-run.ts';
+import type { ThreadClaims } from '../execution/key-claims.ts';
+import type { HeaderLines, HeadStart, StoredRequest } from '../execution/stored-run.ts';
 import { replayOf } from '../fleet/guarantee-key.ts';
 import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarantee-protocol.ts';
 import type { StoreReader } from '../store/store.ts';
@@ -19,6 +21,7 @@ import { hasKey, keyOf, waitMsOf } from './idempotency-key.ts';
 import { sendKept } from './kept-response.ts';
 import { sendProblem } from './problem.ts';
 import { readAll } from './read-all.ts';
+import type { StoredRunning } from './stored-running.ts';
 
 export type GuardingOptions = {
   post: (message: GuaranteeFromGateway) => void;
@@ -27,9 +30,13 @@ export type GuardingOptions = {
   store: () => StoreReader;
   /** Bodies of requests that wait here take so much at most; default 128 MiB. */
   heldBytesMax?: number;
+  /** Keys of executions under way, of all threads. */
+  claims: ThreadClaims;
+  /** Runs what needs no leave to be begun. */
+  stored: Pick<StoredRunning, 'begin' | 'stop' | 'tell'>;
 };
 
-type Asked = Omit<GuardedRequest, 'request'> & { request: StoredRequest };
+type Asked = Omit<GuardedRequest, 'request'> & { request: StoredRequest; version: string };
 type Guarantee = NonNullable<GuardedRequest['guarantee']>;
 
 const heldBytesDefault = 128 * 1024 * 1024;
@@ -37,6 +44,8 @@ const replayedFlushMs = 250;
 const leaseMsDefault = 30_000;
 
 const linesOf = (headers: HeaderList): HeaderLines => headers.map(([name, value]) => [name, Buffer.from(value).toString('latin1')]);
+/** Whether nobody has to be asked before it is begun: what it does can be thrown away, and waits for nobody. */
+const mayBegin = ({ shared, session }: DeployedVersion, { outbound }: Asked): boolean => !outbound && !session && (shared ?? []).length === 0;
 
 export class Guarding {
   readonly #options: GuardingOptions;
@@ -75,7 +84,7 @@ export class Guarding {
         );
       held = this.#bodies.begin(Number(incoming.headers['content-length'] ?? 0));
       const body = request.body ? await readAll(request.body, held.add) : null;
-      const answer = await this.#answer(this.#asked(version, request, body, key, incoming), outgoing);
+      const answer = await this.#answer(this.#asked(version, request, body, key, incoming), version, outgoing);
       if (answer.kind === 'response') await sendKept(incoming, outgoing, answer, this.#options.store);
       else this.#refuse(incoming, outgoing, answer);
     } catch (error) {
@@ -122,29 +131,63 @@ export class Guarding {
     };
   }
 
-  async #answer(asked: Asked, outgoing: ServerResponse): Promise<Exclude<GuardedAnswer, { kind: 'again' }>> {
+  async #answer(asked: Asked, version: DeployedVersion, outgoing: ServerResponse): Promise<Exclude<GuardedAnswer, { kind: 'again' }>> {
     const untilMs = performance.now() + asked.waitMs;
+    const { ids } = this.#options;
     for (;;) {
-      const replay = asked.guarantee && this.#find(asked.guarantee);
+      const isFree = mayBegin(version, asked) && (asked.guarantee === null || this.#options.claims.take(asked.guarantee.at));
+      // When the key is taken, what took effect with it before can be seen.
+      const replay = asked.guarantee && this.#find(asked.guarantee, isFree);
       if (replay) return replay;
-      const request = { ...asked.request, id: this.#options.ids.next(asked.request.arrivedAt) };
+      const request = { ...asked.request, id: ids.next(asked.request.arrivedAt) };
+      const ask = (begun?: HeadStart): Promise<GuardedAnswer> =>
+        this.#ask({ ...asked, ...(begun && { begun }), request: headOf(request), waitMs: Math.max(0, untilMs - performance.now()) });
       this.#held.set(request.id, request);
-      const answer = await this.#ask({ ...asked, request: headOf(request), waitMs: Math.max(0, untilMs - performance.now()) });
+      const answer = await (isFree ? this.#begin(asked, request, ask) : ask());
       this.#held.delete(request.id);
       if (answer.kind !== 'again') return answer;
       if (outgoing.destroyed) throw new Problem('client-gone', 'the client waits no more');
     }
   }
 
-  /** What this thread sees of the key: enough if its response is there. */
-  #find({ at, runs, fingerprint }: Guarantee): (GuardedAnswer & { kind: 'response' }) | undefined {
+  /** Runs a request at once, and asks about it when it has ended, or lasts. What the supervisor does not want is thrown away. */
+  async #begin({ version, guarantee }: Asked, request: StoredRequest, ask: (begun?: HeadStart) => Promise<GuardedAnswer>): Promise<GuardedAnswer> {
+    const { claims, stored } = this.#options;
+    const startedAt = steadyNow();
+    const { promise, resolve } = Promise.withResolvers<GuardedAnswer>();
+    let [isTold, isOver] = [false, false];
+    const tell = (begun: HeadStart): void => {
+      if (isTold) return;
+      isTold = true;
+      clearTimeout(timer);
+      resolve(ask(begun));
+    };
+    const run = stored.begin(version, request, (end) => {
+      isOver = true;
+      if (!isTold && !end.response?.spilled) return tell({ startedAt, end });
+      tell({ startedAt, run: run as number });
+      stored.tell(run as number, end);
+    });
+    if (run === undefined) {
+      if (guarantee) claims.drop(guarantee.at);
+      return ask();
+    }
+    const timer = setTimeout(() => tell({ startedAt, run }), writtenAfterMs);
+    const answer = await promise;
+    if (!isOver) stored.stop(run);
+    return answer;
+  }
+
+  /** What this thread sees of the key: enough if its response is there. `taken`: by this request, unless it is not needed. */
+  #find({ at, runs, fingerprint }: Guarantee, taken: boolean): (GuardedAnswer & { kind: 'response' }) | undefined {
     const { table } = this.#options.store();
     table.refresh();
     const record = (table.get<GuaranteeRecord>(at) as Entry<GuaranteeRecord> | undefined)?.value;
     if (!record) return undefined;
-    if (record.fingerprint !== fingerprint)
-      throw new Problem('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
-    const replay = replayOf(record, runs);
+    const isOther = record.fingerprint !== fingerprint;
+    const replay = isOther ? undefined : replayOf(record, runs);
+    if (taken && (isOther || replay)) this.#options.claims.drop(at);
+    if (isOther) throw new Problem('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
     if (replay) this.#count(replay.execution);
     return replay;
   }

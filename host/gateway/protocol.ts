@@ -35,6 +35,10 @@ export type GatewaySettings = {
   reservedPorts: number[];
   /** Idle instances in isolates, by holding. */
   cells: SharedArrayBuffer;
+  /** Keys of executions under way, of all threads. */
+  claims: SharedArrayBuffer;
+  /** Largest body of a response to a request with a key. */
+  responseBytesMax: number;
   /** How often usage is told. */
   useMs: number;
   /** Whether usage tells how executions went. */

@@ -13,6 +13,7 @@ import type { RouteTable } from '../deploy/route-table.ts';
 import type { Execution } from '../execution/execution.ts';
 import type { FunctionExecutor, ThreadLoad } from '../execution/executor.ts';
 import { ExecutionIds } from '../execution/id.ts';
+import { ThreadClaims } from '../execution/key-claims.ts';
 import { IsolateDirectory } from '../fleet/directory.ts';
 import { RecordedCopy } from '../sidecar/recorded.ts';
 import { openStoreReader } from '../store/lmdb/store.ts';
@@ -111,15 +112,19 @@ const functions = new Functions({
 const lent = new LentExecutors((version) => functions.lend(version));
 const debugging = new Debugging({ post, lent });
 const deferring = new Deferring({ post, ids });
-const guarding = keyvalue && new Guarding({ post: postSoon, ids, store: () => keyvalue.store() });
 const failing = new Failing(post, flushLogs);
-const stored = new StoredRunning({
+const stored: StoredRunning = new StoredRunning({
   post: postSoon,
+  id: settings.id,
+  responseBytesMax: settings.responseBytesMax,
   executorOf: (key, version) => functions.serving(key) ?? (version && { version, executor: lent.executorOf(version) }),
   held: (execution) => guarding?.held(execution),
   spilling: objects && new Spilling(() => objects.put()),
   flushLogs,
 });
+
+const claims = new ThreadClaims(settings.claims, settings.id);
+const guarding: Guarding | undefined = keyvalue && new Guarding({ post: postSoon, ids, store: () => keyvalue.store(), claims, stored });
 
 let app: GatewayApp = createGatewayApp({ version: 0, functions: [], routes: [] }, () => undefined);
 const listener = createHttp1Listener((incoming, outgoing, expectsContinue) => app(incoming, outgoing, expectsContinue), settings.timeMsMax);

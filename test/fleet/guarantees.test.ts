@@ -3,8 +3,9 @@ import * as assert from 'uvu/assert';
 import type { ErrorCode } from '../../host/base/errors.ts';
 import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { fingerprintOf, type GuardedAnswer, guaranteeKey, headOf } from '../../host/execution/guarantee.ts';
+import { KeyClaims } from '../../host/execution/key-claims.ts';
 import { bareRecord } from '../../host/execution/record.ts';
-import type { SentEnd, StoredRequest } from '../../host/execution/stored-run.ts';
+import type { HeadStart, SentEnd, StoredRequest } from '../../host/execution/stored-run.ts';
 import { Guarantees, type GuaranteesOptions } from '../../host/fleet/guarantees.ts';
 import type { StoredRunToGateway } from '../../host/fleet/stored-run-protocol.ts';
 import { StoredRuns } from '../../host/fleet/stored-runs.ts';
@@ -27,8 +28,9 @@ type Shared = { table: MemoryTable; blobs: MemoryBlobs };
 type Running = Extract<StoredRunToGateway, { kind: 'run-stored' }>;
 
 /** What a thread says at the end of a run: an increment and an answer, or a problem. */
-const answerOf = ({ request }: Running, problem?: ErrorCode): SentEnd => {
-  const record = JSON.stringify(bareRecord(request as StoredRequest, problem ? 'failed' : 'succeeded'));
+const answerOf = ({ request }: Pick<Running, 'request'>, problem?: ErrorCode): SentEnd => {
+  const whole = 'held' in request ? { ...plain, id: request.held, arrivedAt: Date.now(), body: null } : request;
+  const record = JSON.stringify(bareRecord(whole, problem ? 'failed' : 'succeeded'));
   if (problem) return { problem: { code: problem, message: problem }, record, response: null, effects: null };
   const change = { kind: 'increment' as const, key: 'hits', delta: 1n, unsigned: false };
   const response = { status: 200, headers: [], body: Buffer.from('done') };
@@ -72,14 +74,15 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   const whole = { ttlMs: 60_000, bytesMax: 1 << 30, responseBytesMax: 1 << 28, ...config };
   const attempts = () => ({ version: () => ({ key: 'acme/f@1' }) });
   const held = new HeldBlobs({ table, blobs });
-  const guarantees = new Guarantees({ table, held, writer, findOwner, run, attempts, config: whole, onError, ...(now && { now }) });
+  const guarantees = new Guarantees({ table, held, writer, findOwner, claims: new KeyClaims(), run, attempts, config: whole, onError, ...(now && { now }) });
   await guarantees.open();
   let ids = 0;
-  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1, outbound = false, path = '/' }: Asked = {}) => {
+  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1, outbound = false, path = '/', ...begun }: Asked = {}) => {
     const id = `id-${String(++ids).padStart(6, '0')}-${Math.random()}`;
     const request: StoredRequest = { ...plain, pathWithQuery: path, id, arrivedAt: now?.() ?? Date.now(), body };
     const guarantee = { at: guaranteeKey('acme', 'f', '', key), key, runs: wanted, fingerprint: fingerprintOf(request) };
-    return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, outbound, waitMs: 0 }, undefined);
+    const asked = { request: headOf(request), guarantee, retries, leaseMs: 1000, outbound, waitMs: 0 };
+    return guarantees.guard({ ...asked, ...begun }, begun.begun && 1);
   };
   const next = (): Promise<Running> => until(() => started.shift());
   const end = (run: Running, problem?: ErrorCode): void => runs.take({ kind: 'stored-ended', run: run.run, end: answerOf(run, problem) });
@@ -90,7 +93,7 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
   return { table, blobs, guarantees, runs, ask, next, end, pass, stopped, started, quick, errors, ...seenIn(table) };
 };
 
-type Asked = { body?: Uint8Array | null; runs?: number; retries?: number; outbound?: boolean; path?: string };
+type Asked = { body?: Uint8Array | null; runs?: number; retries?: number; outbound?: boolean; path?: string; begun?: HeadStart; version?: string };
 
 const codeOf = (answer: GuardedAnswer): string => (answer.kind === 'refused' ? answer.code : answer.kind);
 
@@ -230,6 +233,75 @@ test('Guarantees: what ends before the commit in which it would be written down 
   assert.is(await node.left('~node/started/'), 0);
   assert.is(await node.hits(), '3');
   await node.guarantees.close();
+});
+
+const version = 'acme/f@1';
+const wholeEnd = (): SentEnd => answerOf({ request: { ...plain, id: 'id-begun', arrivedAt: Date.now(), body: null } });
+
+test('Guarantees: what its thread has run already is committed without another run, and never written down as under way', async () => {
+  const { ask, table, hits, started, guarantees } = await openNode();
+  const commits = commitsOf(table);
+  const startedAt = Date.now() - 1;
+  const answer = (await ask('k', { version, begun: { startedAt, end: wholeEnd() } })) as Extract<GuardedAnswer, { kind: 'response' }>;
+  assert.equal([codeOf(answer), await hits(), started.length], ['response', '1', 0]);
+  assert.equal(commits.map(startedIn), [[]]);
+  assert.is((await guarantees.find(answer.execution))?.attempts?.[0]?.startedAt, startedAt);
+  assert.is(codeOf(await ask('k', { version, begun: { startedAt, end: wholeEnd() } })), 'response', 'who comes later gets its response');
+  assert.is(await hits(), '1');
+  await guarantees.close();
+});
+
+test('Guarantees: what its thread has begun is written down when it is told of, and taken up by the next life of the node', async () => {
+  const first = await openNode();
+  void first.ask('k', { version, retries: 0, begun: { startedAt: Date.now(), run: -1025 } });
+  await until(async () => (await first.left('~node/started/')) === 1);
+  assert.is(codeOf(await first.ask('k', { version, begun: { startedAt: Date.now(), end: wholeEnd() } })), 'execution-conflict', 'of two threads one has it');
+  const second = await openNode(first);
+  const resumed = await second.next();
+  assert.is(resumed.attempt, 2);
+  second.end(resumed);
+  await until(async () => (await second.hits()) === '1');
+  first.runs.take({ kind: 'stored-ended', run: -1025, end: wholeEnd() });
+  await pause(50);
+  assert.is(await second.hits(), '1', 'what the former life says later is not heard');
+  await second.guarantees.close();
+});
+
+test('Guarantees: what its thread has begun ends as other runs do, also with its thread or by its lease', async () => {
+  const { ask, next, end, hits, runs, pass, stopped, guarantees } = await openNode();
+  const quiet = ask('quiet', { version, begun: { startedAt: Date.now(), run: -1025 } });
+  for (let step = 0; step < 30; step++) {
+    pass(50);
+    await pause();
+  }
+  const again = await next();
+  assert.equal([again.attempt, stopped], [2, [-1025]]);
+  end(again);
+  assert.is(codeOf(await quiet), 'response');
+  const told = ask('told', { version, begun: { startedAt: Date.now(), run: -2049 } });
+  await pause(5);
+  runs.take({ kind: 'stored-ended', run: -2049, end: wholeEnd() });
+  assert.is(codeOf(await told), 'response');
+  const gone = ask('gone', { version, begun: { startedAt: Date.now(), run: -3073 } });
+  await pause(5);
+  runs.leave(1);
+  const elsewhere = await next();
+  assert.is(elsewhere.attempt, 2);
+  end(elsewhere);
+  assert.is(codeOf(await gone), 'response');
+  assert.is(await hits(), '3');
+  await guarantees.close();
+});
+
+test('Guarantees: what its thread has begun with a version that is not to run any more is run again', async () => {
+  const { ask, next, end, hits, guarantees } = await openNode();
+  const answer = ask('k', { version: 'acme/f@0', begun: { startedAt: Date.now(), end: wholeEnd() } });
+  const run = await next();
+  assert.is(await hits(), undefined);
+  end(run);
+  assert.is(codeOf(await answer), 'response');
+  assert.is(await hits(), '1');
+  await guarantees.close();
 });
 
 test('Guarantees: what cannot be undone is written down before it is begun', async () => {

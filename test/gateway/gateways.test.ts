@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Problem } from '../../host/base/errors.ts';
 import type { DeployedVersion, RouteTable } from '../../host/deploy/route-table.ts';
+import { KeyClaims } from '../../host/execution/key-claims.ts';
 import type { Artifacts } from '../../host/gateway/artifacts.ts';
 import { Gateways } from '../../host/gateway/gateways.ts';
 import { allocateHoldings } from '../../host/isolate/holdings.ts';
@@ -76,6 +77,8 @@ const open = async (threads: number): Promise<{ gateways: Gateways; port: number
       logLimits: { linesMax: 100, bytesMax: 100_000 },
       reservedPorts: [],
       cells: allocateHoldings(),
+      claims: new KeyClaims().shared,
+      responseBytesMax: 1 << 20,
       useMs: 1000,
       measured: false,
       sampleEvery: 100,

@@ -50,6 +50,12 @@ const announce = (path: string, key: string, bytes: number): Promise<number | un
     outgoing.flushHeaders();
   });
 
+/** Executions that the node has begun, of all functions. */
+const executions = async (): Promise<number> => {
+  const text = await (await node.api('GET', '/metrics')).text();
+  return [...text.matchAll(/^nacelle_executions_total\{[^}]*\} (\d+)/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+};
+
 for (const fleet of ['resident', 'on-demand'] as const) {
   const name = `transfer-${fleet}`;
   const bucket = `bank-${fleet}`;
@@ -130,6 +136,18 @@ test('guarantee: while an execution is under way others with its key are refused
   assert.is(new Set(answers.map(({ execution }) => execution)).size, 1);
   assert.is(new Set(ended.map(({ text }) => text)).size, 1);
   assert.is(await stored('slow', `transfer-${tries}`), '1');
+});
+
+test('guarantee: of many requests with one key at once one is executed, whichever threads they arrive in', async () => {
+  const before = await executions();
+  for (const id of [2000, 2001, 2002]) {
+    const all = Array.from({ length: 30 }, () => send(`/slow/?id=${id}&wait=${id === 2000 ? 300 : 0}`, `burst-${id}`, { headers: { prefer: 'wait=20' } }));
+    const answers = await Promise.all(all);
+    assert.equal([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.is(new Set(answers.map(({ execution }) => execution)).size, 1);
+    assert.is(answers.filter(({ replayed }) => !replayed).length, 1);
+  }
+  assert.is((await executions()) - before, 3);
 });
 
 test('guarantee: a client that goes away does not end what it began', async () => {
