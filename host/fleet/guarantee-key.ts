@@ -1,9 +1,10 @@
 import type { GuaranteeRecord, GuardedAnswer } from '../execution/guarantee.ts';
 import type { KeyClaims } from '../execution/key-claims.ts';
 import type { Table } from '../store/table.ts';
+import { inProgress } from './guarantee-answers.ts';
 
 /** Who waits for an execution under way: told its end, or at the latest when `timer` fires. */
-export type Waiter = { runs: number; answer: (answer: GuardedAnswer) => void; timer: NodeJS.Timeout };
+type Waiter = { runs: number; answer: (answer: GuardedAnswer) => void; timer: NodeJS.Timeout };
 
 /**
  * One key while something is done with it. What is done to its record is done one after the other. Begins with the first
@@ -20,7 +21,7 @@ export class GuaranteeKey {
   readonly active: ReadonlySet<string>;
   /** Of the request that it stands for. */
   fingerprint: string | undefined;
-  readonly waiters = new Set<Waiter>();
+  readonly #waiters = new Set<Waiter>();
   #uses = 0;
   readonly #active = new Set<string>();
   readonly #claims: KeyClaims;
@@ -51,7 +52,7 @@ export class GuaranteeKey {
   }
 
   get idle(): boolean {
-    return this.#uses === 0 && this.waiters.size === 0 && this.active.size === 0;
+    return this.#uses === 0 && this.#waiters.size === 0 && this.active.size === 0;
   }
 
   /** Runs `work` when all before it is done. */
@@ -71,12 +72,24 @@ export class GuaranteeKey {
     this.revision = revision;
   }
 
+  /** Resolves when an execution under way has ended, or is refused after `waitMs`. */
+  wait(runs: number, waitMs: number): Promise<GuardedAnswer> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#waiters.delete(waiter);
+        resolve(inProgress([...this.active][0] ?? null));
+      }, waitMs).unref();
+      const waiter = { runs, answer: resolve, timer };
+      this.#waiters.add(waiter);
+    });
+  }
+
   /** Tells those who wait: the response if there is one for them now, or else that they may ask again. */
   tellWaiters(): void {
     const { record } = this;
-    for (const waiter of this.waiters) {
+    for (const waiter of this.#waiters) {
       clearTimeout(waiter.timer);
-      this.waiters.delete(waiter);
+      this.#waiters.delete(waiter);
       waiter.answer((record && replayOf(record, waiter.runs)) ?? { kind: 'again' });
     }
   }

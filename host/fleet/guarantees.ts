@@ -193,7 +193,7 @@ export class Guarantees {
     try {
       if (!asked.begun) await this.#hearThreads(key);
       const next = await key.serial(() => this.#enterKey(asked, guarantee, key, gateway));
-      if (next === 'wait') return await this.#wait(key, guarantee.runs, asked.waitMs);
+      if (next === 'wait') return await key.wait(guarantee.runs, asked.waitMs);
       return 'kind' in next ? next : await this.#execute(next);
     } finally {
       this.#drop(key);
@@ -220,17 +220,6 @@ export class Guarantees {
   /** Of two requests that come at once the one that a thread has begun is to go first. */
   async #hearThreads(key: GuaranteeKey): Promise<void> {
     for (let looks = 0; looks < looksMax && key.active.size === 0 && this.#options.claims.expects(key.at); looks++) await sleep(1);
-  }
-
-  #wait(key: GuaranteeKey, runs: number, waitMs: number): Promise<GuardedAnswer> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        key.waiters.delete(waiter);
-        resolve(inProgress([...key.active][0] ?? null));
-      }, waitMs).unref();
-      const waiter = { runs, answer: resolve, timer };
-      key.waiters.add(waiter);
-    });
   }
 
   /** Writes an execution down before it is placed. */
