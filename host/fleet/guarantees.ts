@@ -18,6 +18,7 @@ import type { RunStored, StoredEnd, StoredResponse } from '../execution/stored-r
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import { scanRecords } from '../store/scan.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
+import type { Change } from '../verdict/model.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { Letters } from './failed-requests.ts';
 import { finalProblem, inProgress, refused, removed } from './guarantee-answers.ts';
@@ -267,30 +268,13 @@ export class Guarantees {
 
   /** Runs until an attempt is committed, or none is left. */
   async #execute(run: GuaranteeRun): Promise<GuardedAnswer> {
-    const { request, key, retries, leaseMs, gateway } = run;
-    const options = { gateway, held: gateway === undefined ? undefined : request.id, leaseMs };
+    const { request, key, retries } = run;
     let answer: GuardedAnswer | undefined;
     try {
       const end = await runUntilCommitted({
         function: request.function,
         ...this.#options.attempts(request, run.version),
-        run: (version, attempt, { input }) => {
-          const stored = {
-            key: version,
-            get request() {
-              return withInput(wholeOf(request), input);
-            },
-            overlay: true,
-            attempt,
-            spill: true,
-            responseBytesMax: this.#options.config.responseBytesMax,
-          };
-          // A function of that name that is there by now is another one.
-          if (key?.forgotten) return Promise.resolve(failedEnd('function-not-found', removed(request).message));
-          const begun = attempt === 1 && version === run.version ? run.begun : undefined;
-          this.#starts.writeSoon(run, begun);
-          return this.#options.run(stored, input ? { leaseMs } : { ...options, begun });
-        },
+        run: (version, attempt, change) => this.#attempt(run, version, attempt, change),
         begunAt: run.begun?.startedAt,
         retries,
         before: run.attempts,
@@ -307,6 +291,25 @@ export class Guarantees {
       key?.tellWaiters();
     }
     return answer ?? refused('internal', 'the execution ended without an answer');
+  }
+
+  #attempt(run: GuaranteeRun, version: string, attempt: number, { input }: Change): Promise<StoredEnd> {
+    const { request, key, gateway, leaseMs } = run;
+    // A function of that name that is there by now is another one.
+    if (key?.forgotten) return Promise.resolve(failedEnd('function-not-found', removed(request).message));
+    const begun = attempt === 1 && version === run.version ? run.begun : undefined;
+    this.#starts.writeSoon(run, begun);
+    const stored = {
+      key: version,
+      get request() {
+        return withInput(wholeOf(request), input);
+      },
+      overlay: true,
+      attempt,
+      spill: true,
+      responseBytesMax: this.#options.config.responseBytesMax,
+    };
+    return this.#options.run(stored, input ? { leaseMs } : { gateway, held: gateway === undefined ? undefined : request.id, begun, leaseMs });
   }
 
   /** Commits all that an attempt did, with the record that says so. */

@@ -81,8 +81,7 @@ const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['conf
     const id = `id-${String(++ids).padStart(6, '0')}-${Math.random()}`;
     const request: StoredRequest = { ...plain, pathWithQuery: path, id, arrivedAt: now?.() ?? Date.now(), body };
     const guarantee = { at: guaranteeKey('acme', 'f', '', key), key, runs: wanted, fingerprint: fingerprintOf(request) };
-    const asked = { request: headOf(request), guarantee, retries, leaseMs: 1000, outbound, waitMs: 0 };
-    return guarantees.guard({ ...asked, ...begun }, begun.begun && 1);
+    return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, outbound, waitMs: 0, ...begun }, begun.begun && 1);
   };
   const next = (): Promise<Running> => until(() => started.shift());
   const end = (run: Running, problem?: ErrorCode): void => runs.take({ kind: 'stored-ended', run: run.run, end: answerOf(run, problem) });
