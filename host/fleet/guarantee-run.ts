@@ -1,9 +1,11 @@
 import type { Riding } from '../capability/effect-writer.ts';
 import type { Attempt } from '../execution/attempts.ts';
-import type { GuardedHead, GuardedRequest } from '../execution/guarantee.ts';
+import { type GuardedHead, type GuardedRequest, wholeOf } from '../execution/guarantee.ts';
+import { withInput } from '../execution/other-input.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
-import type { HeadStart } from '../execution/stored-run.ts';
+import type { HeadStart, StoredRun } from '../execution/stored-run.ts';
 import type { Entry } from '../store/table.ts';
+import type { Change } from '../verdict/model.ts';
 import type { GuaranteeKey } from './guarantee-key.ts';
 import type { StartedRecord } from './guarantee-records.ts';
 
@@ -57,4 +59,17 @@ export const beginRun = (begun: Begun): GuaranteeRun => ({
 export const described = ({ guarantee }: GuaranteeRun, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({
   ...(guarantee && { key: guarantee.key, runs: guarantee.runs }),
   attempts: [...attempts],
+});
+
+/** One attempt at a request; `input`: in place of what it came with. */
+export const attemptAt = (
+  head: GuardedHead,
+  { input, ...how }: Pick<StoredRun, 'key' | 'attempt' | 'responseBytesMax'> & Pick<Change, 'input'>,
+): StoredRun => ({
+  ...how,
+  get request() {
+    return withInput(wholeOf(head), input);
+  },
+  overlay: true,
+  spill: true,
 });

@@ -12,7 +12,6 @@ import { isKept } from '../execution/failed-request.ts';
 import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type GuardedRequest, guaranteePrefix, wholeOf } from '../execution/guarantee.ts';
 import { type BodyToKeep, KeptBodies } from '../execution/kept-bodies.ts';
 import type { KeyClaims } from '../execution/key-claims.ts';
-import { withInput } from '../execution/other-input.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd, StoredResponse } from '../execution/stored-run.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
@@ -39,7 +38,7 @@ import {
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';
-import { beginRun, described, type GuaranteeRun } from './guarantee-run.ts';
+import { attemptAt, beginRun, described, type GuaranteeRun } from './guarantee-run.ts';
 import { GuaranteeStarts } from './guarantee-starts.ts';
 import { failedEnd } from './stored-runs.ts';
 
@@ -299,16 +298,7 @@ export class Guarantees {
     if (key?.forgotten) return Promise.resolve(failedEnd('function-not-found', removed(request).message));
     const begun = attempt === 1 && version === run.version ? run.begun : undefined;
     this.#starts.writeSoon(run, begun);
-    const stored = {
-      key: version,
-      get request() {
-        return withInput(wholeOf(request), input);
-      },
-      overlay: true,
-      attempt,
-      spill: true,
-      responseBytesMax: this.#options.config.responseBytesMax,
-    };
+    const stored = attemptAt(request, { key: version, attempt, input, responseBytesMax: this.#options.config.responseBytesMax });
     return this.#options.run(stored, input ? { leaseMs } : { gateway, held: gateway === undefined ? undefined : request.id, begun, leaseMs });
   }
 
