@@ -60,6 +60,15 @@ for (const fleet of fleets) {
   });
 }
 
+for (const fleet of fleets)
+  test(`timeline: of the first execution of a deployment what it shares is attached before it has an instance, ${fleet}`, async () => {
+    await node.deploy(`first-${fleet}`, 'region', { shared: [...region(), { resource: 'ledger', kind: 'lock' }], capacity: { fleet } });
+    const response = await fetch(`${node.url}/first-${fleet}/get`);
+    const { timeline } = await node.execution(response.headers.get('nacelle-execution'));
+    const steps = timeline.map(({ step }) => step).filter((step) => ['placed', 'attached', 'instantiated', 'guest-started'].includes(step));
+    assert.equal(steps, ['placed', 'attached', 'instantiated', 'guest-started']);
+  });
+
 test('region: what does not fit or is not declared is an error of the guest, not its end', async () => {
   await node.deploy('bounds', 'region', { shared: region('function', 1000), capacity: { fleet: 'resident' } });
   for (const path of ['add?at=996', 'add?at=4', 'get?at=993', 'put?at=999&bytes=2', 'cas?at=18446744073709551615', 'put?at=0&bytes=1001'])
