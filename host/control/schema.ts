@@ -180,6 +180,7 @@ export const tenantLimits = z.strictObject({
   memoryMib: z.int().min(1).optional().openapi({ description: 'Memory of one instance, in MiB.' }),
   cpuMs: z.int().min(1).optional().openapi({ description: 'CPU time of one execution, in milliseconds.' }),
   timeMs: z.int().min(1).optional().openapi({ description: 'Wall-clock time of one execution, in milliseconds.' }),
+  prewarm: z.int().min(0).max(64).optional().openapi({ description: 'Instances that are made ready before anybody asks.' }),
 });
 
 export const tenantView = z

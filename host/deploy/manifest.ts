@@ -1,14 +1,16 @@
 import { Problem } from '../base/errors.ts';
 import { type Manifest, manifestSchema } from './manifest-schema.ts';
-import type { TenantRecord } from './model.ts';
+import type { TenantLimits, TenantRecord } from './model.ts';
 
 /** The most that a manifest may set: on this node (node.jsonc, "ceilings"), and for its tenant where that is less. `tenants`: which of them are the tenant's. */
-export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number; tenants?: ReadonlySet<string> };
+export type Ceilings = { memoryMib: number; cpuMs: number; timeMs: number; bodyMib: number; prewarm?: number; tenants?: ReadonlySet<string> };
 
 const ceilingNames = ['memoryMib', 'cpuMs', 'timeMs', 'bodyMib'] as const;
 
 export const ceilingsFor = (ceilings: Ceilings, tenant: Pick<TenantRecord, 'limits'> | undefined): Ceilings => {
-  const lower = Object.entries(tenant?.limits ?? {}).filter(([key, most]) => most !== undefined && most < ceilings[key as (typeof ceilingNames)[number]]);
+  const lower = Object.entries(tenant?.limits ?? {}).filter(
+    ([key, most]) => most !== undefined && most < (ceilings[key as keyof TenantLimits] ?? Number.POSITIVE_INFINITY),
+  );
   return lower.length === 0 ? ceilings : { ...ceilings, ...Object.fromEntries(lower), tenants: new Set(lower.map(([key]) => key)) };
 };
 
@@ -51,6 +53,11 @@ const ceilingProblems = (limits: Readonly<Record<string, unknown>>, of: string, 
     const where = ceilings.tenants?.has(key) ? 'for a function of this tenant' : 'on this node';
     return typeof actual === 'number' && actual > most ? [`cannot set ${key}${of}: at most ${most} ${where}, got ${actual}`] : [];
   });
+
+const prewarmProblems = (wanted: unknown, of: string, { prewarm: most }: Ceilings): string[] =>
+  most !== undefined && typeof wanted === 'number' && wanted > most
+    ? [`cannot set capacity.prewarm${of}: at most ${most} for a function of this tenant, got ${wanted}`]
+    : [];
 
 /** A default above the ceiling is lowered to it; only what the manifest itself asks for is refused. */
 const lowerDefaults = (manifest: Manifest, asked: Readonly<Record<string, unknown>>, ceilings: Ceilings): Manifest => {
@@ -114,7 +121,11 @@ export const parseManifest = (input: unknown, ceilings: Ceilings): Manifest => {
     const own = ownValue(entry, 'limits');
     if (isRecord(own)) problems.push(...ceilingProblems(own, ` of sidecars[${index}]${of}`, ceilings));
   }
-  problems.push(...ceilingProblems(asked, of, ceilings), ...crossProblems(input, of));
+  problems.push(
+    ...ceilingProblems(asked, of, ceilings),
+    ...prewarmProblems(valueAt(input, ['capacity', 'prewarm']), of, ceilings),
+    ...crossProblems(input, of),
+  );
   if (problems.length > 0 || !parsed.success) throw problem(problems);
   return lowerDefaults(parsed.data, asked, ceilings);
 };

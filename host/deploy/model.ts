@@ -4,7 +4,8 @@ import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { Staged } from './rollout.ts';
 import type { FunctionRoute } from './route.ts';
 
-export type TenantLimits = OtherLimits;
+/** Of each of its functions; `prewarm` of `capacity`. */
+export type TenantLimits = OtherLimits & { prewarm?: number | undefined };
 
 /** Times are milliseconds since 1970. */
 export type TenantRecord = {

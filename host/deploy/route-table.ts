@@ -7,7 +7,7 @@ import type { WantedLabels } from '../base/labels.ts';
 import type { SessionDeclaration, SharedDeclaration } from '../capability/shared-resources.ts';
 import type { FailurePolicy, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
-import type { Limits, ResultRule } from '../verdict/model.ts';
+import type { Ceilings, ResultRule } from '../verdict/model.ts';
 
 export type Fleet = 'resident' | 'on-demand';
 
@@ -31,7 +31,7 @@ export type DeployedVersion = {
   digest: string;
   limits: FunctionLimits;
   /** The most that a verdict may give it. */
-  ceilings?: Limits;
+  ceilings?: Ceilings;
   instance: 'pristine' | 'reuse';
   env: [name: string, value: string][];
   config: [name: string, value: string][];

@@ -44,6 +44,13 @@ const lowered = (limits: FunctionLimits, ceilings: Ceilings): FunctionLimits => 
   bodyMib: Math.min(limits.bodyMib, ceilings.bodyMib),
 });
 
+const ceilingsOf = ({ memoryMib, cpuMs, timeMs, prewarm }: Ceilings): NonNullable<DeployedVersion['ceilings']> => ({
+  memoryMib,
+  cpuMs,
+  timeMs,
+  ...(prewarm === undefined ? {} : { prewarm }),
+});
+
 const versionId = (tenant: string, { name, revision }: FunctionRecord, version: number): string => `${tenant}/${name}@${version}+${revision}`;
 
 const settings = ({ config, secrets }: Manifest, values: ReadonlyMap<string, string>): [string, string][] => [
@@ -99,7 +106,7 @@ const deployed = (
   version,
   digest,
   limits: lowered(manifest.limits, source.ceilings),
-  ceilings: { memoryMib: source.ceilings.memoryMib, cpuMs: source.ceilings.cpuMs, timeMs: source.ceilings.timeMs },
+  ceilings: ceilingsOf(source.ceilings),
   instance: manifest.instance,
   env: Object.entries(manifest.env),
   config: settings(manifest, secrets),
@@ -120,7 +127,7 @@ const deployed = (
   trust: manifest.trust,
   fleet: 'on-demand',
   fleetWanted: composition?.sidecars.some(({ scope }) => scope !== 'execution') ? 'on-demand' : manifest.capacity.fleet,
-  prewarm: manifest.capacity.prewarm,
+  prewarm: Math.min(manifest.capacity.prewarm, source.ceilings.prewarm ?? manifest.capacity.prewarm),
   whenExhausted: manifest.capacity.whenExhausted,
   deferMaxMs: manifest.capacity.deferMaxMs,
   ...(composition ? { composition: ofVersion(withSecrets(composition, secrets), version), ...affinityOf(tenant, record.name, composition) } : {}),

@@ -4,7 +4,7 @@ import type { ExecutionRecord, ExecutionTrigger } from '../execution/record.ts';
 import type { HeaderLines } from '../execution/stored-run.ts';
 import type { PlacementDecision } from '../placement/model.ts';
 import type { Write } from '../store/table.ts';
-import type { Change, FailureRules, Judged, Limits, ResultRule } from '../verdict/model.ts';
+import type { Ceilings, Change, FailureRules, Judged, Limits, ResultRule } from '../verdict/model.ts';
 
 export type { HeaderLines };
 
@@ -79,7 +79,7 @@ export type EventFunction = {
   concurrency: number;
   limits: Limits;
   /** The most that a verdict may give it. */
-  ceilings?: Limits | undefined;
+  ceilings?: Ceilings | undefined;
   suspended: boolean;
   /** It may send requests, which cannot be undone, and its manifest does not say that they may be sent again. */
   irreversible: boolean;

@@ -4,7 +4,7 @@
  */
 import type { PlacementDecision } from '../placement/model.ts';
 import { doubledMemory, Rollbacks, ranOutOfMemory } from './built-in.ts';
-import type { Change, Judge, Judgeable, Judged, Judgement, Limits, OtherLimits, Settings, Subject } from './model.ts';
+import type { Ceilings, Change, Judge, Judgeable, Judged, Judgement, Limits, OtherLimits, Settings, Subject } from './model.ts';
 import { type FailureRecord, failureRecord } from './record.ts';
 import { ruleFor } from './rules.ts';
 import { bytesOf, parseVerdict, payloadBytesMax, type Verdict } from './schema.ts';
@@ -37,7 +37,7 @@ export type JudgingOptions = {
 const attemptsMax = 20;
 const unitOf = { memoryMib: 'MiB', cpuMs: 'ms', timeMs: 'ms' } as const;
 
-type Bounds = { node: Limits; ceilings: Limits };
+type Bounds = { node: Limits; ceilings: Ceilings };
 
 /** Lowers what is above a ceiling, and says so with both numbers. */
 const clipped = (asked: OtherLimits | undefined, { node, ceilings }: Bounds, notes: string[]): OtherLimits | undefined => {
@@ -60,6 +60,13 @@ const fitting = (what: string, payload: Parameters<typeof bytesOf>[0], notes: st
   if (bytes.length <= payloadBytesMax) return bytes;
   notes.push(`the ${what} is not taken: it has at most ${payloadBytesMax} bytes, got ${bytes.length}`);
   return undefined;
+};
+
+/** Only tenants bound it. */
+const clippedPrewarm = ({ prewarm, ...settings }: Settings, { ceilings: { prewarm: most = Number.POSITIVE_INFINITY } }: Bounds, notes: string[]): Settings => {
+  if (prewarm === undefined) return settings;
+  if (prewarm > most) notes.push(`prewarm lowered to ${most}, the most for a function of this tenant: ${prewarm} was asked for`);
+  return { ...settings, prewarm: Math.min(prewarm, most) };
 };
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -195,7 +202,8 @@ export class Judging {
   async #adjust(judgeable: Judgeable, subject: Subject, settings: Settings | undefined, { by, reason }: Judged, notes: string[]): Promise<void> {
     if (!settings) return;
     const { tenant, function: name, version } = judgeable;
-    const wanted = { ...settings, limits: clipped(settings.limits, this.#bounds(judgeable), notes) };
+    const bounds = this.#bounds(judgeable);
+    const wanted = clippedPrewarm({ ...settings, limits: clipped(settings.limits, bounds, notes) }, bounds, notes);
     try {
       await this.#options.adjust(tenant, name, subject.change.version ?? version, wanted, { by, reason, execution: subject.execution });
     } catch (error) {

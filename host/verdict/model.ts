@@ -4,6 +4,8 @@ import type { ErrorCode } from '../base/errors.ts';
 type HeaderLines = [name: string, value: string][];
 
 export type Limits = { memoryMib: number; cpuMs: number; timeMs: number };
+/** The most that a function may have; `prewarm` where it is bounded. */
+export type Ceilings = Limits & { prewarm?: number | undefined };
 export type OtherLimits = { [K in keyof Limits]?: number | undefined };
 
 /** `body` is base64; without `contentType` that of the request stays. */
@@ -52,7 +54,7 @@ export type Judgeable = {
   version: number;
   limits: Limits;
   /** Those of its tenant and the node; default: of the node. */
-  ceilings?: Limits | undefined;
+  ceilings?: Ceilings | undefined;
   onFailure?: FailureRules | undefined;
   onResult?: readonly ResultRule[] | undefined;
 };

@@ -185,6 +185,7 @@ test('tenants and tokens: are made, used, listed and removed', async () => {
   assert.is((await done('tenants', 'limit', 'acme', '--memory-mib', '32', '--time-ms', '5000')).out, 'acme: 32 MiB of memory, 5000 ms\n');
   assert.match((await done('tenants', 'ls')).out, /acme +active +acme.example +32 MiB of memory, 5000 ms/);
   assert.is((await cli.run(['tenants', 'limit', 'acme', '--memory-mib', 'much'])).code, 2);
+  assert.is((await done('tenants', 'limit', 'acme', '--prewarm', '0')).out, 'acme: 0 instances made ready\n');
   assert.is((await done('tenants', 'limit', 'acme')).out, 'acme: as on the node\n');
   assert.is((await done('tenants', 'suspend', 'acme')).out, 'acme: suspended\n');
   assert.is((await done('tenants', 'resume', 'acme')).out, 'acme: active\n');

@@ -31,7 +31,7 @@ const rowsOf = (schema: Schema, path: string): string[] =>
 /** docs/manifest.md */
 export function manifestPage(): string {
   return `# The manifest
-A function is described by \`nacelle.jsonc\` beside its source, JSON with comments; \`nacelle deploy\` reads it, uploads the component and makes a version. Every key can also be set by \`--set\`. Unknown keys are refused, and all problems are listed at once. A limit above the node's ceiling ([configuration](configuration.md)) or what a function of the tenant may have (\`nacelle tenants limit\`) is refused; a default above it is lowered.
+A function is described by \`nacelle.jsonc\` beside its source, JSON with comments; \`nacelle deploy\` reads it, uploads the component and makes a version. Every key can also be set by \`--set\`. Unknown keys are refused, and all problems are listed at once. A limit above the node's ceiling ([configuration](configuration.md)) or what a function of the tenant may have (\`nacelle tenants limit\`), \`capacity.prewarm\` too, is refused; a default above it is lowered.
 
 \`\`\`jsonc
 {

@@ -94,6 +94,29 @@ test('tenant limits: hold for verdicts, built-in ones and those of functions, an
   ]);
 });
 
+test('tenant limits: hold for instances that are made ready, in deployments and in what verdicts set', async () => {
+  assert.is((await deploy('eager', { capacity: { fleet: 'on-demand', prewarm: 5 } })).status, 201);
+  assert.equal(await limit({ prewarm: 2 }), { prewarm: 2 });
+  const refused = (await (await deploy('eager', { capacity: { prewarm: 3 } })).json()) as { code: string; problems: string[] };
+  assert.equal(
+    [refused.code, refused.problems],
+    ['manifest-invalid', ['cannot set capacity.prewarm of "eager": at most 2 for a function of this tenant, got 3']],
+  );
+  const verdict = { verdict: 'default', reason: 'it is wanted often', settings: { prewarm: 60 } };
+  const triage = { name: 'triage-eager', module: await uploaded('triage'), config: { verdict: JSON.stringify(verdict) }, capabilities };
+  assert.is((await node.api('POST', '/v1/functions?tenant=acme', triage)).status, 201);
+  assert.is((await deploy('eager', { onFailure: { control: 'triage-eager', retries: 0 } })).status, 201);
+  const [first] = await attemptsOf(await post('eager', 'trap'));
+  assert.equal(first?.judged?.notes, ['prewarm lowered to 2, the most for a function of this tenant: 60 was asked for']);
+  const { changes } = (await (await node.api('GET', '/v1/functions/eager?tenant=acme')).json()) as { changes: { what: string; from: number; to: number }[] };
+  assert.equal(
+    changes.map(({ what, from, to }) => [what, from, to]),
+    [['capacity.prewarm', 0, 2]],
+  );
+  assert.is((await node.api('PUT', '/v1/tenants/acme/limits', { prewarm: 65 })).status, 400);
+  await limit({ memoryMib: 32, timeMs: 5000 });
+});
+
 test('tenant limits: wrong ones are refused, they outlive a restart, and are lifted', async () => {
   const above = await node.api('PUT', '/v1/tenants/acme/limits', { memoryMib: 100_000 });
   assert.equal([above.status, await codeOf(above)], [400, 'request-invalid']);

@@ -3,14 +3,15 @@ import { type Command, type Context, UsageError } from '../command.ts';
 import { print, table } from '../terminal.ts';
 import { wholeOption } from '../whole-option.ts';
 
-type Limits = { memoryMib?: number | undefined; cpuMs?: number | undefined; timeMs?: number | undefined };
+type Limits = { memoryMib?: number | undefined; cpuMs?: number | undefined; timeMs?: number | undefined; prewarm?: number | undefined };
 type Tenant = { name: string; state: string; routes: string[]; limits: Limits; createdAt: string };
 
-const limitsText = ({ memoryMib, cpuMs, timeMs }: Limits): string =>
+const limitsText = ({ memoryMib, cpuMs, timeMs, prewarm }: Limits): string =>
   [
     ...(memoryMib === undefined ? [] : [`${memoryMib} MiB of memory`]),
     ...(cpuMs === undefined ? [] : [`${cpuMs} ms of CPU time`]),
     ...(timeMs === undefined ? [] : [`${timeMs} ms`]),
+    ...(prewarm === undefined ? [] : [`${prewarm} instances made ready`]),
   ].join(', ');
 
 const printTenant = ({ terminal }: Context, tenant: Tenant): void => print(terminal, tenant, ({ name, state }) => `${name}: ${state}`);
@@ -45,7 +46,7 @@ export const tenantsLs: Command = {
   },
 };
 
-const limitKeys = { memoryMib: 'memory-mib', cpuMs: 'cpu-ms', timeMs: 'time-ms' } as const;
+const limitKeys = { memoryMib: 'memory-mib', cpuMs: 'cpu-ms', timeMs: 'time-ms', prewarm: 'prewarm' } as const;
 
 export const tenantsLimit: Command = {
   name: 'tenants limit',
@@ -55,6 +56,7 @@ export const tenantsLimit: Command = {
     'memory-mib': { type: 'string', value: 'N', description: 'Memory of one instance, in MiB.' },
     'cpu-ms': { type: 'string', value: 'N', description: 'CPU time of one execution, in milliseconds.' },
     'time-ms': { type: 'string', value: 'N', description: 'Wall-clock time of one execution, in milliseconds.' },
+    'prewarm': { type: 'string', value: 'N', description: 'Instances that are made ready before anybody asks.' },
   },
   run: async (context) => {
     const {
@@ -63,7 +65,7 @@ export const tenantsLimit: Command = {
       connect,
     } = context;
     const json: Limits = {};
-    for (const [key, option] of Object.entries(limitKeys) as [keyof Limits, string][]) json[key] = wholeOption(context, option, 10);
+    for (const [key, option] of Object.entries(limitKeys) as [keyof Limits, string][]) json[key] = wholeOption(context, option, 10, key === 'prewarm' ? 0 : 1);
     const limited: Tenant = await (await connect().api.v1.tenants[':tenant'].limits.$put({ param: { tenant }, json })).json();
     print(terminal, limited, ({ name, limits }) => `${name}: ${limitsText(limits) || 'as on the node'}`);
   },
