@@ -127,7 +127,7 @@ export class Events {
     const fresh = tenants.filter((tenant) => !this.#tenants.has(tenant));
     this.#tenants = new Set(tenants);
     if (!this.#started) return;
-    this.#cron.update(functions);
+    this.#cron.update(functions, tenants);
     this.#dispatcher.wakeAll();
     if (fresh.length > 0) void this.#discover(fresh).catch(this.#options.onError);
   }
@@ -146,7 +146,7 @@ export class Events {
     void this.deadLetters.open([...this.#tenants]).catch(this.#options.onError);
     this.#dispatcher.start();
     await this.#discover([...this.#tenants]);
-    this.#cron.update([...this.#functions.values()]);
+    this.#cron.update([...this.#functions.values()], [...this.#tenants]);
     this.outbox.start();
     this.#sweepLater();
   }

@@ -37,6 +37,8 @@ export class World {
   /** Ids that clients were told. */
   readonly taken = new Set<string>();
   delivered = 0;
+  /** By how much the clock of the node is fast. */
+  clockErrorMs = 0;
   /** Says what is to follow an attempt; asked while the node of `clock` is alive. */
   judge: (judgeable: Parameters<Judge>[0], subject: Parameters<Judge>[1], clock: EventClock) => ReturnType<Judge> = async () => undefined;
   endWrites: (end: EventEnd) => Write[] = () => [];
@@ -65,7 +67,8 @@ export class World {
     const alive = { now: true };
     this.#alive = alive;
     const table = tableOf(this.table, alive);
-    const clock = clockOf(this.agenda, epoch, alive);
+    const right = clockOf(this.agenda, epoch, alive);
+    const clock: EventClock = { ...right, now: () => right.now() + this.clockErrorMs };
     const batch = new CommitBatch(table);
     this.events = new Events({
       table,
