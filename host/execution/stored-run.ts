@@ -94,6 +94,8 @@ export type HeadStart = { startedAt: number } & ({ end: SentEnd } | { run: numbe
 export type StoredRunOptions = {
   /** The gateway thread that is to run it, if it is there. */
   gateway?: number | undefined;
+  /** One that was not heard of: another is to run it, if there is one. */
+  avoid?: number | undefined;
   /** That thread has the request, by this id of its execution, and need not be sent it. */
   held?: string | undefined;
   /** That thread has begun it. */

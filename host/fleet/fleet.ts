@@ -179,7 +179,7 @@ export class Fleet {
   }
 
   #makeRuns({ holds, held }: FleetOptions): StoredRuns {
-    const gateway = (wanted: number | undefined) => this.#nextGateway(wanted);
+    const gateway = (wanted?: number, avoid?: number) => this.#nextGateway(wanted, avoid);
     return new StoredRuns({ gateway, lent: (key) => this.#lent.get(key)?.version, holds, claim: (digest) => held.claim(digest) });
   }
 
@@ -423,10 +423,11 @@ export class Fleet {
   }
 
   /** The threads take turns, unless one is wanted. */
-  #nextGateway(wanted: number | undefined): { id: number; post: PostToGateway } | undefined {
+  #nextGateway(wanted: number | undefined, avoid?: number): { id: number; post: PostToGateway } | undefined {
     const post = wanted === undefined ? undefined : this.#gateways.get(wanted);
     if (wanted !== undefined && post) return { id: wanted, post };
-    const [next] = this.#gateways;
+    const [first, second] = this.#gateways;
+    const next = first?.[0] === avoid ? (second ?? first) : first;
     if (!next) return undefined;
     const [id, posting] = next;
     this.#gateways.delete(id);

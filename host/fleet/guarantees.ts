@@ -299,7 +299,10 @@ export class Guarantees {
     const begun = attempt === 1 && version === run.version ? run.begun : undefined;
     this.#starts.writeSoon(run, begun);
     const stored = attemptAt(request, { key: version, attempt, input, responseBytesMax: this.#options.config.responseBytesMax });
-    return this.#options.run(stored, input ? { leaseMs } : { gateway, held: gateway === undefined ? undefined : request.id, begun, leaseMs });
+    // A thread that stands still may do so for longer than another lease.
+    const isLost = run.attempts.at(-1)?.code === 'lease-lost';
+    const own = { gateway, held: gateway === undefined ? undefined : request.id, begun };
+    return this.#options.run(stored, { ...(isLost ? { avoid: gateway } : input ? {} : own), leaseMs });
   }
 
   /** Commits all that an attempt did, with the record that says so. */

@@ -11,8 +11,8 @@ import type { StoredRunFromGateway, StoredRunToGateway } from './stored-run-prot
 export type GatewayLink = { id: number; post: (message: StoredRunToGateway) => void };
 
 export type StoredRunsOptions = {
-  /** A gateway thread to run it: the wanted one if it is there, or any; undefined if there is none. */
-  gateway: (wanted?: number) => GatewayLink | undefined;
+  /** A gateway thread to run it: the wanted one if it is there, or any, but rather none to avoid; undefined if there is none. */
+  gateway: (wanted?: number, avoid?: number) => GatewayLink | undefined;
   /** A version that is lent to gateway threads, by its key. */
   lent?: (key: string) => DeployedVersion | undefined;
   /** What executions in an overlay hold until their commit is settled; default: nothing. */
@@ -48,9 +48,9 @@ export class StoredRuns {
 
   /** Runs a request once. Never rejects; what its thread says after the end of its lease is not heard. */
   run(run: StoredRun, options: StoredRunOptions = {}): Promise<StoredEnd> {
-    const { gateway: wanted, held, begun, leaseMs } = options;
+    const { gateway: wanted, avoid, held, begun, leaseMs } = options;
     if (begun && 'end' in begun) return Promise.resolve(new ReceivedEnd(begun.end, undefined) as StoredEnd);
-    const gateway = this.#options.gateway(wanted);
+    const gateway = this.#options.gateway(wanted, avoid);
     if (!gateway) return Promise.resolve(failedEnd('unavailable', 'no gateway thread is there'));
     if (begun) return gateway.id === wanted ? this.#wait(begun.run, run.overlay, gateway, leaseMs) : Promise.resolve(threadGone());
     const id = ++this.#runs;

@@ -3,18 +3,20 @@
  * says so over the process's channel. Each message is answered once it holds.
  */
 import { createRequire, syncBuiltinESMExports } from 'node:module';
-import { isMainThread, type Worker } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, parentPort, setEnvironmentData, type Worker } from 'node:worker_threads';
 
 /**
  * `end`: of an isolate, now. `endAt`: of the next isolate that is sent (`to`) or that sends (`from`) a message of this kind, or
  * that starts. `refuse`: the next so many threads of a kind; those that prepare
- * modules end too, so that the next module needs one. `jump`: both clocks of the main thread, in milliseconds.
+ * modules end too, so that the next module needs one. `jump`: both clocks of the main thread, in milliseconds. `stall`: the next
+ * gateway thread that is to tell the end of a run stands still before it does.
  */
 export type Fault =
   | { kind: 'end'; isolate: number }
   | { kind: 'endAt'; when: 'start' | 'to' | 'from'; message?: string }
   | { kind: 'refuse'; threads: 'isolate' | 'prepare'; count: number }
-  | { kind: 'jump'; ms: number };
+  | { kind: 'jump'; ms: number }
+  | { kind: 'stall'; ms: number };
 
 const workers = createRequire(import.meta.url)('node:worker_threads') as { Worker: typeof Worker };
 const isolates = new Map<number, Worker>();
@@ -66,10 +68,29 @@ const take = async (fault: Fault): Promise<void> => {
   else if (fault.kind === 'refuse') {
     refusals[fault.threads] = fault.count;
     if (fault.threads === 'prepare') await Promise.all([...preparing].map((worker) => worker.terminate()));
-  } else jumpedMs += fault.ms;
+  } else if (fault.kind === 'stall') Atomics.store(stalls, 0, fault.ms);
+  else jumpedMs += fault.ms;
 };
 
+/** All threads see it: how long the next one is to stand still, and a number to wait at. */
+const stallsKey = 'nacelle-test-stalls';
+const stalls = isMainThread ? new Int32Array(new SharedArrayBuffer(8)) : (getEnvironmentData(stallsKey) as unknown as Int32Array<SharedArrayBuffer>);
+
+type Posted = { kind?: string; messages?: readonly Posted[] };
+const tellsEnd = ({ kind, messages = [] }: Posted): boolean => kind === 'stored-ended' || messages.some(tellsEnd);
+
+if (!isMainThread && parentPort && stalls) {
+  const port = parentPort;
+  const post = port.postMessage.bind(port) as (message: Posted, transfer?: unknown) => void;
+  port.postMessage = (message: Posted, transfer?: unknown): void => {
+    const stallMs = tellsEnd(message) ? Atomics.exchange(stalls, 0, 0) : 0;
+    if (stallMs > 0) Atomics.wait(stalls, 1, 0, stallMs);
+    post(message, transfer);
+  };
+}
+
 if (isMainThread) {
+  setEnvironmentData(stallsKey, stalls as never);
   workers.Worker = FaultyWorker as never;
   syncBuiltinESMExports();
   const [wall, steady] = [Date.now, performance.now.bind(performance)];
