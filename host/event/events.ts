@@ -13,7 +13,7 @@ import { TableQueue } from '../store/table-queue.ts';
 import { type CloudEvent, eventRequest } from './cloud-event.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { type EventClock, type EventFunction, type EventItem, type EventRequest, hopsMax, type Place, type Trigger } from './model.ts';
+import { type EventClock, type EventFunction, type EventItem, type EventRequest, failureDefaults, hopsMax, type Place, type Trigger } from './model.ts';
 import { type Occurrence, placesOf, triggerOf } from './occurrence.ts';
 import { OriginBound } from './origin-bound.ts';
 import { Outbox, type Relay } from './outbox.ts';
@@ -241,7 +241,9 @@ export class Events {
 
   #message({ tenant, function: name, trigger, request, hops, id, delayMs = 0, dedupeId, orderingKey, at, deferral }: NewEvent): NewMessage<EventItem> {
     const arrivedAt = this.#clock.now() + delayMs;
-    const body: EventItem = { tenant, function: name, trigger, arrivedAt, hops, request, attempts: [], ...(deferral && { deferral }) };
+    const { deadLetter } = this.find(tenant, name)?.onFailure ?? failureDefaults;
+    const more = { ...(deferral && { deferral }), ...(deadLetter !== failureDefaults.deadLetter && { deadLetter }) };
+    const body: EventItem = { tenant, function: name, trigger, arrivedAt, hops, request, attempts: [], ...more };
     const dedupe = dedupeId === undefined ? {} : { dedupeId };
     const order = orderingKey === undefined ? {} : { orderingKey };
     const message = { id: id ?? this.#options.nextId(), delayMs, ...dedupe };

@@ -41,6 +41,8 @@ export type EventItem = {
   hops: number;
   request: EventRequest;
   attempts: EventAttempt[];
+  /** Where its function wanted what fails when it came, if that is not "default": for when the function is gone. */
+  deadLetter?: string;
   /** By what it is run from now on, in place of the live version and its limits. */
   change?: Omit<Change, 'input'>;
   /** Why it was put off, if it was. */

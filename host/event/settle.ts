@@ -74,7 +74,9 @@ export class Settler {
   /** Never rejects: what cannot be settled is given back. */
   async deliver(lease: Lease<EventItem>, queue: Queue<EventItem>, target: EventFunction | undefined): Promise<void> {
     const item = lease.body;
-    const leased: Leased = { lease, queue, policy: target?.onFailure ?? failureDefaults, version: target?.version ?? 0 };
+    const orphaned = { ...failureDefaults, deadLetter: item.deadLetter ?? failureDefaults.deadLetter };
+    const policy = target ? (target.onFailure ?? failureDefaults) : orphaned;
+    const leased: Leased = { lease, queue, policy, version: target?.version ?? 0 };
     try {
       if (item.hops > hopsMax) await this.#bury(leased, item, loop);
       else if (!target) await this.#bury(leased, item, { code: 'function-not-found', message: `the function "${item.function}" was removed` });

@@ -102,6 +102,25 @@ test('dead letters: while their queue is full, events that failed wait, and are 
   assert.equal(await world.letters(), []);
 });
 
+test('dead letters: what waits for a function that is removed goes into the queue that it named', async () => {
+  const named = target('a', 'one', { onFailure: { retries: 0, backoffMs: 1000, maxAgeMs: 21_600_000, deadLetter: 'orders' } });
+  const world = new World(29, [named, target('a', 'two')]);
+  world.functions = world.functions.map((each) => ({ ...each, suspended: true }));
+  await world.boot();
+  for (const to of world.functions) await world.sendMany(to, 2);
+  world.kill();
+  world.functions = [target('a', 'three')];
+  await world.boot();
+  await world.run(60_000);
+  const letters = await world.letters();
+  assert.equal(letters.map(({ function: name, queue, errorCode }) => `${name} ${queue} ${errorCode}`).sort(), [
+    'one orders function-not-found',
+    'one orders function-not-found',
+    'two default function-not-found',
+    'two default function-not-found',
+  ]);
+});
+
 test('cron: another time zone or pattern takes over at once, and the old one calls no more', async () => {
   const daily = (timeZone: string) => [target('a', 'daily', { subscriptions: [{ cron: '0 12 * * *', timeZone, catchUp: 'last' as const }] })];
   const world = new World(19, daily('UTC'));
