@@ -1,4 +1,5 @@
 import type { GuestRequest } from '../wasi/context.ts';
+import type { AtRevision } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
 import type { Attachments } from '../wasi/shared-port.ts';
 import type { ExecutionResources } from './execution-resources.ts';
@@ -7,6 +8,7 @@ import type { SessionWanted } from './shared-protocol.ts';
 import {
   attachmentsOf,
   byOf,
+  isOfOneFunction,
   type Owner,
   requestKey,
   resourceName,
@@ -17,7 +19,13 @@ import {
 
 export type AttachDecision = { atMs: number; kind: 'attach'; choice: string; inputs: Record<string, string>; passedOver: [] };
 
-export type Sharing = { owner: Owner; resources: readonly SharedDeclaration[]; session: SessionDeclaration | undefined };
+export type Sharing = {
+  owner: Owner;
+  resources: readonly SharedDeclaration[];
+  session: SessionDeclaration | undefined;
+  /** As `Attachments` have it. */
+  incarnation: AtRevision | undefined;
+};
 
 /**
  * What one execution shares, from its arrival on: its turn in a session, then what is to be attached. Begins with its request;
@@ -30,14 +38,21 @@ export class Admission {
   readonly #wanted: SessionWanted | undefined;
   #entered = false;
 
-  constructor(client: SharedClient, execution: string, { owner, resources, session }: Sharing, request: GuestRequest, overlay: Overlay | undefined) {
+  constructor(
+    client: SharedClient,
+    execution: string,
+    { owner, resources, session, incarnation }: Sharing,
+    request: GuestRequest,
+    overlay: Overlay | undefined,
+  ) {
     this.#client = client;
-    this.#attachments = { function: owner.function, resources: attachmentsOf(owner, resources, request), session: null };
+    this.#attachments = { function: owner.function, resources: attachmentsOf(owner, resources, request), session: null, incarnation };
     this.resources = client.open(execution, this.#attachments, { overlay });
     const digest = session && requestKey(request, session.from);
     if (session && digest !== undefined) {
       const { serialize, idleMs, maxMs } = session;
-      this.#wanted = { sessions: sessionsBucket(owner, session.name), digest, serialize, idleMs, maxMs };
+      const sessions = sessionsBucket(owner, session.name);
+      this.#wanted = { sessions, digest, serialize, idleMs, maxMs, incarnation: isOfOneFunction(sessions) ? incarnation : undefined };
     }
   }
 

@@ -60,7 +60,7 @@ const bytesOfChange = (change: Change): number => {
 };
 /** Writes that a change needs at most: its keys, when they and those before them are gone, the counter of its bucket and the owner. */
 const writesOfChange = (change: Change, bucket: string): number => {
-  const note = noteOf(bucket) ? noteWrites : 0;
+  const note = (noteOf(bucket) ? noteWrites : 0) + (change.onlyAt ? 1 : 0);
   if (change.kind === 'put') return change.entries.length * (change.until === undefined ? 2 : 3) + 2 + note;
   return (change.kind === 'expire' ? change.keys.length : 1) * 2 + 2 + note;
 };

@@ -1,4 +1,5 @@
 /** What is attached to one execution in the thread that runs it. Begins with `attach`; ends with `release`. */
+import type { AtRevision } from '../wasi/keyvalue-port.ts';
 import type { Overlay } from '../wasi/overlay.ts';
 import { type Attachments, type Lock, type LockMode, type Region, type SessionAttachment, SharedRefusal, type SharedResources } from '../wasi/shared-port.ts';
 import { tenantOf } from './keyvalue-keys.ts';
@@ -6,6 +7,7 @@ import { OverlaidRegion } from './overlaid-region.ts';
 import type { RegionMemory } from './region-memory.ts';
 import type { RegionUse, SharedClient } from './shared-client.ts';
 import type { Attached } from './shared-protocol.ts';
+import { isOfOneFunction } from './shared-resources.ts';
 
 type Use = { id: string; revoked: boolean; taken: RegionUse | undefined; region: Region | undefined; lock: Lock | undefined };
 
@@ -45,14 +47,17 @@ export class ExecutionResources implements SharedResources {
   async attach(): Promise<void> {
     this.#state = 'attached';
     this.#client.attached(this);
+    const { incarnation, resources, session } = this.attachments;
+    const ids = [...resources.map(({ id }) => id), ...(session ? [session.bucket] : [])];
+    if (incarnation && ids.some(isOfOneFunction)) this.#overlay?.read(...incarnation);
     const waiting: Promise<void>[] = [];
-    for (const attachment of this.attachments.resources) {
+    for (const attachment of resources) {
       const use: Use = { id: attachment.id, revoked: false, taken: undefined, region: undefined, lock: undefined };
       this.#uses.set(`${attachment.kind}/${attachment.name}`, use);
       if (attachment.kind === 'lock') use.lock = new AttachedLock(this.#client, this, use, this.#overlay !== undefined);
       else if (attachment.kind === 'bucket') this.#buckets.set(attachment.id, use);
       else {
-        const taken = this.#client.takeRegion(attachment);
+        const taken = this.#client.takeRegion(attachment, this.incarnationOf(attachment.id));
         if (taken instanceof Promise) waiting.push(taken.then((ready) => this.#ready(use, ready)));
         else this.#ready(use, taken);
       }
@@ -113,6 +118,10 @@ export class ExecutionResources implements SharedResources {
   hasBucket(id: string): boolean {
     const use = this.#buckets.get(id);
     return use ? !use.revoked : this.#state === 'attached' && this.attachments.session?.bucket === id;
+  }
+
+  incarnationOf(id: string): AtRevision | undefined {
+    return isOfOneFunction(id) ? this.attachments.incarnation : undefined;
   }
 
   /** Something happens that others may see. */

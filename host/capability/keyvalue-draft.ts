@@ -1,7 +1,7 @@
 import { Problem } from '../base/errors.ts';
 import type { Draft } from '../store/draft.ts';
 import type { Entry } from '../store/table.ts';
-import type { Change } from '../wasi/keyvalue-port.ts';
+import type { AtRevision, Change } from '../wasi/keyvalue-port.ts';
 import { bytesOf, expiryKey, isGone, type Stored, storedOf } from './keyvalue-entry.ts';
 import { bucketOf, entryPrefix, outboxId, placeOfEntry, tenantOf, type Usage, usageKey } from './keyvalue-keys.ts';
 import { sumOf } from './keyvalue-sum.ts';
@@ -55,6 +55,7 @@ export class KeyValueDraft {
   /** @returns the sum of an `increment` @throws Problem `request-invalid`, `conflict`, `store-full`, `not-found` */
   async apply(bucket: string, change: Change, hops = 1): Promise<bigint | undefined> {
     await this.#requireOwner(bucket);
+    if (change.onlyAt) await this.#requireAt(change.onlyAt);
     this.#hops = hops;
     if (change.kind === 'put' && bucket === outboxId(tenantOf(bucket))) return this.#send(bucket, change.entries);
     if (keepsSomething(change)) await this.#noteRequest(bucket);
@@ -140,6 +141,11 @@ export class KeyValueDraft {
     if (noted === until) return;
     if (noted !== undefined) await this.#draft.set(expiryKey(noted, entry), undefined);
     if (until !== undefined) await this.#draft.set(expiryKey(until, entry), true);
+  }
+
+  async #requireAt([key, revision]: AtRevision): Promise<void> {
+    if ((await this.#draft.revision(key)) !== revision) throw new Problem('not-found', 'what the bucket belongs to was removed');
+    await this.#draft.require(key, revision);
   }
 
   async #requireOwner(bucket: string): Promise<void> {

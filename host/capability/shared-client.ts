@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
+import type { AtRevision } from '../wasi/keyvalue-port.ts';
 import { type Attachment, type Attachments, SharedRefusal } from '../wasi/shared-port.ts';
 import { type Circumstances, ExecutionResources } from './execution-resources.ts';
 import { bytesOfRegion, RegionMemory } from './region-memory.ts';
@@ -77,9 +78,9 @@ export class SharedClient {
   }
 
   /** The memory of a region for one more user, at once if this thread has it. @throws Problem */
-  takeRegion({ id, bytes }: Attachment): RegionUse | Promise<RegionUse> {
+  takeRegion({ id, bytes }: Attachment, incarnation: AtRevision | undefined): RegionUse | Promise<RegionUse> {
     const held = this.#regions.get(id);
-    if (!held || bytesOfRegion(held.buffer) < bytes) return this.#fetch(id, bytes);
+    if (!held || bytesOfRegion(held.buffer) < bytes) return this.#fetch(id, bytes, incarnation);
     return this.#use(held, bytes);
   }
 
@@ -90,8 +91,8 @@ export class SharedClient {
     if (this.#idle.size > idleRegionsMax) this.#drop(this.#idle.values().next().value as string);
   }
 
-  async #fetch(id: string, bytes: number): Promise<RegionUse> {
-    const answer = await this.ask({ kind: 'region', id, bytes });
+  async #fetch(id: string, bytes: number, incarnation: AtRevision | undefined): Promise<RegionUse> {
+    const answer = await this.ask({ kind: 'region', id, bytes, incarnation });
     if (answer.kind !== 'region') throw new TypeError(`"${answer.kind}" answers no "region"`);
     const held = this.#regions.get(id) ?? { id, buffer: answer.buffer, grants: 0, views: new Map(), users: 0, idleSinceMs: 0 };
     held.grants++;

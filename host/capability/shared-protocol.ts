@@ -1,6 +1,7 @@
 /** What a thread that runs guests and the supervisor tell each other about shared resources. */
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorCode } from '../base/errors.ts';
+import type { AtRevision } from '../wasi/keyvalue-port.ts';
 import type { Attachments, LockMode, SharedError } from '../wasi/shared-port.ts';
 import type { SessionDeclaration } from './shared-resources.ts';
 
@@ -8,7 +9,7 @@ import type { SessionDeclaration } from './shared-resources.ts';
 export type SharedAccess = { port: MessagePort };
 
 /** An execution wants its turn in a session, and the session to be there. `sessions` is the bucket of the records. */
-export type SessionWanted = { sessions: string; digest: string } & Omit<SessionDeclaration, 'from' | 'name'>;
+export type SessionWanted = { sessions: string; digest: string; incarnation?: AtRevision | undefined } & Omit<SessionDeclaration, 'from' | 'name'>;
 
 /** An execution, and what it has attached now. */
 export type Attached = { execution: string; function: string; resources: string[] };
@@ -16,7 +17,7 @@ export type Attached = { execution: string; function: string; resources: string[
 /** To the supervisor. What has a `request` is answered. */
 export type ToShared =
   /** The memory of a region, until `leave-region` gives back as many answers. Answered by `region`. */
-  | { kind: 'region'; request: number; id: string; bytes: number }
+  | { kind: 'region'; request: number; id: string; bytes: number; incarnation: AtRevision | undefined }
   | { kind: 'leave-region'; id: string; grants: number }
   /** Answered by `done`. */
   | { kind: 'flush'; request: number; id: string }

@@ -89,6 +89,13 @@ export const resourcesOfFunction = (tenant: string, name: string): string[] => [
   ...notesOfFunction(tenant, name),
 ];
 
+/** Whether only executions of one function have the resource, or the session with these values. */
+export const isOfOneFunction = (id: string): boolean => {
+  const [root, second = '', third = ''] = id.slice(tenantOf(id).length + 1).split('/');
+  if (root === sessionsRoot || root === sessionRoot) return !second.startsWith(allFunctions);
+  return second !== 'tenant' && !third.startsWith(allFunctions);
+};
+
 /** What a request's execution is to have attached. A resource that the request does not name is left out. */
 export const attachmentsOf = (owner: Owner, declarations: readonly SharedDeclaration[], request: GuestRequest): Attachment[] =>
   declarations.flatMap((declaration): Attachment[] => {

@@ -15,7 +15,7 @@ import type { Ceilings } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
 import { createModules, type Modules } from './module.ts';
 import { createPublisher, type RouteListener } from './publisher.ts';
-import { finishRemovals } from './removals.ts';
+import { finishRemoval, finishRemovals } from './removals.ts';
 import type { DeployedVersion, RouteTable } from './route-table.ts';
 import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
@@ -78,6 +78,8 @@ export type Deployments = {
   open(): Promise<void>;
   /** Makes and hands out a new route table, since something other than a deployment changed. */
   publish(): Promise<void>;
+  /** Ends the removal of a function; does nothing if there is none. */
+  forget(tenant: string, name: string): Promise<void>;
   /** Removes modules and bytes that nothing refers to; to be called at start and now and then. */
   sweep(): Promise<void>;
   /** A version that need not be live, as gateway threads are told of it. @throws Problem `not-found`, `version-not-found` */
@@ -152,6 +154,7 @@ export const createDeployments = (options: DeploymentOptions): Deployments => {
     },
     publish: () => publisher.publish(),
     version: (tenant, name, version) => builder.describe(tenant, name, version),
+    forget: (tenant, name) => finishRemoval(ground, tenant, name),
     sweep: async () => {
       await tenants.finishRemovals();
       await finishAll();

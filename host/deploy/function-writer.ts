@@ -8,7 +8,18 @@ import { requireControls, requireNoRecursion } from './control-recursion.ts';
 import type { FunctionReader, FunctionView } from './function-reader.ts';
 import { newRevision } from './function-secrets.ts';
 import { type Ground, requireTenant, tenantCeilings } from './ground.ts';
-import { claimKey, functionKey, functionPrefix, rolloutKey, secretKey, secretPrefix, tenantSidecarsKey, versionKey, versionPrefix } from './keys.ts';
+import {
+  claimKey,
+  functionKey,
+  functionPrefix,
+  incarnationKey,
+  rolloutKey,
+  secretKey,
+  secretPrefix,
+  tenantSidecarsKey,
+  versionKey,
+  versionPrefix,
+} from './keys.ts';
 import { parseManifest } from './manifest.ts';
 import type { Manifest, SidecarUse } from './manifest-schema.ts';
 import type { FunctionRecord, SecretRecord, TenantRecord, TenantSidecarsRecord, VersionRecord } from './model.ts';
@@ -170,6 +181,7 @@ export class FunctionWriter {
         { key: entry.key, delete: true, expectRevision: entry.revision },
         noteRemoval(tenant, name),
         { key: rolloutKey(tenant, name), delete: true },
+        { key: incarnationKey(tenant, name), delete: true },
         ...entry.value.routes.map((route): Write => ({ key: claimKey(route), delete: true })),
         ...versions.map(({ version }): Write => ({ key: versionKey(tenant, name, version), delete: true })),
         ...secrets.map((secret): Write => ({ key: secretKey(tenant, name, secret.name), delete: true })),
@@ -218,6 +230,7 @@ export class FunctionWriter {
       { key: module.key, put: { ...module.value, usedAt: now() }, expectRevision: module.revision },
       { key: functionKey(tenant, name), put: record, expectRevision: known?.revision ?? 0 },
       { key: versionKey(tenant, name, version.version), put: version, expectRevision: 0 },
+      ...(known ? [] : [{ key: incarnationKey(tenant, name), put: record.createdAt }]),
       ...writes,
       ...next.writes,
       ...(await this.outdated(tenant, record)),

@@ -49,5 +49,5 @@ export const loadComposition = async ({ composition }: Pick<DeployedVersion, 'co
 };
 
 /** What executions of a version share, if anything. */
-export const sharingOf = ({ tenant, function: name, shared = [], session }: DeployedVersion): Sharing | undefined =>
-  shared.length > 0 || session ? { owner: { tenant, function: name }, resources: shared, session } : undefined;
+export const sharingOf = ({ tenant, function: name, shared = [], session, incarnation }: DeployedVersion): Sharing | undefined =>
+  shared.length > 0 || session ? { owner: { tenant, function: name }, resources: shared, session, incarnation } : undefined;

@@ -34,6 +34,9 @@ export const allVersionsPrefix = (tenant: string): string => `${tenant}/version/
 export const secretKey = (tenant: string, name: string, secret: string): string => `${secretPrefix(tenant, name)}${secret}`;
 export const secretPrefix = (tenant: string, name: string): string => `${tenant}/secret/${name}/`;
 
+/** There as long as the function is, and never changed: the next function of its name has another. */
+export const incarnationKey = (tenant: string, name: string): string => `${tenant}/incarnation/${name}`;
+
 /** A function that was removed, until nothing of it is left. */
 export const removalKey = (tenant: string, name: string): string => `${removalPrefix(tenant)}${name}`;
 export const removalPrefix = (tenant: string): string => `${tenant}/removal/`;

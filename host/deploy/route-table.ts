@@ -8,6 +8,7 @@ import type { SessionDeclaration, SharedDeclaration } from '../capability/shared
 import type { FailurePolicy, Subscription } from '../event/model.ts';
 import type { Composition } from '../sidecar/composition.ts';
 import type { Ceilings, ResultRule } from '../verdict/model.ts';
+import type { AtRevision } from '../wasi/keyvalue-port.ts';
 
 export type Fleet = 'resident' | 'on-demand';
 
@@ -52,6 +53,8 @@ export type DeployedVersion = {
   /** What its executions share with others. */
   shared?: SharedDeclaration[];
   session?: SessionDeclaration | undefined;
+  /** A record that is there as long as the function is; absent where it shares nothing, or was first deployed before there were such records. */
+  incarnation?: AtRevision | undefined;
   /** How long an idle instance is kept. */
   idleMs: number;
   /** `isolated`: never in a thread that serves other tenants. */

@@ -7,7 +7,7 @@ import { isJudged } from '../verdict/model.ts';
 import { adjustedManifest } from './adjusting.ts';
 import { bucketRoutes } from './bucket-settings.ts';
 import { type Ground, tenantCeilings } from './ground.ts';
-import { functionKey, functionPrefix, tenantPrefix, versionKey } from './keys.ts';
+import { functionKey, functionPrefix, incarnationKey, tenantPrefix, versionKey } from './keys.ts';
 import type { Ceilings } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
 import type { FunctionRecord, TenantRecord, VersionRecord } from './model.ts';
@@ -196,6 +196,9 @@ export class RouteTableBuilder {
 
   private async read(tenant: string, record: FunctionRecord, version: number): Promise<DeployedVersion | undefined> {
     const entry = await this.source.table.get<VersionRecord>(versionKey(tenant, record.name, version));
-    return entry && describe({ ...this.source, ceilings: await tenantCeilings(this.source, tenant) }, tenant, record, entry.value);
+    if (!entry) return undefined;
+    const described = await describe({ ...this.source, ceilings: await tenantCeilings(this.source, tenant) }, tenant, record, entry.value);
+    const incarnation = described.session || described.shared?.length ? await this.source.table.get(incarnationKey(tenant, record.name)) : undefined;
+    return incarnation ? { ...described, incarnation: [incarnation.key, incarnation.revision] } : described;
   }
 }

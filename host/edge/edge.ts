@@ -55,8 +55,8 @@ export type EdgeOptions = {
   publish: () => Promise<void>;
   /** Erases tenants that are marked as removed. */
   finishRemovals: () => Promise<void>;
-  /** A function is gone: drop what memory holds of it. */
-  forget: (tenant: string, name: string) => void;
+  /** Removes what a function has left that is gone. Does nothing if none of its name has left anything. */
+  forget: (tenant: string, name: string) => Promise<void>;
   /** Makes a module ready before it is asked for. */
   prepare: (digest: string) => Promise<unknown>;
   isPrepared: (digest: string) => boolean;
@@ -240,6 +240,7 @@ export class Edge {
     const changes = await this.replica.changesOf(message);
     const secrets = await this.secretsFor(changes, at.key);
     const arrivals = await this.readyFirst(changes, message.base !== null);
+    for (const { tenant, name } of await this.replica.endFormer(changes)) await this.options.forget(tenant, name);
     for (const { tenant, name, record } of changes.put.flatMap(liveOf)) this.arrivals.keep(tenant, name, answering(record));
     // Before the records say so: whoever finds these versions must find that they are awaited, and their bytes have no holder yet.
     const claims = changes.put.flatMap(([key]) => digestOfHolder(key) ?? []).map((digest) => this.options.held.claim(digest));
@@ -317,7 +318,8 @@ export class Edge {
   private forget(changes: RecordChanges): void {
     const gone = functionsOf(changes);
     for (const { tenant, name } of gone) {
-      this.options.forget(tenant, name);
+      // Nobody has to wait for it but a function of that name; at the next start it is tried again.
+      this.options.forget(tenant, name).catch(() => undefined);
       this.options.standing.forget(tenant, name);
       this.arrivals.keep(tenant, name, []);
     }

@@ -1,5 +1,6 @@
-import { functionPrefix, secretKey, tenantKey } from '../deploy/keys.ts';
+import { functionPrefix, incarnationKey, secretKey, tenantKey } from '../deploy/keys.ts';
 import type { FunctionRecord, TenantRecord } from '../deploy/model.ts';
+import { noteRemoval } from '../deploy/removals.ts';
 import { defaultRoutes } from '../deploy/route.ts';
 import { createSealer, type Sealer } from '../deploy/secret.ts';
 import type { Entry, Json, Table, Write } from '../store/table.ts';
@@ -18,6 +19,9 @@ export type SecretValues = ReadonlyMap<string, { value: string; stamp: string }>
 export type ReplicaOptions = { table: Table; secretKey: Uint8Array; domain: string };
 
 const functionPattern = /^([a-z0-9-]+)\/function\/([a-z0-9-]+)$/;
+
+/** What it shared is to be removed, and its executions write nothing more to it. */
+const endWrites = (tenant: string, name: string): Write[] => [noteRemoval(tenant, name), { key: incarnationKey(tenant, name), delete: true }];
 
 /** The copy of an origin's deployments in the Table of an edge: what deployments read there, as if they had been made there. */
 export class Replica {
@@ -80,11 +84,37 @@ export class Replica {
   async apply(changes: RecordChanges, secrets: SecretValues, at: OriginRecord): Promise<string[]> {
     const gone = changes.remove.flatMap((key) => tenantOfKey(key) ?? []);
     const puts = changes.put.filter(([key]) => !functionPattern.test(key)).flatMap(([key, value]) => this.write(key, value, secrets));
-    const functions = changes.put.filter(([key]) => functionPattern.test(key)).map(([key, value]): Write => ({ key, put: value }));
+    const functions = (await Promise.all(changes.put.map((put) => this.writesOfFunction(put)))).flat();
     const removed = changes.remove.filter((key) => tenantOfKey(key) === undefined).map((key): Write => ({ key, delete: true }));
-    const writes = [...puts, ...functions, ...(await this.removals(gone)), ...removed, { key: originKey, put: at } satisfies Write];
+    const former = functionsOf(changes).flatMap(({ tenant, name }) => endWrites(tenant, name));
+    const writes = [...puts, ...functions, ...(await this.removals(gone)), ...former, ...removed, { key: originKey, put: at } satisfies Write];
     for (let i = 0; i < writes.length; i += writesOfCommit) await this.table.commit(writes.slice(i, i + writesOfCommit));
     return gone;
+  }
+
+  /**
+   * Ends functions in whose place others of their names are to come: from now on nothing is written to what they shared.
+   * @returns functions that are to come: what former ones of their names have left must go first
+   */
+  async endFormer({ put }: RecordChanges): Promise<{ tenant: string; name: string }[]> {
+    const coming: { tenant: string; name: string }[] = [];
+    for (const [key, value] of put) {
+      const [, tenant, name] = functionPattern.exec(key) ?? [];
+      if (tenant === undefined || name === undefined) continue;
+      const known = (await this.table.get<FunctionRecord>(key))?.value.createdAt;
+      if (known === (value as unknown as FunctionRecord).createdAt) continue;
+      if (known !== undefined) await this.table.commit(endWrites(tenant, name));
+      coming.push({ tenant, name });
+    }
+    return coming;
+  }
+
+  private async writesOfFunction([key, value]: RecordChanges['put'][number]): Promise<Write[]> {
+    const [, tenant, name] = functionPattern.exec(key) ?? [];
+    if (tenant === undefined || name === undefined) return [];
+    const { createdAt } = value as unknown as FunctionRecord;
+    const known = await this.table.get<number>(incarnationKey(tenant, name));
+    return [{ key, put: value }, ...(known?.value === createdAt ? [] : [{ key: incarnationKey(tenant, name), put: createdAt }])];
   }
 
   private write(key: string, value: Json, secrets: SecretValues): Write[] {

@@ -36,7 +36,11 @@ export type GuaranteeRun = {
   riding: Riding | undefined;
   reserving: NodeJS.Timeout | undefined;
   duplicates: number;
+  /** Its function was removed: no attempt is begun any more, and none committed. */
+  forgotten: boolean;
 };
+
+export const isForgotten = ({ key, forgotten }: GuaranteeRun): boolean => forgotten || key?.forgotten === true;
 
 type Begun = Pick<GuaranteeRun, 'request' | 'key' | 'guarantee' | 'retries' | 'leaseMs' | 'version' | 'gateway' | 'letter'> &
   Partial<Pick<GuaranteeRun, 'begun'>>;
@@ -53,6 +57,7 @@ export const beginRun = (begun: Begun): GuaranteeRun => ({
   riding: undefined,
   reserving: undefined,
   duplicates: 0,
+  forgotten: false,
 });
 
 /** What its record says of its key and attempts. */

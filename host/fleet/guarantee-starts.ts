@@ -12,7 +12,7 @@ import type { HeadStart } from '../execution/stored-run.ts';
 import { scanRecords } from '../store/scan.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
 import { putRecord, requestOwner, type StartedRecord, startedKey, startedPrefix } from './guarantee-records.ts';
-import type { GuaranteeRun } from './guarantee-run.ts';
+import { type GuaranteeRun, isForgotten } from './guarantee-run.ts';
 
 export type GuaranteeStartsOptions = {
   table: Pick<Table, 'commit' | 'get' | 'refresh' | 'scan'>;
@@ -64,7 +64,7 @@ export class GuaranteeStarts {
     clearTimeout(run.reserving);
     const { guarantee, owner } = run;
     // A large body has to be in Blobs first.
-    if (guarantee && !run.key?.forgotten)
+    if (guarantee && !isForgotten(run))
       run.reserved ??= (owner && !run.request.body ? this.#ride(run, guarantee, owner) : this.#write(run, guarantee)).catch(this.#options.onError);
     return run.reserved ?? Promise.resolve();
   }
@@ -85,10 +85,10 @@ export class GuaranteeStarts {
   /** Writes down that an attempt failed, so that a later life of the node goes on counting. */
   async note(run: GuaranteeRun, attempts: readonly Attempt[]): Promise<void> {
     run.attempts = attempts;
-    if (!run.guarantee || run.key?.forgotten) return;
+    if (!run.guarantee || isForgotten(run)) return;
     const isNew = !run.reserved;
     await this.write(run);
-    if ((isNew && run.revision > 0) || run.key?.forgotten) return;
+    if ((isNew && run.revision > 0) || isForgotten(run)) return;
     try {
       const writes = [putRecord(startedKey(run.request.id), this.#record(run, run.guarantee), run.revision)];
       run.revision = (await this.#options.commit(run.request.tenant, writes)).revision;
@@ -113,7 +113,12 @@ export class GuaranteeStarts {
     const isGone = (request: Pick<GuaranteeRun['request'], 'tenant' | 'function'>): boolean =>
       request.tenant === tenant && (name === null || request.function === name);
     // What is being written down is there before it is looked what there is.
-    await Promise.all([...runs].filter(({ request, key }) => key?.forgotten && isGone(request)).map((run) => this.end(run)));
+    await Promise.all(
+      [...runs].map((run) => {
+        run.forgotten ||= isGone(run.request);
+        return run.forgotten ? this.end(run) : undefined;
+      }),
+    );
     table.refresh();
     for await (const { key, value } of scanRecords<StartedRecord>(table, startedPrefix)) {
       const { request } = value;

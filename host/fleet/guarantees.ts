@@ -38,7 +38,7 @@ import {
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';
-import { attemptAt, beginRun, described, type GuaranteeRun } from './guarantee-run.ts';
+import { attemptAt, beginRun, described, type GuaranteeRun, isForgotten } from './guarantee-run.ts';
 import { GuaranteeStarts } from './guarantee-starts.ts';
 import { failedEnd } from './stored-runs.ts';
 
@@ -293,9 +293,9 @@ export class Guarantees {
   }
 
   #attempt(run: GuaranteeRun, version: string, attempt: number, { input }: Change): Promise<StoredEnd> {
-    const { request, key, gateway, leaseMs } = run;
+    const { request, gateway, leaseMs } = run;
     // A function of that name that is there by now is another one.
-    if (key?.forgotten) return Promise.resolve(failedEnd('function-not-found', removed(request).message));
+    if (isForgotten(run)) return Promise.resolve(failedEnd('function-not-found', removed(request).message));
     const begun = attempt === 1 && version === run.version ? run.begun : undefined;
     this.#starts.writeSoon(run, begun);
     const stored = attemptAt(request, { key: version, attempt, input, responseBytesMax: this.#options.config.responseBytesMax });
@@ -309,7 +309,7 @@ export class Guarantees {
   async #succeed(run: GuaranteeRun, effects: Effects, success: Succeeded): Promise<GuardedAnswer> {
     const { request, key } = run;
     const { response, attempts, committedAt } = success;
-    if (key?.forgotten) throw removed(request);
+    if (isForgotten(run)) throw removed(request);
     const { body, writes, release } = await this.#keep(request.id, response);
     const { status, headers, trailers } = response;
     const kept = { status, headers, body, ...(trailers && { trailers }) };
@@ -351,7 +351,7 @@ export class Guarantees {
     const { problem, last, attempts } = failed;
     const { request, key } = run;
     const final = finalProblem(request.function, problem, attempts.length, key !== undefined);
-    if (key?.forgotten) await this.#giveUp(run);
+    if (isForgotten(run)) await this.#giveUp(run);
     else if (!(this.#closed && key)) {
       const ended = this.#endedRecord(run, last, attempts, { state: 'failed', code: final.code });
       const isBuried = await this.#bury(run, failed, ended);

@@ -79,7 +79,7 @@ export const openDeployments = async (
 
 /** Makes the node an edge, where it is configured to be one. */
 export const openAsEdge = async (
-  { config, files, store, held, secretKey, artifacts, cache, logs, log, standing }: Ground,
+  { config, files, store, held, secretKey, artifacts, cache, log, standing }: Ground,
   deployments: Deployments,
   { events: { bound } }: EventHost,
 ): Promise<Edge | undefined> => {
@@ -99,7 +99,7 @@ export const openAsEdge = async (
     newId: () => randomBytes(edgeIdBytes).toString('hex'),
     publish: () => deployments.publish(),
     finishRemovals: () => deployments.tenants.finishRemovals(),
-    forget: (tenant, name) => logs.remove(tenant, name),
+    forget: (tenant, name) => deployments.forget(tenant, name),
     prepare: (digest) => artifacts.get(digest),
     isPrepared: (digest) => artifacts.has(digest),
     isHere: async (digest) => (await store.blobs.size(digest)) !== undefined,

@@ -8,9 +8,9 @@ import type { KeyValueDraft } from '../capability/keyvalue-draft.ts';
 import { tenantOf } from '../capability/keyvalue-keys.ts';
 import { resourceOf } from '../capability/request-resources.ts';
 import type { Attached, FromShared, SharedAccess, ToShared } from '../capability/shared-protocol.ts';
-import { kindOf, resourceId, resourceName, resourcesOfFunction } from '../capability/shared-resources.ts';
+import { kindOf, resourceId, resourceName, resourcesOfFunction, sessionsBucket } from '../capability/shared-resources.ts';
 import type { Draft } from '../store/draft.ts';
-import type { Bucket } from '../wasi/keyvalue-port.ts';
+import type { AtRevision, Bucket } from '../wasi/keyvalue-port.ts';
 import { type LockMode, type ResourceKind, SharedRefusal } from '../wasi/shared-port.ts';
 import { Locks } from './locks.ts';
 import { executionOf, ownerOf } from './owner.ts';
@@ -41,6 +41,8 @@ export type HubOptions = {
   open: (bucket: string) => Bucket;
   /** As `RegionsOptions.store`. */
   store: RegionsOptions['store'];
+  /** Whether the record is at the revision. */
+  isThere: (record: AtRevision) => Promise<boolean>;
   onError: (error: unknown) => void;
   /** Told who had to give way, and how threads got at regions. */
   onDecision?: ((decision: SharedDecision) => void) | undefined;
@@ -91,12 +93,14 @@ export class StateHub {
   readonly #committing = new Map<number, (() => void)[]>();
   readonly #asked = new Map<number, { thread: Thread; resolve: (items: Attached[]) => void }>();
   readonly #open: HubOptions['open'];
+  readonly #isThere: HubOptions['isThere'];
   readonly #onDecision: (decision: SharedDecision) => void;
   #requests = 0;
   #numbers = 0;
 
-  constructor({ open, store, onError, onDecision = () => undefined, regionLimits }: HubOptions) {
+  constructor({ open, store, isThere, onError, onDecision = () => undefined, regionLimits }: HubOptions) {
     this.#open = open;
+    this.#isThere = isThere;
     const shed = async (): Promise<void> => void (await this.#askAll({ kind: 'shed' }));
     this.#regions = new Regions({ open, store, onError, shed, ...(regionLimits && { limits: regionLimits }) });
     this.#onDecision = onDecision;
@@ -193,6 +197,7 @@ export class StateHub {
       await this.#forgetRegions(`${tenant}/`);
       return;
     }
+    this.sessions.forget(sessionsBucket({ tenant, function: name }, undefined));
     for (const prefix of resourcesOfFunction(tenant, name)) {
       await this.#forgetRegions(`${prefix}/`);
       await this.#erase(prefix);
@@ -216,7 +221,7 @@ export class StateHub {
   /** Threads first: one of them would hand in again what it has. */
   async #forgetRegions(prefix: string): Promise<void> {
     await this.#askAll({ kind: 'forget', prefix });
-    this.#regions.forget(prefix);
+    await this.#regions.forget(prefix);
   }
 
   /** A few values at a time. */
@@ -317,7 +322,7 @@ export class StateHub {
     }
   }
 
-  async #enterRegion(thread: Thread, { request, id, bytes }: Extract<ToShared, { kind: 'region' }>): Promise<FromShared> {
+  async #enterRegion(thread: Thread, { request, id, bytes, incarnation }: Extract<ToShared, { kind: 'region' }>): Promise<FromShared> {
     const inputs = { bytes, thread: thread.isolate === null ? `gateway-${thread.number}` : `isolate-${thread.isolate}`, ...this.#regions.use(id) };
     const decide = (choice: string): void =>
       this.#onDecision({ at: Date.now(), kind: 'attach', subject: resourceName(id), tenant: tenantOf(id), choice, inputs, passedOver: [] });
@@ -325,6 +330,12 @@ export class StateHub {
       decide('refused');
       throw error;
     });
+    // Asked when it is loaded: the threads are told to let go of it after the record is gone.
+    if (incarnation && !(await this.#isThere(incarnation))) {
+      this.#regions.leave(thread, id, 1);
+      decide('refused');
+      throw new Problem('function-not-found', 'cannot attach a region: its function was removed');
+    }
     decide(inputs.threads === 0 ? 'loaded' : 'shared');
     if (!this.#threads.has(thread)) this.#regions.leave(thread, id, 1);
     return { kind: 'region', request, buffer };

@@ -24,6 +24,10 @@ export const openState = ({ table, writer, onDecision, log }: StateOptions): { s
     },
     store: (id, bytes, chunks) =>
       writer.commit({ reads: [], effects: [{ kind: 'region', id, bytes, steps: chunks.map((chunk) => ({ step: 'store', chunk })) }], writes: [] }),
+    isThere: async ([key, revision]) => {
+      table.refresh();
+      return (await table.get(key))?.revision === revision;
+    },
     onDecision,
     onError: (error) => log.error({ error: String(error) }, 'cannot store what executions share'),
   });

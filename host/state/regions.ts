@@ -105,9 +105,11 @@ export class Regions {
     return [...this.#loaded.values()].map(({ id, buffer, memory, storing }) => ({ id, bytes: bytesOfRegion(buffer), stored: !storing && !memory.isMarked }));
   }
 
-  /** Forgets the regions whose ids begin so: whoever they belong to is gone. */
-  forget(prefix: string): void {
-    for (const id of this.#loaded.keys()) if (id.startsWith(prefix)) this.#loaded.delete(id);
+  /** Forgets the regions whose ids begin so: whoever they belong to is gone. Resolves when nothing more of them is stored. */
+  async forget(prefix: string): Promise<void> {
+    const gone = [...this.#loaded.values()].filter(({ id }) => id.startsWith(prefix));
+    for (const { id } of gone) this.#loaded.delete(id);
+    await Promise.all(gone.map(({ storing }) => storing?.catch(() => undefined)));
   }
 
   /** Stores what is not stored. */

@@ -44,7 +44,11 @@ const keyOf = ({ sessions, digest }: Pick<SessionWanted, 'sessions' | 'digest'>)
 /** In place of the record of a session that has ended while it was in use. */
 const ended: SessionRecord = { part: '', createdAt: 0, ended: true };
 /** Functions that share a session may give it different times: the longest counts. */
-const longest = (a: SessionWanted, b: SessionWanted): SessionWanted => ({ ...a, idleMs: Math.max(a.idleMs, b.idleMs), maxMs: Math.max(a.maxMs, b.maxMs) });
+const longest = (a: SessionWanted, b: SessionWanted): SessionWanted => ({
+  ...b,
+  idleMs: Math.max(a.idleMs, b.idleMs),
+  maxMs: Math.max(a.maxMs, b.maxMs),
+});
 const bytesOf = (record: SessionRecord): Uint8Array => Buffer.from(JSON.stringify(record));
 const read = (bytes: Uint8Array): SessionRecord => JSON.parse(Buffer.from(bytes).toString()) as SessionRecord;
 
@@ -110,6 +114,11 @@ export class Sessions {
     }
   }
 
+  /** Executions of a function that was removed are in no session that the next one of its name could enter. */
+  forget(sessions: string): void {
+    for (const [key, active] of this.#active) if (key.startsWith(`${sessions}/`)) active.record = undefined;
+  }
+
   /** The session has lasted for long enough, but executions of it are under way: its record stays until they have ended. */
   async #end(active: Active): Promise<void> {
     const { sessions, digest } = active.wanted;
@@ -147,12 +156,13 @@ export class Sessions {
   }
 
   async #open(key: string, wanted: SessionWanted): Promise<SessionRecord> {
-    const { sessions, digest, idleMs, maxMs } = wanted;
+    const { sessions, digest, idleMs, maxMs, incarnation: onlyAt } = wanted;
     const bucket = this.#options.open(sessions);
     const [value, until, record] = [bucket.get(digest), bucket.until(digest), this.#recorded(sessions, digest)];
     if (value && record && until !== undefined) {
       const renewed = Math.min(Date.now() + idleMs, record.createdAt + maxMs);
-      if (renewed - until > idleMs / renewalParts) bucket.change({ kind: 'put', entries: [[digest, value]], until: renewed }).catch(this.#options.onError);
+      if (renewed - until > idleMs / renewalParts)
+        bucket.change({ kind: 'put', entries: [[digest, value]], until: renewed, onlyAt }).catch(this.#options.onError);
       return record;
     }
     const making = this.#making.get(key) ?? this.#make(key, wanted).finally(() => this.#making.delete(key));
@@ -173,10 +183,10 @@ export class Sessions {
   }
 
   /** Lets a session last for another while; false if it has lasted for long enough. */
-  async #renew({ sessions, digest, idleMs, maxMs }: SessionWanted, record: SessionRecord): Promise<boolean> {
+  async #renew({ sessions, digest, idleMs, maxMs, incarnation: onlyAt }: SessionWanted, record: SessionRecord): Promise<boolean> {
     const until = Math.min(Date.now() + idleMs, record.createdAt + maxMs);
     if (until <= Date.now()) return false;
-    await this.#options.open(sessions).change({ kind: 'put', entries: [[digest, bytesOf(record)]], until });
+    await this.#options.open(sessions).change({ kind: 'put', entries: [[digest, bytesOf(record)]], until, onlyAt });
     return true;
   }
 

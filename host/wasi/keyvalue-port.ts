@@ -5,16 +5,21 @@
 
 import type { Overlay } from './overlay.ts';
 
-/** A change of one bucket, made as a whole or not at all. */
+/** A record of the Table by its key, at a revision. */
+export type AtRevision = [key: string, revision: number];
+
+/** A change of one bucket, made as a whole or not at all. `onlyAt`: only while this record is at this revision. @throws Problem `not-found` otherwise */
 export type Change =
   /** Sets each key to its value, or deletes it where there is none. Each key at most once. `until`: when the values are gone, in milliseconds since 1970. */
-  | { kind: 'put'; entries: [key: string, value: Uint8Array | undefined][]; until?: number | undefined }
-  /** Adds to a number in decimal text, which is gone when it would have been. `unsigned`: of 64 bits without sign, else with. */
-  | { kind: 'increment'; key: string; delta: bigint; unsigned: boolean }
-  /** Sets the value if the key is still at `revision` (0: not there). @throws Problem `conflict` */
-  | { kind: 'swap'; key: string; revision: number; value: Uint8Array }
-  /** Removes those of the keys that are gone by now. */
-  | { kind: 'expire'; keys: string[] };
+  (
+    | { kind: 'put'; entries: [key: string, value: Uint8Array | undefined][]; until?: number | undefined }
+    /** Adds to a number in decimal text, which is gone when it would have been. `unsigned`: of 64 bits without sign, else with. */
+    | { kind: 'increment'; key: string; delta: bigint; unsigned: boolean }
+    /** Sets the value if the key is still at `revision` (0: not there). @throws Problem `conflict` */
+    | { kind: 'swap'; key: string; revision: number; value: Uint8Array }
+    /** Removes those of the keys that are gone by now. */
+    | { kind: 'expire'; keys: string[] }
+  ) & { onlyAt?: AtRevision | undefined };
 
 export type KeyPage = { keys: string[]; next: string | undefined };
 

@@ -2,6 +2,7 @@
  * Port: resources that executions share, as the host interfaces see them. What an execution may use is attached to it before
  * its guest starts, by name; nothing else can be reached.
  */
+import type { AtRevision } from './keyvalue-port.ts';
 
 export type ResourceKind = 'region' | 'bucket' | 'lock';
 
@@ -18,8 +19,11 @@ export type Attachment = {
 /** The session of an execution: `bucket` has its values. */
 export type SessionAttachment = { id: string; bucket: string };
 
-/** Structured-cloneable, and JSON. */
-export type Attachments = { function: string; resources: Attachment[]; session: SessionAttachment | null };
+/**
+ * Structured-cloneable, and JSON. `incarnation`: a record that is there as long as the function is, and another one for the
+ * next function of its name; nothing is written to what belongs to the function without it.
+ */
+export type Attachments = { function: string; resources: Attachment[]; session: SessionAttachment | null; incarnation?: AtRevision | undefined };
 
 export type SharedError =
   | { tag: 'not-attached' }
@@ -76,4 +80,6 @@ export type SharedResources = {
   session(): SessionAttachment | undefined;
   /** Whether a bucket from here is still attached. */
   hasBucket(id: string): boolean;
+  /** What a change of a bucket from here depends on; undefined if it is not the function's alone. */
+  incarnationOf(id: string): AtRevision | undefined;
 };

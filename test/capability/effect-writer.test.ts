@@ -91,4 +91,20 @@ test('commit: what fails after it is reported, and nothing of its batch is made 
   assert.is(await writer.change('acme/counts', increment), 3n);
 });
 
+test('change: one that depends on a record is made only while that is at its revision', async () => {
+  const { table, writer } = open();
+  await table.commit([{ key: 'owner', put: true }]);
+  const { revision } = await table.commit([{ key: 'life', put: true }]);
+  const change = (to: number): Promise<unknown> =>
+    writer.change('acme/~bucket/function/f/b', { kind: 'increment', key: 'n', delta: 1n, unsigned: false, onlyAt: ['life', to] });
+  const codeOf = (made: Promise<unknown>): Promise<unknown> => made.then(String, ({ code }: { code: string }) => code);
+  assert.is(await codeOf(change(revision)), '1');
+  const plain = { kind: 'increment' as const, key: 'n', delta: 1n, unsigned: false };
+  assert.equal(await Promise.all([codeOf(change(revision + 1)), codeOf(writer.change('acme/b', plain))]), ['not-found', '1']);
+  await table.commit([{ key: 'life', delete: true }]);
+  assert.is(await codeOf(change(revision)), 'not-found');
+  await table.commit([{ key: 'life', put: true }]);
+  assert.is(await codeOf(change(revision)), 'not-found', 'it is another one');
+});
+
 test.run();

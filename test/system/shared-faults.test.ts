@@ -108,6 +108,52 @@ test('removal: what only the executions of a function shared goes with it, what 
   }, 'the region to be gone');
 });
 
+for (const fleet of fleets) {
+  test(`removal: what still runs of a function writes nothing that the next one of its name could see, ${fleet}`, async () => {
+    const name = `brief-${fleet}`;
+    const ann = { 'x-user': 'ann' };
+    const deploy = (): Promise<void> =>
+      node.deploy(name, 'session', { session: { from: { header: 'x-user' } }, shared: [{ resource: 'cart', kind: 'bucket' }], capacity: { fleet } });
+    await deploy();
+    assert.is((await send(`/${name}/cart?n=5`)).text, '5\n');
+    const running = Promise.all([send(`/${name}/?hold=2500`, ann), send(`/${name}/?hold=2500`, { 'x-user': 'bob' })]);
+    await until(async () => ((await nacelle('sessions', name)).split('\n').length > 2 ? true : undefined), 'both sessions');
+    assert.is((await node.api('DELETE', `/v1/functions/${name}`)).status, 204);
+    await deploy();
+    assert.is((await send(`/${name}/cart`)).text, '1\n');
+    assert.is((await send(`/${name}/`, ann)).text, '1\n');
+    assert.equal(
+      (await running).map(({ status, text }) => [status, text]),
+      Array(2).fill([507, 'cannot keep it\n']),
+    );
+    assert.is((await send(`/${name}/`, ann)).text, '2\n');
+    assert.is((await send(`/${name}/`, { 'x-user': 'bob' })).text, '1\n');
+  });
+}
+
+test('removal: what still runs of a function in an overlay is not committed, and not run again by the next one of its name', async () => {
+  const ann = { 'x-user': 'ann' };
+  const deploy = (): Promise<void> =>
+    node.deploy('judged', 'session', {
+      session: { from: { header: 'x-user' }, serialize: true },
+      onFailure: { verdict: 'rollback' },
+      capacity: { fleet: 'resident' },
+    });
+  await deploy();
+  assert.is((await send('/judged/', ann)).text, '1\n');
+  const running = send('/judged/?hold=2500', ann);
+  await until(async () => {
+    const { items } = (await (await node.api('GET', '/v1/sessions?function=judged')).json()) as { items: { running: string | null }[] };
+    return items[0]?.running ?? undefined;
+  }, 'its turn');
+  assert.is((await node.api('DELETE', '/v1/functions/judged')).status, 204);
+  await deploy();
+  assert.is((await send('/judged/', ann)).text, '1\n');
+  const { status, text } = await running;
+  assert.equal([status, (JSON.parse(text) as { code: string }).code], [404, 'function-not-found']);
+  assert.is((await send('/judged/', ann)).text, '2\n');
+});
+
 test('region: requests that name ever more of them are bounded, and go on when others are idle', async () => {
   const mine = { resource: 'board', kind: 'region', by: 'request', from: { header: 'x-user' }, bytes: 4 * 1024 * 1024 };
   await node.deploy('many', 'region', { shared: [mine], limits: { concurrency: 100 }, capacity: { fleet: 'resident' } });

@@ -1,7 +1,7 @@
 import { Problem } from '../../base/errors.ts';
 import { type Err, err } from '../../base/result.ts';
 import type { WasiContext } from '../context.ts';
-import type { Bucket } from '../keyvalue-port.ts';
+import type { AtRevision, Bucket, KeyValue } from '../keyvalue-port.ts';
 
 export type StoreError = { tag: 'no-such-store' } | { tag: 'access-denied' } | { tag: 'other'; val: string };
 
@@ -39,9 +39,22 @@ export function bucketIn(context: WasiContext, { id, attached }: BucketHandle): 
     opened = new Map();
     context.local.set(openedKey, opened);
   }
-  const bucket = keyvalue.open(id);
+  const bucket = openOnly(keyvalue, id, attached ? context.execution.shared?.incarnationOf(id) : undefined);
   opened.set(id, bucket);
   return bucket;
+}
+
+/** The bucket, whose changes are made only while a record is at its revision. */
+function openOnly(keyvalue: KeyValue, id: string, onlyAt: AtRevision | undefined): Bucket {
+  const bucket = keyvalue.open(id);
+  if (!onlyAt) return bucket;
+  return {
+    get: (key) => bucket.get(key),
+    until: (key) => bucket.until(key),
+    revision: (key) => bucket.revision(key),
+    list: (...page) => bucket.list(...page),
+    change: (change) => bucket.change({ ...change, onlyAt }),
+  };
 }
 
 /** The WIT error of a problem; anything else is a defect and ends the guest. */
