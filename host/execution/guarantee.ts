@@ -2,7 +2,7 @@
  * Guarantees: executions by key. A key belongs to a tenant, a function and a caller; so many executions with it take
  * effect as the function's manifest says, and then it stands for the response of the last.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { ErrorCode } from '../base/errors.ts';
 import type { HeaderLines, HeadStart, StoredRequest } from './stored-run.ts';
 
@@ -30,21 +30,15 @@ export type GuaranteeRecord = {
   at: number;
 };
 
-const sha256 = (...parts: (string | Uint8Array)[]): string => {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('hex');
-};
-
 /** Keys of a function in the Table. */
 export const guaranteePrefix = (tenant: string, name: string): string => `${tenant}/guarantee/${name}/`;
 
 /** Where the record of a key is. Neither the key nor what the caller authorizes itself with can be read from it. */
 export const guaranteeKey = (tenant: string, name: string, authorization: string, key: string): string =>
-  `${guaranteePrefix(tenant, name)}${sha256(String(authorization.length), ':', authorization, key)}`;
+  `${guaranteePrefix(tenant, name)}${hash('sha256', `${authorization.length}:${authorization}${key}`)}`;
 
 export const fingerprintOf = ({ method, pathWithQuery, body }: Pick<StoredRequest, 'method' | 'pathWithQuery' | 'body'>): string =>
-  sha256(`${method} ${pathWithQuery}\n`, body ?? '');
+  body ? createHash('sha256').update(`${method} ${pathWithQuery}\n`).update(body).digest('hex') : hash('sha256', `${method} ${pathWithQuery}\n`);
 
 /** What the supervisor must know of a request; `rest` has all else, as JSON, and `body` the body if it is not in there. */
 export type GuardedHead = Pick<StoredRequest, 'id' | 'tenant' | 'function' | 'arrivedAt'> & { rest: string; body: Uint8Array | null };

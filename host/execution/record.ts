@@ -123,14 +123,25 @@ const timelineOf = (facts: ExecutionFacts): ExecutionRecord['timeline'] => {
   return facts.sidecars || facts.steps ? [...timeline, ...made(facts), ...sidecarsReady(facts)].sort(inOrder) : timeline;
 };
 
+/** Interfaces of names, which are the same array for all executions of a component. */
+const interfaces = new WeakMap<readonly string[], string[]>();
+const interfacesOf = (names: readonly string[]): string[] => {
+  const known = interfaces.get(names);
+  if (known) return known;
+  const found = names.map((name) => name.split(/[@#]/, 1)[0] as string);
+  interfaces.set(names, found);
+  return found;
+};
+
 /** Calls by interface, without version: `wasi:http/types`. */
 const byInterface = ({ names, counts }: HostCalls): Record<string, number> => {
-  const calls = new Map<string, number>();
+  const calls: Record<string, number> = {};
+  const found = interfacesOf(names);
   counts.forEach((count, i) => {
-    const name = names[i]?.split(/[@#]/, 1)[0];
-    if (name && count > 0) calls.set(name, (calls.get(name) ?? 0) + count);
+    const name = found[i];
+    if (name && count > 0) calls[name] = (calls[name] ?? 0) + count;
   });
-  return Object.fromEntries(calls);
+  return calls;
 };
 
 const describeSidecar = ({ startedMs, readyMs, stoppedMs, ...run }: SidecarRun, arrivedMs: number): ExecutionSidecar => {
