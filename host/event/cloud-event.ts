@@ -3,6 +3,7 @@
  * which events come over HTTP. Here an event is the strings of its attributes and the bytes of its data.
  */
 import { Problem } from '../base/errors.ts';
+import { isUri, isUriReference } from '../base/uri.ts';
 import type { EventRequest, HeaderLines } from './model.ts';
 
 /** `attributes` without `datacontenttype`, which is `contentType`; all of them in their canonical string form. */
@@ -18,15 +19,19 @@ const charactersMax = 32_768;
 const namePattern = /^[a-z0-9]{1,64}$/;
 // RFC 3339 with the ranges of its fields; leap seconds are allowed there.
 const timePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
-const mediaTypePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(;.*)?$/;
-const referencePattern = /^([A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$/;
-const absolutePattern = /^[A-Za-z][A-Za-z0-9+.-]*:./;
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const parameter = `(?:${token}=(?:${token}|"(?:[^"\\\\]|\\\\.)*"))?`;
+const mediaTypePattern = new RegExp(`^${token}/${token}(?:[ \\t]*;[ \\t]*${parameter})*[ \\t]*$`);
 const base64Pattern = /^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what the rule is about
-const forbiddenText = /[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]/;
+const forbiddenText = /[\u0000-\u001f\u007f-\u009f\p{Noncharacter_Code_Point}]/u;
 const jsonTypePattern = /^[^;]*[/+]json\s*(;|$)/i;
 
 const required = ['id', 'source', 'specversion', 'type'] as const;
+/** Those of which the specification says what they are; other attributes may have any of its types. */
+const known = new Set<string>([...required, 'datacontenttype', 'dataschema', 'subject', 'time']);
+/** Attributes that must have something in them. `partitionkey` is of the extension "Partitioning". */
+const filled = new Set<string>([...known, 'partitionkey']);
 
 /** The last day of a month is not in the pattern. */
 const isTime = (text: string): boolean => timePattern.test(text) && new Date(`${text.slice(0, 10)}T00:00:00Z`).toISOString().slice(0, 10) === text.slice(0, 10);
@@ -34,19 +39,29 @@ const isTime = (text: string): boolean => timePattern.test(text) && new Date(`${
 type Rule = [ok: (value: string) => boolean, must: string];
 const rules: Readonly<Record<string, Rule>> = {
   specversion: [(value) => value === '1.0', 'must be "1.0"'],
-  source: [(value) => referencePattern.test(value), 'must be a URI reference'],
-  dataschema: [(value) => referencePattern.test(value) && absolutePattern.test(value), 'must be an absolute URI'],
+  source: [isUriReference, 'must be a URI reference'],
+  // With a fragment too: the JSON schema of the specification takes it, and schemas have such names.
+  dataschema: [isUri, 'must be an absolute URI'],
   datacontenttype: [(value) => mediaTypePattern.test(value), 'must be a media type'],
   time: [isTime, 'must be a time as in RFC 3339'],
 };
 
+/** Whether an attribute may have it. */
+export const isAttributeText = (value: string): boolean => value.isWellFormed() && !forbiddenText.test(value);
+
 const valueProblem = (name: string, value: string): string | undefined => {
-  if (value === '') return `${name} must not be empty`;
+  if (value === '' && filled.has(name)) return `${name} must not be empty`;
   if (value.length > valueCharactersMax) return `${name} must have at most ${valueCharactersMax} characters`;
-  if (!value.isWellFormed() || forbiddenText.test(value)) return `${name} must not have control characters, lone surrogates or noncharacters`;
+  if (!isAttributeText(value)) return `${name} must not have control characters, lone surrogates or noncharacters`;
   const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
   return rule && !rule[0](value) ? `${name} ${rule[1]}, got "${value.slice(0, 60)}"` : undefined;
 };
+
+const attributeProblem = (name: string, value: string): string | undefined =>
+  namePattern.test(name) && name !== 'data' ? valueProblem(name, value) : `"${name.slice(0, 40)}" is no name of an attribute: a-z and 0-9 only`;
+
+/** Whether an event may have this attribute, by its name and value. */
+export const isAttribute = (name: string, value: string): boolean => attributeProblem(name, value) === undefined;
 
 /** What is wrong with the attributes, `datacontenttype` included. */
 const attributeProblems = (attributes: ReadonlyMap<string, string>): string[] => {
@@ -55,8 +70,7 @@ const attributeProblems = (attributes: ReadonlyMap<string, string>): string[] =>
   if (characters > charactersMax) problems.push(`the attributes of an event have at most ${charactersMax} characters, got ${characters}`);
   if (attributes.size > attributesMax) problems.push(`an event has at most ${attributesMax} attributes, got ${attributes.size}`);
   for (const [name, value] of attributes) {
-    const problem =
-      namePattern.test(name) && name !== 'data' ? valueProblem(name, value) : `"${name.slice(0, 40)}" is no name of an attribute: a-z and 0-9 only`;
+    const problem = attributeProblem(name, value);
     if (problem) problems.push(problem);
   }
   return problems;
@@ -84,11 +98,13 @@ export const makeEvent = (attributes: Readonly<Record<string, string>>, contentT
   return eventOf(all, data, [], '');
 };
 
+const strictText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 const percentDecoded = (value: string): string | undefined => {
   // Header values are latin1 on the wire; what is not ASCII may have been sent as UTF-8 without being encoded.
-  const text = /[\u0080-\uffff]/.test(value) ? Buffer.from(value, 'latin1').toString('utf8') : value;
-  const unquoted = /^"(.*)"$/.exec(text)?.[1]?.replace(/\\(.)/g, '$1') ?? text;
   try {
+    const text = /[\u0080-\uffff]/.test(value) ? strictText.decode(Buffer.from(value, 'latin1')) : value;
+    const unquoted = /^"((?:[^"\\]|\\.)*)"$/.exec(text)?.[1]?.replace(/\\(.)/g, '$1') ?? text;
     return decodeURIComponent(unquoted.replace(/%(?![0-9A-Fa-f]{2})/g, '%25'));
   } catch {
     return undefined;
@@ -129,9 +145,12 @@ const dataOf = (event: Record<string, unknown>, contentType: string | undefined,
     problems.push('data_base64 must be base64');
     return null;
   }
-  if (data === undefined || data === null) return null;
-  const isText = typeof data === 'string' && contentType !== undefined && !jsonTypePattern.test(contentType);
-  return Buffer.from(isText ? (data as string) : JSON.stringify(data));
+  if (data === undefined) return null;
+  // Unlike an attribute, data that is null is there.
+  if (contentType === undefined || jsonTypePattern.test(contentType)) return Buffer.from(JSON.stringify(data));
+  if (typeof data === 'string') return Buffer.from(data);
+  if (data !== null) problems.push(`data must be a string where datacontenttype is no JSON, got "${contentType.slice(0, 60)}"`);
+  return null;
 };
 
 /** The structured form: one JSON object with everything. */
@@ -143,7 +162,7 @@ const fromJson = (event: unknown, which: string): CloudEvent => {
     if (name === 'data' || name === 'data_base64' || value === null) continue;
     const text = canonical(value);
     if (text === undefined) problems.push(`${name.slice(0, 40)} must be a string, a boolean or a whole number of 32 bits`);
-    else if (required.includes(name as never) && typeof value !== 'string') problems.push(`${name} must be a string`);
+    else if (known.has(name) && typeof value !== 'string') problems.push(`${name} must be a string`);
     else all.set(name, text);
   }
   const data = dataOf(event as Record<string, unknown>, all.get('datacontenttype'), problems);

@@ -2,28 +2,23 @@
 
 import type { Happenings } from '../capability/keyvalue-draft.ts';
 import { bucketOf, tenantOf } from '../capability/keyvalue-keys.ts';
-import { type CloudEvent, makeEvent } from './cloud-event.ts';
+import { type CloudEvent, isAttribute, isAttributeText, makeEvent } from './cloud-event.ts';
 import type { Events } from './events.ts';
 import type { Occurrence } from './occurrence.ts';
 
 type Sent = { topic: string; contentType: string | null; data: string; metadata: [string, string][] };
 
-const isTime = (text: string | undefined): boolean => text !== undefined && !Number.isNaN(Date.parse(text));
-
 /** The event of a message. What it says of itself is kept where it is valid; the rest is made up. */
 const eventOf = ({ topic, contentType, data, metadata }: Sent, id: string): CloudEvent => {
   const made = { id, source: '/messages', type: topic, time: new Date().toISOString() };
   const bytes = Buffer.from(data, 'base64');
-  const type = contentType ?? undefined;
+  const type = contentType !== null && isAttribute('datacontenttype', contentType) ? contentType : undefined;
+  const own = Object.fromEntries(metadata.filter(([name, value]) => isAttribute(name, value)));
   try {
-    return makeEvent({ ...made, ...Object.fromEntries(metadata) }, type, bytes);
+    return makeEvent({ ...made, ...own }, type, bytes);
   } catch {
-    const own = metadata.filter(([name, value]) => !['source', 'time', 'dataschema'].includes(name) || (name === 'time' && isTime(value)));
-    try {
-      return makeEvent({ ...made, ...Object.fromEntries(own), time: made.time }, type, bytes);
-    } catch {
-      return makeEvent(made, undefined, bytes);
-    }
+    // Each may be, but all of them are too much.
+    return makeEvent(made, type, bytes);
   }
 };
 
@@ -56,7 +51,4 @@ export const createHappenings = (events: () => Events | undefined): Happenings =
 };
 
 /** A key may have what an attribute must not. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what the rule is about
-const unfit = /[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]/;
-
-const subjectOf = (key: string): string => (unfit.test(key) || key === '' ? encodeURIComponent(key) || '%' : key);
+const subjectOf = (key: string): string => (key !== '' && isAttributeText(key) ? key : encodeURIComponent(key) || '%');

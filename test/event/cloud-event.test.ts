@@ -48,12 +48,47 @@ test('readEvents: takes the structured form, with data of each kind', () => {
   assert.is(Buffer.from(read({ data: 'text' }).data ?? []).toString(), '"text"');
   assert.equal([...(read({ datacontenttype: 'image/png', data_base64: 'AAECAw==' }).data ?? [])], [0, 1, 2, 3]);
   assert.is(read({}).data, null);
+  assert.is(Buffer.from(read({ data: null }).data ?? []).toString(), 'null', 'null is data, other than none');
+  assert.is(read({ data_base64: null, datacontenttype: null }).data, null);
+});
+
+test('readEvents: takes whatever a rule allows', () => {
+  const allowed = {
+    source: [
+      'https://github.com/cloudevents',
+      'mailto:cncf-wg-serverless@lists.cncf.io',
+      'urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66',
+      '/sensors/tn-1234567/alerts',
+      '1-555-123-4567',
+      'http://[2001:db8::7]:8080/a?b=c/?#d',
+      '//me:secret@example.com',
+      'a/b:c',
+      '#',
+      '%41',
+    ],
+    dataschema: ['https://example.com/schema.json', 'urn:example:a', 'http://json-schema.org/draft-07/schema#'],
+    datacontenttype: ['text/plain; charset=utf-8', 'image/svg+xml', 'a/b;c="d; \\"e";f=g', 'text/plain;'],
+    time: ['2018-04-05T17:31:00Z', '2024-02-29t23:59:60.123456789z', '0001-01-01T00:00:00-23:59'],
+    comexample: ['', 'a'.repeat(8192), '\u{1fffd}', 5, -(2 ** 31), true],
+  };
+  for (const [name, values] of Object.entries(allowed))
+    for (const value of values) assert.is(structured({ ...valid, datacontenttype: 'a/b', [name]: value }).length, 1, `${name}: ${value}`);
 });
 
 test('readEvents: takes the binary form, with percent-encoded attributes and the body as it is', () => {
   const bytes = Buffer.from([0, 255, 10]);
   const event = binary(ce({ 'ce-subject': 'Euro%20%E2%82%AC%20%F0%9F%98%80', 'content-type': 'image/png' }), bytes);
   assert.equal([event.attributes.get('subject'), event.contentType, event.data], ['Euro € 😀', 'image/png', bytes]);
+  const subjectOf = (header: string) => binary(ce({ 'ce-subject': header })).attributes.get('subject');
+  for (const [header, subject] of [
+    ['%41%e2%82%ac', 'A€'],
+    ['%2541', '%41'],
+    ['100%', '100%'],
+    ['"a \\"b\\" %41"', 'a "b" A'],
+    ['"a" and "b"', '"a" and "b"'],
+    [Buffer.from('€').toString('latin1'), '€'],
+  ] as const)
+    assert.is(subjectOf(header), subject, header);
 });
 
 test('readEvents: takes batches, and says which event is wrong', () => {
@@ -64,12 +99,14 @@ test('readEvents: takes batches, and says which event is wrong', () => {
   );
   assert.equal(structured([], batchType), []);
   assert.throws(() => structured([valid, { ...valid, id: '' }], batchType), /event 1: id must not be empty/);
+  assert.throws(() => structured([valid, { ...valid, subject: 5 }, valid], batchType), /event 1: subject must be a string/);
+  assert.throws(() => structured([valid, null], batchType), /event 1: it must be a JSON object/);
   assert.throws(() => structured(Array(101).fill(valid), batchType), /at most 100 events, got 101/);
   assert.throws(() => structured(valid, batchType), /must be a JSON array/);
 });
 
 const without = (name: string) => Object.fromEntries(Object.entries(valid).filter(([key]) => key !== name));
-const cases: [object | string, RegExp][] = [
+const cases: [object | string | null, RegExp][] = [
   [without('id'), /id is missing/],
   [without('source'), /source is missing/],
   [without('specversion'), /specversion is missing/],
@@ -78,12 +115,24 @@ const cases: [object | string, RegExp][] = [
   [{ ...valid, id: 7 }, /id must be a string/],
   [{ ...valid, id: null }, /id is missing/],
   [{ ...valid, source: '' }, /source must not be empty/],
-  [{ ...valid, source: 'not a uri' }, /source must be a URI reference/],
+  ...['not a uri', '[[[', '%zz', 'http://[::1', 'http://[no]', 'http://a b', 'a#b#c', 'http://host:port', ':no-scheme', '1a:b', 'ü', '{id}'].map(
+    (source): [object, RegExp] => [{ ...valid, source }, /source must be a URI reference/],
+  ),
   [{ ...valid, specversion: '0.3' }, /specversion must be "1.0"/],
   [{ ...valid, type: '' }, /type must not be empty/],
-  [{ ...valid, datacontenttype: 'json' }, /datacontenttype must be a media type/],
-  [{ ...valid, dataschema: 'relative/path' }, /dataschema must be an absolute URI/],
-  [{ ...valid, subject: '' }, /subject must not be empty/],
+  ...['json', 'text/', 'text/a b', 'a/b/c', 'text/plain; charset', 'text/plain; a="b', 'text/plain, text/html'].map((datacontenttype): [object, RegExp] => [
+    { ...valid, datacontenttype },
+    /datacontenttype must be a media type/,
+  ]),
+  ...['relative/path', '/path', '//host/path', 'http://[[/'].map((dataschema): [object, RegExp] => [
+    { ...valid, dataschema },
+    /dataschema must be an absolute URI/,
+  ]),
+  ...['id', 'source', 'specversion', 'type', 'datacontenttype', 'dataschema', 'subject', 'time'].flatMap((name): [object, RegExp][] => [
+    ...[5, true].map((value): [object, RegExp] => [{ ...valid, [name]: value }, new RegExp(`${name} must be a string`)]),
+    [{ ...valid, [name]: '' }, new RegExp(`${name} must not be empty`)],
+  ]),
+  [{ ...valid, partitionkey: '' }, /partitionkey must not be empty/],
   [{ ...valid, time: 'yesterday' }, /time must be a time/],
   [{ ...valid, time: '2026-02-30T00:00:00Z' }, /time must be a time/],
   [{ ...valid, time: '2026-01-01' }, /time must be a time/],
@@ -94,9 +143,21 @@ const cases: [object | string, RegExp][] = [
   [{ ...valid, ext: 2 ** 31 }, /ext must be a string/],
   [{ ...valid, ext: 'a\u0000b' }, /control characters/],
   [{ ...valid, ext: 'a\ud800' }, /lone surrogates/],
-  [{ ...valid, ext: '\uffff' }, /noncharacters/],
+  ...['\uffff', '\ufdd0', '\u{1fffe}', '\u{1ffff}', '\u{8ffff}', '\u{10fffe}', '\u{10ffff}', '\u007f', '\u009f', '\n'].flatMap((text): [object, RegExp][] => [
+    [{ ...valid, ext: `a${text}b` }, /ext must not have control characters, lone surrogates or noncharacters/],
+    [{ ...valid, subject: text }, /subject must not have control characters/],
+  ]),
+  [{ ...valid, '': 'x' }, /"" is no name/],
+  [{ ...valid, 'ä': 'x' }, /"ä" is no name/],
+  [{ ...valid, 'a-b': 'x' }, /"a-b" is no name/],
+  [{ ...valid, ['a'.repeat(65)]: 'x' }, /is no name/],
+  [{ ...valid, ext: -(2 ** 31) - 1 }, /ext must be a string/],
+  [{ ...valid, ext: ['a'] }, /ext must be a string/],
   [{ ...valid, data: 1, data_base64: 'AA==' }, /must not both/],
-  [{ ...valid, data_base64: 'not base64!' }, /data_base64 must be base64/],
+  [{ ...valid, data: null, data_base64: 'AA==' }, /must not both/],
+  ...['not base64!', 'AAA', 'A===', 'A_==', 5, {}].map((encoded): [object, RegExp] => [{ ...valid, data_base64: encoded }, /data_base64 must be base64/]),
+  [{ ...valid, datacontenttype: 'text/xml', data: { a: 1 } }, /data must be a string where datacontenttype is no JSON/],
+  [null, /must be a JSON object/],
   ['a string', /must be a JSON object/],
   [[valid], /must be a JSON object/],
 ];
@@ -128,10 +189,29 @@ test('readEvents: refuses whatever breaks a rule', () => {
     problemsOf(() => binary({})),
     /id is missing; source is missing; specversion is missing; type is missing/,
   );
-  assert.match(
-    problemsOf(() => binary(ce({ 'ce-subject': '%ff' }))),
-    /percent-encoded/,
-  );
+});
+
+test('readEvents: refuses binary forms that break a rule', () => {
+  for (const subject of ['%ff', '%C0%A0', '%ED%A0%80', 'a\u00ff'])
+    assert.match(
+      problemsOf(() => binary(ce({ 'ce-subject': subject }))),
+      /subject is not percent-encoded UTF-8/,
+      subject,
+    );
+  for (const [name, value, problem] of [
+    ['ce-subject', '', /subject must not be empty/],
+    ['ce-subject', '%F0%9F%BF%BE', /noncharacters/],
+    ['ce-time', 'now', /time must be a time/],
+    ['ce-with_line', 'x', /"with_line" is no name/],
+    ['ce-data', 'x', /"data" is no name/],
+    ['ce-datacontenttype', 'text/plain', /datacontenttype is given twice/],
+    ['content-type', 'text', /datacontenttype must be a media type/],
+  ] as const)
+    assert.match(
+      problemsOf(() => binary(ce({ [name]: value }))),
+      problem,
+      `${name}: ${value}`,
+    );
   assert.match(
     problemsOf(() => readEvents([...Object.entries(ce()), ['CE-ID', 'again']], null)),
     /id is given twice/,

@@ -135,6 +135,12 @@ test('events: wrong ones are refused, each rule by name, and larger ones than 51
   assert.is((await post('/v1/events?function=deliver', attributes('big'), 'x'.repeat(512 * 1024 + 1))).status, 413);
   assert.is((await post('/v1/events?function=nobody', attributes('n'), 'x')).status, 404);
   assert.is((await post('/v1/events?function=deliver&topic=t', attributes('n'), 'x')).status, 400);
+  const one = { specversion: '1.0', id: 'beside', source: '/test', type: 'made' };
+  const batch = (...events: object[]) => post('/v1/events?function=deliver', { 'content-type': 'application/cloudevents-batch+json' }, JSON.stringify(events));
+  const mixed = await batch(one, { ...one, id: 'bad', subject: 5 });
+  assert.match(((await mixed.json()) as { detail: string }).detail, 'event 1: subject must be a string');
+  const alone = (await (await batch(one)).json()) as Accepted;
+  assert.equal([mixed.status, alone.items.map(({ duplicate }) => duplicate)], [400, [false]], 'nothing of the batch was taken');
   const large = await send(`large ${'x'.repeat(512 * 1024 - 6)}`, { id: 'large' });
   assert.is((await ended(large[0]?.id as string)).state, 'succeeded');
 });
