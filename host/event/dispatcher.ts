@@ -2,6 +2,7 @@
  * Hands queued events to those who deliver them: as many at once as the node and each function allow, tenants in turn.
  * Begins with `start`; `stop` claims no more and resolves when what is under way has ended, or after a time.
  */
+import { PassingMap } from '../base/passing-map.ts';
 import type { Lease, Queue } from '../store/queue.ts';
 import type { EventClock, EventFunction, EventItem } from './model.ts';
 
@@ -39,6 +40,14 @@ type Lane = {
   callOff: (() => void) | undefined;
 };
 
+/** A map that is moved in often makes a table anew each time; with one entry there is nothing to move. */
+const moveToEnd = <V>(map: Map<string, V>, key: string): void => {
+  const value = map.get(key);
+  if (value === undefined || map.size === 1) return;
+  map.delete(key);
+  map.set(key, value);
+};
+
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #lanes = new Map<string, Lane>();
@@ -49,7 +58,7 @@ export class Dispatcher {
   #stopped = false;
   #pumping: Promise<void> | undefined;
   #idle: (() => void) | undefined;
-  readonly #underWay = new Map<Lease<EventItem>, Queue<EventItem>>();
+  readonly #underWay = new PassingMap<Lease<EventItem>, Queue<EventItem>>();
   #extending: (() => void) | undefined;
 
   constructor(options: DispatcherOptions) {
@@ -163,13 +172,9 @@ export class Dispatcher {
       if (lane) best = { tenant, inFlight, lane };
     }
     if (!best) return undefined;
+    moveToEnd(this.#tenants, best.tenant);
     const owner = this.#tenants.get(best.tenant);
-    if (owner) {
-      this.#tenants.delete(best.tenant);
-      this.#tenants.set(best.tenant, owner);
-      owner.lanes.delete(best.lane.name);
-      owner.lanes.set(best.lane.name, best.lane);
-    }
+    if (owner) moveToEnd(owner.lanes, best.lane.name);
     return best.lane;
   }
 

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from '../base/errors.ts';
 import { ownBytes } from '../base/own-bytes.ts';
+import { PassingMap } from '../base/passing-map.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
 import { ReceivedEnd, type SentEnd, type StoredEnd, type StoredRequest, type StoredRun, type StoredRunOptions } from '../execution/stored-run.ts';
 import type { StoredRunFromGateway, StoredRunToGateway } from './stored-run-protocol.ts';
@@ -36,7 +37,7 @@ const threadGone = (): StoredEnd => failedEnd('isolate-lost', 'its gateway threa
 export class StoredRuns {
   readonly #options: StoredRunsOptions;
   readonly #now: () => number;
-  readonly #running = new Map<number, Running>();
+  readonly #running = new PassingMap<number, Running>();
   #runs = 0;
   #checker: NodeJS.Timeout | undefined;
   #checkedMs = 0;

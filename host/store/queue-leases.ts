@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import { PassingMap } from '../base/passing-map.ts';
 import type { Lease } from './queue.ts';
 import type { MessageRecord } from './queue-records.ts';
 import type { Json } from './table.ts';
@@ -7,7 +8,7 @@ type Held<T> = { lease: Lease<T>; record: MessageRecord; revision: number; until
 
 /** What of a queue is in memory: leases, and ordering keys whose next message must wait. */
 export class Leases<T extends Json> {
-  readonly #held = new Map<string, Held<T>>();
+  readonly #held = new PassingMap<string, Held<T>>();
   /** Ordering keys with a lease. */
   readonly #busy = new Map<string, string>();
   /** Ordering keys whose first message was put off, and until when. */

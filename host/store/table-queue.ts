@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import { PassingMap } from '../base/passing-map.ts';
 import { CommitBatch } from './commit-batch.ts';
 import type { Enqueued, Lease, NewMessage, Queue, QueueDepth, Queued } from './queue.ts';
 import { Leases } from './queue-leases.ts';
@@ -56,7 +57,7 @@ export class TableQueue<T extends Json> implements Queue<T> {
   readonly #now: () => number;
   readonly #leases = new Leases<T>();
   /** By dedupe id, messages whose commit is under way. */
-  readonly #entering = new Map<string, Promise<string>>();
+  readonly #entering = new PassingMap<string, Promise<string>>();
   readonly #enteringIds = new Set<string>();
   /** Everything before it is leased, gone, or found by its ordering key. */
   #cursor = '';

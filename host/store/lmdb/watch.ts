@@ -33,7 +33,7 @@ export class WatchHub {
   private readonly options: HubOptions;
   private readonly inProcess: Int32Array;
   private readonly watches = new Set<Watch>();
-  private readonly unsent = new Set<string>();
+  private unsent = new Set<string>();
   private channel: BroadcastChannel | undefined;
   private timer: NodeJS.Timeout | undefined;
   private compared = 0;
@@ -92,7 +92,7 @@ export class WatchHub {
 
   private send(): void {
     const keys = [...this.unsent];
-    this.unsent.clear();
+    this.unsent = new Set();
     if (Atomics.load(this.inProcess, 0) > this.watches.size) this.open().postMessage(keys);
     this.changed(keys);
   }
