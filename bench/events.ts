@@ -1,5 +1,5 @@
 // Events on one node with the hello component: `node bench/events.ts [--seconds=10] [--pending=1000000]`. Prints events a second
-// from POST /v1/events (batched form) to the acknowledgement, the latency of single enqueues at 500 a second beside it, and how
+// from POST /v1/events (batched form) to the acknowledgement, the latency of single enqueues at 500 a second, and how
 // long the first delivery takes after a restart with many pending.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { openStore } from '../host/store/lmdb/store.ts';
 import { TableQueue } from '../host/store/table-queue.ts';
 import { option, printMachine, temporaryFolder } from './lib.ts';
+import { post, postToNobody } from './producer.ts';
 
 const seconds = option('seconds', 10);
 const pending = option('pending', 1_000_000);
@@ -91,22 +92,18 @@ console.log(
   `enqueue to acknowledgement: ${Math.round((events - before) / (doneMs / 1000))} events/s (${events - before} events; taken at ${Math.round((events - before) / (sentMs / 1000))}/s)`,
 );
 
-const waits: number[] = [];
-const endMs = performance.now() + 5000;
-for (let i = 0; performance.now() < endMs; i++) {
-  const dueMs = endMs - 5000 + i * 2;
-  if (dueMs > performance.now()) await sleep(dueMs - performance.now());
-  const sendMs = performance.now();
-  void call(
-    node,
-    'POST',
-    '/v1/events?function=hello',
-    'application/cloudevents+json',
-    JSON.stringify({ specversion: '1.0', id: `s${i}`, source: '/bench', type: 'made' }),
-  ).then(() => waits.push(performance.now() - sendMs));
-}
-await sleep(1000);
-console.log(`one event over HTTP at 500/s: p50 ${quantile(waits, 0.5)} ms, p99 ${quantile(waits, 0.99)} ms (${waits.length})`);
+const single = {
+  url: `${node.control}/v1/events?function=hello`,
+  headers: { authorization: `Bearer ${node.token}`, 'content-type': 'application/cloudevents+json' },
+  body: (index: number) => JSON.stringify({ specversion: '1.0', id: `s${events + index}`, source: '/bench', type: 'made' }),
+  perSecond: 500,
+  seconds,
+};
+const told = (waits: number[]): string => `p50 ${quantile(waits, 0.5)} ms, p99 ${quantile(waits, 0.99)} ms (${waits.length})`;
+// The first seconds are those of a node that compiles.
+await post({ ...single, body: (index) => single.body(index + 1_000_000), seconds: 3 });
+const taken = await post(single);
+console.log(`one event over HTTP at 500/s: ${told(taken)}; the producer alone, with a server that answers at once: ${told(await postToNobody(single))}`);
 await node.end('SIGTERM');
 
 const store = await openStore(data, { bytesMax: 16 * 2 ** 30 });
