@@ -219,4 +219,20 @@ test('DeadLetters: with 50,000 of them the thread goes on with other things whil
   assert.is(await letters.sweep(['a']), 0);
 });
 
+test('DeadLetters: close ends what looks at all of them', async () => {
+  const { table } = open(undefined, wide);
+  await fill(table, 5000);
+  const { letters } = open(table, wide);
+  let pages = 0;
+  const scan = table.scan.bind(table);
+  table.scan = (options) => {
+    pages++;
+    return scan(options) as never;
+  };
+  void letters.open(['a']);
+  await new Promise((resolve) => setImmediate(resolve));
+  await letters.close();
+  assert.ok(pages < 6, `${pages} pages`);
+});
+
 test.run();
