@@ -105,7 +105,7 @@ export const configSchema = section({
       MIB,
       1024 * 1024 * MIB,
       1024 * MIB,
-      'Size of all that is remembered of keys, in bytes. Then new keys are refused; none is forgotten early.',
+      'Size of all that is remembered of keys, in bytes, of which a tenant gets three quarters, or less where others use it too. Then its new keys are refused; none is forgotten early.',
     ),
     responseBytesMax: whole(1024, 16 * 1024 * MIB, 256 * MIB, 'Largest response that is kept of an execution with a key, in bytes.'),
   }).prefault({}),

@@ -39,6 +39,8 @@ export type AttemptsOptions = {
   commit: (effects: Effects, success: Succeeded) => Promise<unknown>;
   /** Told of each attempt that failed, before the next begins. */
   onFailed?: (attempts: readonly Attempt[]) => Promise<void>;
+  /** Whether the node is ending under it: an attempt that fails is no fault of the function then, and none follows. */
+  stopped?: () => boolean;
   /** Attempts after the first that failed. Those that other executions were in the way of have a bound of their own. */
   retries: number;
   /** When the first attempt was begun, if that was before it was asked for. */
@@ -99,6 +101,7 @@ export const runUntilCommitted = async (options: AttemptsOptions): Promise<Attem
     if ('success' in ended) return ended;
     const { problem, judgement } = ended;
     last = ended.end ?? last;
+    if (options.stopped?.()) return { success: undefined, problem, last, attempts };
     attempts.push({ attempt, startedAt, endedAt: steadyNow(), code: problem.code, message: problem.message, ...told(change, judgement) });
     if (attempts.length > toldMax) attempts.splice(0, attempts.length - toldMax);
     if (contended.has(problem.code)) tally.conflicts++;
@@ -109,6 +112,7 @@ export const runUntilCommitted = async (options: AttemptsOptions): Promise<Attem
     if (judgement?.do === 'retry') change = judgement.change;
     if (!contended.has(problem.code)) await options.onFailed?.(attempts);
     if (wait >= 1) await sleep(wait);
+    if (options.stopped?.()) return { success: undefined, problem, last, attempts };
   }
 };
 

@@ -36,17 +36,26 @@ export class KeptBodies {
 
   /** @throws Problem `store-full` */
   async keep(body: Uint8Array, owner: string): Promise<BodyToKeep> {
-    if (body.length <= inlineBytesMax)
-      return { body: { base64: Buffer.from(body.buffer, body.byteOffset, body.length).toString('base64') }, writes: [], release: () => undefined };
+    if (body.length <= inlineBytesMax) return this.inner(body);
     const { digest, bytes, release } = await this.#options.held.put(sliced(body), { bytesMax: body.length });
     return { body: { digest, bytes }, writes: [hold(digest, this.#who(owner))], release };
   }
 
-  /** The same for what is in Blobs already. @throws Problem `conflict` if it is there no more */
-  async keepSpilled({ digest, bytes }: SpilledBody, owner: string): Promise<BodyToKeep> {
+  /** By itself, whatever its size: for whoever keeps it in no record. */
+  inner(body: Uint8Array): BodyToKeep {
+    return { body: { base64: Buffer.from(body.buffer, body.byteOffset, body.length).toString('base64') }, writes: [], release: () => undefined };
+  }
+
+  /** `keep` for what is in Blobs already. @throws Problem `conflict` if it is there no more */
+  async keepSpilled(spilled: SpilledBody, owner: string): Promise<BodyToKeep> {
+    return { ...(await this.claimSpilled(spilled)), writes: [hold(spilled.digest, this.#who(owner))] };
+  }
+
+  /** The same, and no record is to hold it. */
+  async claimSpilled({ digest, bytes }: SpilledBody): Promise<BodyToKeep> {
     const release = await this.#options.held.claimPresent(digest);
     if (!release) throw new Problem('conflict', 'cannot keep the response: its bytes are not there any more');
-    return { body: { digest, bytes }, writes: [hold(digest, this.#who(owner))], release };
+    return { body: { digest, bytes }, writes: [], release };
   }
 
   /** What a commit needs so that a body is kept no longer; `dropped` is to be called after it. */

@@ -33,6 +33,7 @@ import { Deferrals, type DeferredEnd } from './deferrals.ts';
 import { FleetDriver, type FleetDriverOptions } from './driver.ts';
 import type { FailureFromGateway } from './failure-protocol.ts';
 import type { GuaranteeFromGateway } from './guarantee-protocol.ts';
+import type { EndedRecord } from './guarantee-records.ts';
 import { Guarantees } from './guarantees.ts';
 import type { CompileModule, MakeSettings } from './isolate-threads.ts';
 import { judgedAttempts } from './judged-attempts.ts';
@@ -126,6 +127,7 @@ export class Fleet {
   /** Keeps requests that are to be answered later, as soon as they can be. */
   answerLater: ((request: LaterRequest) => Promise<void>) | undefined = undefined;
   readonly #results: StoredLog<DeferredEnd>;
+  readonly #unkeyed: StoredLog<EndedRecord>;
   readonly #gateways = new Map<number, PostToGateway>();
   readonly #config: FleetOptions['config'];
   readonly #log: FleetOptions['log'];
@@ -139,7 +141,7 @@ export class Fleet {
   #programmer: NodeJS.Timeout | undefined;
 
   constructor(options: FleetOptions) {
-    const { config, table, held, writer, findOwner, compile, log } = options;
+    const { config, table, writer, compile, log } = options;
     this.#config = config;
     this.#log = log;
     this.#fleets = new Fleets(config.fleets);
@@ -148,6 +150,7 @@ export class Fleet {
     const kept = { table, ttlMs: config.decisions.ttlMs, bytesMax: config.decisions.bytesMax / 2, onError };
     this.#decisions = new DecisionLog(new StoredLog({ ...kept, prefix: '~node/decision/' }));
     this.#executions = new StoredLog({ ...kept, prefix: '~node/execution/' });
+    this.#unkeyed = new StoredLog({ ...kept, prefix: '~node/unkeyed/' });
     this.#results = new StoredLog({ ...kept, prefix: '~node/result/' });
     this.#driver = new FleetDriver({
       placement: createPlacement(forgettingIn(config)),
@@ -158,14 +161,7 @@ export class Fleet {
     });
     this.runs = this.#makeRuns(options);
     this.control = this.#makeControl(writer);
-    const versionOf = (tenant: string, name: string, wanted?: string) => this.#versionToRun(tenant, name, wanted);
-    this.guarantees = new Guarantees({
-      ...{ table, held, writer, findOwner, claims: this.claims },
-      run: (run, options) => this.runs.run(run, options),
-      attempts: (request, wanted) => judgedAttempts({ versionOf, control: this.control, lastLines: options.lastLines }, request, wanted),
-      config: config.guarantees,
-      onError: (error) => log.error({ error: String(error) }, 'cannot look after executions by key'),
-    });
+    this.guarantees = this.#makeGuarantees(options);
     this.deferrals = new Deferrals({
       config: config.deferral,
       table,
@@ -176,6 +172,18 @@ export class Fleet {
       onError: (error) => log.error({ error: String(error) }, 'cannot look after executions that were put off'),
     });
     this.reservations = new Reservations({ config: config.isolates, table, feed: (event) => this.#driver.feed(event) });
+  }
+
+  #makeGuarantees({ config, table, held, writer, findOwner, lastLines, log }: FleetOptions): Guarantees {
+    const versionOf = (tenant: string, name: string, wanted?: string) => this.#versionToRun(tenant, name, wanted);
+    return new Guarantees({
+      ...{ table, held, writer, findOwner, claims: this.claims },
+      unkeyed: this.#unkeyed,
+      run: (run, options) => this.runs.run(run, options),
+      attempts: (request, wanted) => judgedAttempts({ versionOf, control: this.control, lastLines }, request, wanted),
+      config: config.guarantees,
+      onError: (error) => log.error({ error: String(error) }, 'cannot look after executions by key'),
+    });
   }
 
   #makeRuns({ holds, held }: FleetOptions): StoredRuns {
@@ -244,6 +252,7 @@ export class Fleet {
     await this.deferrals.close();
     await this.#driver.close();
     await this.#results.close();
+    await this.#unkeyed.close();
     await this.#decisions.close();
     await this.#executions.close();
   }
@@ -258,6 +267,7 @@ export class Fleet {
     this.#driver.leave(gateway);
     this.runs.leave(gateway);
     this.claims.leave(gateway);
+    this.guarantees.leave(gateway);
   }
 
   take(gateway: number, message: FleetFromGateway | DeferralFromGateway | StoredRunFromGateway | GuaranteeFromGateway | FailureFromGateway): void {
@@ -266,10 +276,13 @@ export class Fleet {
         this.#putOff(message.request, (answer) => this.#gateways.get(gateway)?.(answer));
         break;
       case 'guard':
-        void this.guarantees.guard(message, gateway).then((answer) => this.#gateways.get(gateway)?.({ kind: 'guarded', ask: message.ask, answer }));
+        void this.#guard(gateway, message);
         break;
       case 'replayed':
         this.guarantees.replayed(message.executions);
+        break;
+      case 'response-sent':
+        this.guarantees.sent(message.execution);
         break;
       case 'request-failed':
       case 'failure-lost':
@@ -282,6 +295,13 @@ export class Fleet {
       default:
         this.#driver.take(gateway, message);
     }
+  }
+
+  async #guard(gateway: number, message: Extract<GuaranteeFromGateway, { kind: 'guard' }>): Promise<void> {
+    const post = this.#gateways.get(gateway);
+    const answer = await this.guarantees.guard(message, gateway);
+    if (post && post === this.#gateways.get(gateway)) post({ kind: 'guarded', ask: message.ask, answer });
+    else if (answer.kind === 'response') this.guarantees.sent(answer.execution);
   }
 
   #putOff(request: LaterRequest, post: (answer: DeferralToGateway) => void): void {

@@ -2,26 +2,34 @@
  * Counts the requests that got the response of an execution again, and writes the counts down from time to time: they
  * come far more often than they are worth a commit. Begins with `open`; ends with `close`.
  */
+import { Problem } from '../base/errors.ts';
 import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { Table } from '../store/table.ts';
 import { type EndedRecord, endedKey, putRecord } from './guarantee-records.ts';
 
-export type DuplicatesOptions = { table: Pick<Table, 'get'>; notes: Pick<EffectWriter, 'commit'>; onError: (error: unknown) => void };
+export type DuplicatesOptions = { table: Pick<Table, 'get' | 'refresh'>; notes: Pick<EffectWriter, 'commit'>; onError: (error: unknown) => void };
 
 const flushMs = 500;
 const atOnceMax = 200;
+
+const isConflict = (error: unknown): boolean => error instanceof Problem && error.code === 'conflict';
 
 export class GuaranteeDuplicates {
   readonly #options: DuplicatesOptions;
   readonly #counts = new Map<string, number>();
   #flusher: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> = Promise.resolve();
+  #closed = false;
 
   constructor(options: DuplicatesOptions) {
     this.#options = options;
   }
 
   open(): void {
-    this.#flusher = setInterval(() => void this.flush().catch(this.#options.onError), flushMs).unref();
+    const again = (): void => {
+      if (!this.#closed) this.open();
+    };
+    this.#flusher = setTimeout(() => void this.flush().catch(this.#options.onError).finally(again), flushMs).unref();
   }
 
   add(execution: string, times: number): void {
@@ -33,10 +41,21 @@ export class GuaranteeDuplicates {
     return this.#counts.get(execution) ?? 0;
   }
 
-  async flush(): Promise<void> {
+  /** Writes down what is counted, when a flush that is under way has ended: each adds to what the one before has written. */
+  flush(): Promise<void> {
+    const flushed = this.#flushing.then(() => this.#flush());
+    this.#flushing = flushed.catch(() => undefined);
+    return flushed;
+  }
+
+  async #flush(): Promise<void> {
     const counted = [...this.#counts];
-    for (let from = 0; from < counted.length; from += atOnceMax)
-      await Promise.all(counted.slice(from, from + atOnceMax).map(([execution, times]) => this.#write(execution, times)));
+    if (counted.length > 0) this.#options.table.refresh();
+    for (let from = 0; from < counted.length; from += atOnceMax) {
+      const written = await Promise.allSettled(counted.slice(from, from + atOnceMax).map(([execution, times]) => this.#write(execution, times)));
+      // One that was removed meanwhile is not there the next time.
+      for (const one of written) if (one.status === 'rejected' && !isConflict(one.reason)) this.#options.onError(one.reason);
+    }
   }
 
   async #write(execution: string, times: number): Promise<void> {
@@ -53,7 +72,8 @@ export class GuaranteeDuplicates {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#flusher);
+    this.#closed = true;
+    clearTimeout(this.#flusher);
     await this.flush();
   }
 }

@@ -72,6 +72,13 @@ export class GuaranteeKey {
     this.revision = revision;
   }
 
+  /** Its record was deleted while nobody used it. */
+  unset(): void {
+    this.record = undefined;
+    this.revision = 0;
+    this.fingerprint = undefined;
+  }
+
   /** Resolves when an execution under way has ended, or is refused after `waitMs`. */
   wait(runs: number, waitMs: number): Promise<GuardedAnswer> {
     return new Promise((resolve) => {

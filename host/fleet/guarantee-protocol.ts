@@ -6,7 +6,9 @@ export type GuaranteeFromGateway =
   /** Answered by `guarded`. */
   | ({ kind: 'guard'; ask: number } & GuardedRequest)
   /** So many times the thread has replayed the response of each execution. */
-  | { kind: 'replayed'; executions: [id: string, times: number][] };
+  | { kind: 'replayed'; executions: [id: string, times: number][] }
+  /** The thread has sent a body from Blobs that is kept for nobody else. */
+  | { kind: 'response-sent'; execution: string };
 
 /** From the supervisor to a gateway thread. */
 export type GuaranteeToGateway = { kind: 'guarded'; ask: number; answer: GuardedAnswer };

@@ -60,6 +60,17 @@ export const beginRun = (begun: Begun): GuaranteeRun => ({
   forgotten: false,
 });
 
+/** One that the node ended under, as its record has it: a body in Blobs is not read yet. */
+export const leftRun = (
+  { request, guarantee, retries, leaseMs, attempts, letter }: StartedRecord,
+  { key, revision, now }: { key: GuaranteeKey; revision: number; now: number },
+): GuaranteeRun => {
+  const attempt = (attempts.at(-1)?.attempt ?? 0) + 1;
+  const ended: Attempt = { attempt, startedAt: now, endedAt: now, code: 'isolate-lost', message: 'the node ended under it', nodeEnded: true };
+  const run = beginRun({ request: { ...request, body: null }, key, guarantee, retries, leaseMs, version: undefined, gateway: undefined, letter });
+  return { ...run, body: request.body, attempts: [...attempts, ended], revision, reserved: Promise.resolve() };
+};
+
 /** What its record says of its key and attempts. */
 export const described = ({ guarantee }: GuaranteeRun, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({
   ...(guarantee && { key: guarantee.key, runs: guarantee.runs }),

@@ -16,19 +16,19 @@ import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
 import type { RunStored, StoredEnd, StoredResponse } from '../execution/stored-run.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import { scanRecords } from '../store/scan.ts';
-import type { Entry, Table, Write } from '../store/table.ts';
+import type { Table, Write } from '../store/table.ts';
 import type { Change } from '../verdict/model.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { Letters } from './failed-requests.ts';
 import { finalProblem, inProgress, refused, removed } from './guarantee-answers.ts';
 import { GuaranteeDuplicates } from './guarantee-duplicates.ts';
-import { GuaranteeKey, replayOf } from './guarantee-key.ts';
+import { GuaranteeKeeping } from './guarantee-keeping.ts';
+import { type GuaranteeKey, replayOf } from './guarantee-key.ts';
+import { GuaranteeKeys } from './guarantee-keys.ts';
 import {
   describeEnded,
   type EndedRecord,
   endedKey,
-  endedPrefix,
-  isRemembered,
   keptBytes,
   putRecord,
   recordTextOf,
@@ -38,9 +38,12 @@ import {
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';
-import { attemptAt, beginRun, described, type GuaranteeRun, isForgotten } from './guarantee-run.ts';
+import { attemptAt, beginRun, described, type GuaranteeRun, isForgotten, leftRun } from './guarantee-run.ts';
+import { GuaranteeRuns } from './guarantee-runs.ts';
 import { GuaranteeStarts } from './guarantee-starts.ts';
+import type { StoredLog } from './stored-log.ts';
 import { failedEnd } from './stored-runs.ts';
+import { UnsentBodies } from './unsent-bodies.ts';
 
 export type GuaranteesOptions = {
   table: Table;
@@ -50,6 +53,8 @@ export type GuaranteesOptions = {
   findOwner: FindOwner;
   /** Told which keys are taken. */
   claims: KeyClaims;
+  /** Where executions without a key are written down: nothing was promised of those. */
+  unkeyed: Pick<StoredLog<EndedRecord>, 'get' | 'takeBack' | 'write'>;
   run: RunStored;
   /** Which version makes the attempts (the wanted one if it is live), and who judges them. */
   attempts: (request: GuardedHead, wanted: string | undefined) => Pick<AttemptsOptions, 'version' | 'judge'>;
@@ -62,12 +67,8 @@ export type GuaranteesOptions = {
 type Guarantee = NonNullable<GuardedRequest['guarantee']>;
 type Failed = Extract<AttemptsEnd, { success: undefined }>;
 
-/** Executions by key under way, and bytes of their requests. */
-const runsMax = 4096;
-const requestBytesMax = 256 * 1024 * 1024;
 /** Executions of before that are taken up at once. */
 const resumedAtOnce = 16;
-const sweepMsMax = 60_000;
 /** Looks, a millisecond apart, for what a thread has begun with a key and not told of yet. */
 const looksMax = 20;
 
@@ -82,12 +83,11 @@ export class Guarantees {
   readonly #notes: EffectWriter;
   readonly #now: () => number;
   readonly #starts: GuaranteeStarts;
-  readonly #keys = new Map<string, GuaranteeKey>();
-  readonly #runs = new Map<string, GuaranteeRun>();
+  readonly #keys: GuaranteeKeys;
+  readonly #runs = new GuaranteeRuns();
   readonly #duplicates: GuaranteeDuplicates;
-  #requestBytes = 0;
-  #keptBytes = 0;
-  #sweeper: NodeJS.Timeout | undefined;
+  readonly #keeping: GuaranteeKeeping;
+  readonly #unsent: UnsentBodies;
   #closed = false;
 
   constructor(options: GuaranteesOptions) {
@@ -103,39 +103,49 @@ export class Guarantees {
     });
     this.#duplicates = new GuaranteeDuplicates({ table: options.table, notes: this.#notes, onError: options.onError });
     this.#now = options.now ?? steadyNow;
+    this.#keys = new GuaranteeKeys(options.table, options.claims);
+    this.#keeping = new GuaranteeKeeping({
+      ...options,
+      keys: this.#keys,
+      bodies: this.#bodies,
+      isUnderWay: (id) => this.#runs.get(id) !== undefined,
+      now: this.#now,
+    });
+    this.#unsent = new UnsentBodies({ claim: (digest) => options.held.claim(digest), bytesMax: options.config.bytesMax });
   }
 
   /** Takes up what was under way; to be called when gateway threads can run it. */
   async open(): Promise<void> {
-    const started: Entry<StartedRecord>[] = [];
-    for await (const entry of scanRecords<StartedRecord>(this.#options.table, startedPrefix)) {
-      const { at, fingerprint } = entry.value.guarantee;
-      const key = this.#key(at);
-      key.begin(entry.value.request.id);
+    const left: GuaranteeRun[] = [];
+    for await (const { value, revision } of scanRecords<StartedRecord>(this.#options.table, startedPrefix)) {
+      const { at, fingerprint } = value.guarantee;
+      const key = this.#keys.at(at);
+      key.begin(value.request.id);
       key.fingerprint = fingerprint;
-      started.push(entry);
+      const run = leftRun(value, { key, revision, now: this.#now() });
+      this.#runs.take(run.request);
+      this.#runs.set(run);
+      left.push(run);
     }
     const resume = async (): Promise<void> => {
-      for (let entry = started.shift(); entry && !this.#closed; entry = started.shift()) await this.#resume(entry).catch(this.#options.onError);
+      for (let run = left.shift(); run && !this.#closed; run = left.shift()) await this.#resume(run).catch(this.#options.onError);
     };
-    // Their keys are taken before anybody can ask for them; nobody waits for the executions themselves.
+    // They are known before anybody can ask for them; nobody waits for the executions themselves.
     for (let i = 0; i < resumedAtOnce; i++) void resume();
-    void this.#measure().catch(this.#options.onError);
+    this.#keeping.open();
     this.#duplicates.open();
-    const everyMs = Math.max(100, Math.min(sweepMsMax, this.#options.config.ttlMs / 4));
-    this.#sweeper = setInterval(() => void this.sweep().catch(this.#options.onError), everyMs).unref();
   }
 
   /** From now on nothing is begun, and no failure is written down: what is under way is taken up by the next life of the node. */
   stop(): void {
     this.#closed = true;
-    for (const run of this.#runs.values()) void this.#starts.write(run);
+    for (const run of this.#runs.all()) void this.#starts.write(run);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#sweeper);
-    for (const key of this.#keys.values()) key.tellWaiters();
+    this.#keys.tellWaiters();
+    await this.#keeping.close();
     await this.#duplicates.close();
     await this.#notes.idle();
   }
@@ -155,12 +165,26 @@ export class Guarantees {
     for (const [id, times] of executions) this.#count(id, times);
   }
 
+  /** A gateway thread has sent what it was answered. */
+  sent(execution: string): void {
+    this.#unsent.sent(execution);
+  }
+
+  /** A gateway thread is gone. */
+  leave(gateway: number): void {
+    this.#unsent.leave(gateway);
+  }
+
+  /** Removes what ended longer ago than it is to be remembered. */
+  sweep(): Promise<void> {
+    return this.#keeping.sweep();
+  }
+
   async find(id: string): Promise<ExecutionRecord | undefined> {
     const run = this.#runs.get(id);
     if (run) return { ...bareRecord(run.request, 'running'), ...described(run, run.attempts), duplicates: run.duplicates };
-    const ended = await this.#options.table.get<EndedRecord>(endedKey(id));
-    if (!ended) return undefined;
-    return describeEnded(ended.value, this.#duplicates.of(id));
+    const ended = (await this.#options.table.get<EndedRecord>(endedKey(id)))?.value ?? (await this.#options.unkeyed.get(id));
+    return ended && describeEnded(ended, this.#duplicates.of(id));
   }
 
   /** The body of a request under way. */
@@ -172,14 +196,9 @@ export class Guarantees {
   /** Forgets the keys of a function that was removed, or of all functions of a tenant, and what is under way with them. */
   async forget(tenant: string, name: string | null): Promise<void> {
     const prefix = name === null ? `${tenant}/guarantee/` : guaranteePrefix(tenant, name);
-    const forgotten = [...this.#keys.values()].filter(({ at }) => at.startsWith(prefix));
-    for (const key of forgotten) {
-      key.forgotten = true;
-      this.#keys.delete(key.at);
-    }
     // What is being committed is there before it is looked what there is.
-    await Promise.all(forgotten.map((key) => key.serial(async () => undefined)));
-    await this.#starts.forget(tenant, name, this.#runs.values());
+    await this.#keys.forget(prefix);
+    await this.#starts.forget(tenant, name, this.#runs.all());
     const { table } = this.#options;
     for (let { entries } = await table.scan<GuaranteeRecord>({ prefix }); entries.length > 0; { entries } = await table.scan<GuaranteeRecord>({ prefix })) {
       await table.commit(entries.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...this.#drops(value.last)]));
@@ -189,15 +208,21 @@ export class Guarantees {
   }
 
   async #guardKey(asked: GuardedRequest, guarantee: Guarantee, gateway: number | undefined): Promise<GuardedAnswer> {
-    const key = this.#key(guarantee.at);
+    const key = this.#keys.at(guarantee.at);
     try {
       if (!asked.begun) await this.#hearThreads(key);
       const next = await key.serial(() => this.#enterKey(asked, guarantee, key, gateway));
-      if (next === 'wait') return await key.wait(guarantee.runs, asked.waitMs);
-      return 'kind' in next ? next : await this.#execute(next);
+      if (next === 'wait') return this.#counted(await key.wait(guarantee.runs, asked.waitMs));
+      return 'kind' in next ? this.#counted(next) : await this.#execute(next);
     } finally {
-      this.#drop(key);
+      this.#keys.drop(key);
     }
+  }
+
+  /** One more that was told of an execution of another. Whoever is to ask again is counted then. */
+  #counted(answer: GuardedAnswer): GuardedAnswer {
+    if (answer.kind !== 'again' && answer.execution !== null) this.#count(answer.execution, 1);
+    return answer;
   }
 
   async #enterKey(asked: GuardedRequest, guarantee: Guarantee, key: GuaranteeKey, gateway: number | undefined): Promise<GuaranteeRun | GuardedAnswer | 'wait'> {
@@ -206,12 +231,10 @@ export class Guarantees {
       if (fingerprint !== undefined && fingerprint !== guarantee.fingerprint)
         return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
       const replay = record && replayOf(record, guarantee.runs);
-      const [active] = key.active;
-      if (replay) this.#count(replay.execution, 1);
       if (replay) return replay;
+      const [active] = key.active;
       if (active === undefined || (record?.succeeded ?? 0) + key.active.size < guarantee.runs) return await this.#begin(asked, key, gateway);
-      this.#count(active, 1);
-      return asked.waitMs > 0 ? 'wait' : inProgress(active);
+      return asked.waitMs > 0 && !this.#closed ? 'wait' : inProgress(active);
     } finally {
       if (asked.begun && gateway !== undefined) this.#options.claims.heard(key.at, gateway);
     }
@@ -227,19 +250,15 @@ export class Guarantees {
     const { request, guarantee, retries, leaseMs, version, letter, begun } = asked;
     if (this.#closed) throw new Problem('unavailable', 'cannot execute: the node is stopping');
     if (key?.forgotten) throw removed(request);
-    const bytes = request.body?.length ?? 0;
-    if (this.#runs.size >= runsMax || (this.#requestBytes > 0 && this.#requestBytes + bytes > requestBytesMax))
-      throw new Problem('capacity-exhausted', `cannot take the request: at most ${runsMax} are under way, with bodies of at most ${requestBytesMax} bytes`);
-    if (key && this.#keptBytes >= this.#options.config.bytesMax)
-      throw new Problem('store-full', `cannot remember another key: at most ${this.#options.config.bytesMax} bytes (guarantees.bytesMax)`);
-    this.#requestBytes += bytes;
+    if (key) this.#keeping.checkRoom(request.tenant);
+    this.#runs.enter(request);
     const run = beginRun({ request, key, guarantee, retries, leaseMs, version, gateway, letter, begun });
     try {
       if (key && guarantee) await this.#enter(run, key, guarantee, asked.outbound);
-      this.#runs.set(request.id, run);
+      this.#runs.set(run);
       return run;
     } catch (error) {
-      this.#requestBytes -= bytes;
+      this.#runs.leave(request);
       throw error;
     }
   }
@@ -281,12 +300,14 @@ export class Guarantees {
           answer = await (key ? key.serial(() => this.#succeed(run, effects, success)) : this.#succeed(run, effects, success));
         },
         onFailed: (attempts) => this.#starts.note(run, attempts),
+        // Without a record nobody takes it up.
+        stopped: () => this.#closed && key !== undefined && !isForgotten(run),
       });
       if (!end.success) answer = await (key ? key.serial(() => this.#fail(run, end)) : this.#fail(run, end));
     } finally {
       clearTimeout(run.reserving);
       this.#runs.delete(request.id);
-      this.#requestBytes -= request.body?.length ?? 0;
+      this.#runs.leave(request);
       key?.tellWaiters();
     }
     return answer ?? refused('internal', 'the execution ended without an answer');
@@ -310,7 +331,7 @@ export class Guarantees {
     const { request, key } = run;
     const { response, attempts, committedAt } = success;
     if (isForgotten(run)) throw removed(request);
-    const { body, writes, release } = await this.#keep(request.id, response);
+    const { body, writes, release } = await this.#keep(run, response);
     const { status, headers, trailers } = response;
     const kept = { status, headers, body, ...(trailers && { trailers }) };
     const tookMs = Math.max(0, committedAt - request.arrivedAt);
@@ -320,12 +341,13 @@ export class Guarantees {
     const failed = key ? undefined : await this.letters?.keepAnswer(run.request, success);
     try {
       const ended = this.#endedRecord(run, success.end, attempts, { state: 'succeeded', committedAt });
-      ended.body = 'digest' in body ? body : undefined;
+      ended.body = key && 'digest' in body ? body : undefined;
       const removal = run.letter === undefined ? undefined : await this.letters?.removal(request.tenant, run.letter);
       const also = [...writes, ...this.#drops(former), ...(removal?.writes ?? []), ...(failed?.writes ?? [])];
       await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }), also);
       removal?.removed();
       this.#bodies.dropped(former?.response.body);
+      if (!key && 'digest' in body && run.gateway !== undefined) this.#unsent.add(request.id, request.tenant, run.gateway, body);
     } catch (error) {
       await failed?.undo().catch(() => undefined);
       throw error;
@@ -339,11 +361,14 @@ export class Guarantees {
     return last ? this.#bodies.drops(last.response.body, responseOwner(last.execution)) : [];
   }
 
-  #keep(id: string, { body, spilled }: StoredResponse): Promise<BodyToKeep> {
+  /** Without a key nobody can ask for it again: it goes to its client, and is kept no longer than that takes. */
+  #keep({ request: { id, tenant }, key }: GuaranteeRun, { body, spilled }: StoredResponse): Promise<BodyToKeep> {
+    if (!key) {
+      if (spilled) this.#unsent.checkRoom(tenant, spilled.bytes);
+      return spilled ? this.#bodies.claimSpilled(spilled) : Promise.resolve(this.#bodies.inner(body));
+    }
     if (!spilled) return this.#bodies.keep(body, responseOwner(id));
-    const { bytesMax } = this.#options.config;
-    if (this.#keptBytes + spilled.bytes > bytesMax)
-      throw new Problem('store-full', `cannot keep the response of ${spilled.bytes} bytes: at most ${bytesMax} of all keys together (guarantees.bytesMax)`);
+    this.#keeping.checkRoom(tenant, spilled.bytes);
     return this.#bodies.keepSpilled(spilled, responseOwner(id));
   }
 
@@ -352,7 +377,9 @@ export class Guarantees {
     const { request, key } = run;
     const final = finalProblem(request.function, problem, attempts.length, key !== undefined);
     if (isForgotten(run)) await this.#giveUp(run);
-    else if (!(this.#closed && key)) {
+    else if (this.#closed && key)
+      return refused('unavailable', 'cannot say what comes of it: the node is stopping, and goes on with it in its next life', request.id);
+    else {
       const ended = this.#endedRecord(run, last, attempts, { state: 'failed', code: final.code });
       const isBuried = await this.#bury(run, failed, ended);
       if (!isBuried) await this.#end(run, nothing, ended, (before) => before).catch(() => this.#giveUp(run));
@@ -400,7 +427,8 @@ export class Guarantees {
   ): EndedRecord {
     const { id, tenant, function: name, arrivedAt } = run.request;
     const more = { id, tenant, function: name, arrivedAt, ...how, ...described(run, attempts), duplicates: run.duplicates };
-    return { at: this.#now(), guarantee: run.key?.at ?? null, bytes: keptBytes(end?.response ?? null), record: recordTextOf(end), more };
+    const bytes = keptBytes(run.key ? (end?.response ?? null) : null);
+    return { at: this.#now(), guarantee: run.key?.at ?? null, bytes, record: recordTextOf(end), more };
   }
 
   /** The last commit of an execution. `lease-lost` if its record is no longer as this thread has written it. */
@@ -413,88 +441,55 @@ export class Guarantees {
   ): Promise<void> {
     const { request, key } = run;
     const unreserved = await this.#starts.end(run);
-    const writes: Write[] = [putRecord(endedKey(request.id), ended, 0), ...also];
+    const log = key ? this.#keeping : this.#options.unkeyed;
+    const writes: Write[] = [log.write(request.id, ended), ...also];
     let next: GuaranteeRecord | undefined;
     if (key) {
       next = { ...change(key.record ?? { fingerprint: key.fingerprint ?? '', succeeded: 0, last: null, at: 0 }), at: this.#now() };
       writes.push(putRecord(key.at, next, key.revision), ...unreserved, ...this.#bodies.drops(run.body, requestOwner(request.id)));
     }
     const writesBytes = also.length > 0 ? undefined : 2 * ended.bytes + (ended.record?.length ?? 0);
-    const committed = await this.#commit(this.#options.writer, request.tenant, effects, writes, writesBytes).catch((error: unknown) =>
-      this.#starts.tellCommit(run, error),
-    );
+    const committed = await this.#commit(this.#options.writer, request.tenant, effects, writes, writesBytes).catch((error: unknown) => {
+      log.takeBack(request.id, ended);
+      return this.#starts.tellCommit(run, error);
+    });
     if (next) key?.set(next, committed.revision);
     this.#bodies.dropped(run.body);
     key?.end(request.id);
-    this.#keptBytes += ended.bytes;
+    this.#told(run, ended);
+  }
+
+  /** Its record tells of it from now on, but not of those who were told of it while that was being written. */
+  #told({ request: { id }, duplicates }: GuaranteeRun, { more }: EndedRecord): void {
+    this.#runs.delete(id);
+    if (duplicates > more.duplicates) this.#duplicates.add(id, duplicates - more.duplicates);
   }
 
   /** Takes up an execution that the node ended under. */
-  async #resume({ value, revision }: Entry<StartedRecord>): Promise<void> {
-    const { request, guarantee, retries, leaseMs, letter } = value;
-    const now = this.#now();
-    const attempt = (value.attempts.at(-1)?.attempt ?? 0) + 1;
-    const ended: Attempt = { attempt, startedAt: now, endedAt: now, code: 'isolate-lost', message: 'the node ended under it', nodeEnded: true };
-    const key = this.#key(guarantee.at);
-    if ((await this.#options.table.get(startedKey(request.id)))?.revision !== revision) return this.#drop(key);
-    const body = request.body && (await this.#bodies.read(request.body));
-    const attempts = [...value.attempts, ended];
-    const run = beginRun({ request: { ...request, body }, key, guarantee, retries, leaseMs, version: undefined, gateway: undefined, letter });
-    Object.assign(run, { body: request.body, attempts, revision, reserved: Promise.resolve() });
-    this.#runs.set(request.id, run);
-    this.#requestBytes += body?.length ?? 0;
-    await key.serial(() => this.#starts.note(run, attempts));
+  async #resume(left: GuaranteeRun): Promise<void> {
+    const { request, revision, key } = left;
+    if (isForgotten(left) || (await this.#options.table.get(startedKey(request.id)))?.revision !== revision) return this.#leave(left);
+    const body = left.body && (await this.#bodies.read(left.body));
+    const run = { ...left, request: { ...request, body } };
+    this.#runs.takeBody(run.request);
+    this.#runs.set(run);
+    await key?.serial(() => this.#starts.note(run, run.attempts));
     await this.#execute(run);
-    this.#drop(key);
+    if (key) this.#keys.drop(key);
   }
 
-  #key(at: string): GuaranteeKey {
-    const known = this.#keys.get(at);
-    if (known) return known;
-    this.#options.table.refresh();
-    const key = new GuaranteeKey(at, this.#options.table, this.#options.claims);
-    this.#keys.set(at, key);
-    return key;
-  }
-
-  #drop(key: GuaranteeKey): void {
-    if (key.idle && this.#keys.get(key.at) === key) this.#keys.delete(key.at);
+  /** It is nobody's any more, or somebody else's. */
+  #leave({ request, key }: GuaranteeRun): void {
+    this.#runs.delete(request.id);
+    this.#runs.leave(request);
+    key?.end(request.id);
+    key?.tellWaiters();
+    if (key) this.#keys.drop(key);
   }
 
   #count(id: string, times: number): void {
     const run = this.#runs.get(id);
     if (run) run.duplicates += times;
     else this.#duplicates.add(id, times);
-  }
-
-  /** Removes what ended longer ago than it is to be remembered. */
-  async sweep(): Promise<void> {
-    const before = this.#now() - this.#options.config.ttlMs;
-    for await (const { key, value } of scanRecords<EndedRecord>(this.#options.table, endedPrefix)) {
-      if (value.more.arrivedAt > before || this.#closed) return;
-      if (value.at > before) continue;
-      await this.#forgetKey(value.guarantee, before);
-      const drops = this.#bodies.drops(value.body, responseOwner(value.more.id));
-      await this.#options.table.commit([{ key, delete: true }, ...drops]);
-      this.#bodies.dropped(value.body);
-      this.#keptBytes -= value.bytes;
-    }
-  }
-
-  async #forgetKey(at: string | null, before: number): Promise<void> {
-    if (at === null) return;
-    const key = this.#key(at);
-    await key.serial(async () => {
-      if (!key.record || key.active.size > 0 || key.record.at > before) return;
-      await this.#options.table.commit([{ key: at, delete: true }]);
-      key.record = undefined;
-      key.revision = 0;
-    });
-    this.#drop(key);
-  }
-
-  async #measure(): Promise<void> {
-    for await (const { value } of scanRecords<EndedRecord>(this.#options.table, endedPrefix)) this.#keptBytes += value.bytes;
-    await this.#bodies.sweep((owner) => isRemembered(this.#options.table, owner, (id) => this.#runs.has(id)));
   }
 }

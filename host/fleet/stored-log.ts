@@ -21,6 +21,8 @@ const sweepMs = 10_000;
 const commitMax = 256;
 const waitingMax = 4096;
 const pageMax = 500;
+/** What is too much goes some at a time: each time costs a scan. */
+const trimmedTo = 15 / 16;
 
 const sizeOf = (key: string, value: unknown): number => key.length + JSON.stringify(value).length;
 
@@ -30,6 +32,7 @@ export class StoredLog<T extends Timed> {
   #bytes = 0;
   #dropped = 0;
   #writing: Promise<void> = Promise.resolve();
+  #trimming = false;
   readonly #flusher: NodeJS.Timeout;
   readonly #sweeper: NodeJS.Timeout;
 
@@ -54,7 +57,13 @@ export class StoredLog<T extends Timed> {
   write(key: string, value: T): Write {
     const whole = this.#options.prefix + key;
     this.#bytes += sizeOf(whole, value);
+    this.#trim();
     return { key: whole, put: value as unknown as Json };
+  }
+
+  /** That commit was not made. */
+  takeBack(key: string, value: T): void {
+    this.#bytes -= sizeOf(this.#options.prefix + key, value);
   }
 
   /** Resolves when all that was added is written. */
@@ -101,6 +110,15 @@ export class StoredLog<T extends Timed> {
     if (this.#bytes > this.#options.bytesMax) await this.#sweep();
   }
 
+  /** Once for all that comes before its turn. */
+  #trim(): void {
+    if (this.#trimming || this.#bytes <= this.#options.bytesMax) return;
+    this.#trimming = true;
+    void this.#enqueue(() => this.#sweep()).finally(() => {
+      this.#trimming = false;
+    });
+  }
+
   async #measure(): Promise<void> {
     const { table, prefix } = this.#options;
     let cursor: string | undefined;
@@ -114,10 +132,11 @@ export class StoredLog<T extends Timed> {
   async #sweep(): Promise<void> {
     const { table, prefix, ttlMs, bytesMax } = this.#options;
     const before = Date.now() - ttlMs;
+    const most = this.#bytes > bytesMax ? bytesMax * trimmedTo : bytesMax;
     for (;;) {
       const { entries } = await table.scan<T>({ prefix, limit: commitMax });
       const old = entries.filter(({ key, value }) => {
-        if (value.at >= before && this.#bytes <= bytesMax) return false;
+        if (value.at >= before && this.#bytes <= most) return false;
         this.#bytes -= sizeOf(key, value);
         return true;
       });

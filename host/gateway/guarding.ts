@@ -85,7 +85,7 @@ export class Guarding {
       held = this.#bodies.begin(Number(incoming.headers['content-length'] ?? 0));
       const body = request.body ? await readAll(request.body, held.add) : null;
       const answer = await this.#answer(this.#asked(version, request, body, key, incoming), version, outgoing);
-      if (answer.kind === 'response') await sendKept(incoming, outgoing, answer, this.#options.store);
+      if (answer.kind === 'response') await this.#send(incoming, outgoing, answer, key !== undefined);
       else this.#refuse(incoming, outgoing, answer);
     } catch (error) {
       sendProblem(incoming, outgoing, error instanceof Problem ? error : new Problem('request-invalid', `cannot take the request: ${String(error)}`));
@@ -198,6 +198,15 @@ export class Guarding {
       this.#waiting.set(ask, resolve);
       this.#options.post({ kind: 'guard', ask, ...asked });
     });
+  }
+
+  /** Without a key nobody else is answered with it. */
+  async #send(incoming: IncomingMessage, outgoing: ServerResponse, answer: Extract<GuardedAnswer, { kind: 'response' }>, hasKey: boolean): Promise<void> {
+    try {
+      await sendKept(incoming, outgoing, answer, this.#options.store);
+    } finally {
+      if (!hasKey && 'digest' in answer.response.body) this.#options.post({ kind: 'response-sent', execution: answer.execution });
+    }
   }
 
   #refuse(incoming: IncomingMessage, outgoing: ServerResponse, { code, message, execution, retryAfterMs }: Extract<GuardedAnswer, { kind: 'refused' }>): void {

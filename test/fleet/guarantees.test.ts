@@ -1,100 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ErrorCode } from '../../host/base/errors.ts';
-import { EffectWriter } from '../../host/capability/effect-writer.ts';
-import { fingerprintOf, type GuardedAnswer, guaranteeKey, headOf } from '../../host/execution/guarantee.ts';
-import { KeyClaims } from '../../host/execution/key-claims.ts';
-import { bareRecord } from '../../host/execution/record.ts';
-import type { HeadStart, SentEnd, StoredRequest } from '../../host/execution/stored-run.ts';
-import { Guarantees, type GuaranteesOptions } from '../../host/fleet/guarantees.ts';
-import type { StoredRunToGateway } from '../../host/fleet/stored-run-protocol.ts';
-import { StoredRuns } from '../../host/fleet/stored-runs.ts';
-import { HeldBlobs } from '../../host/store/held-blobs.ts';
-import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
-import { MemoryTable } from '../../host/store/memory/table.ts';
-
-const owner = '~node/tenant/acme';
-const pause = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const until = async <T>(ask: () => T | undefined | Promise<T | undefined>): Promise<T> => {
-  for (let i = 0; i < 6000; i++) {
-    const answer = await ask();
-    if (answer !== undefined && answer !== false) return answer;
-    await pause(5);
-  }
-  throw new Error('it did not come about');
-};
-
-type Shared = { table: MemoryTable; blobs: MemoryBlobs };
-type Running = Extract<StoredRunToGateway, { kind: 'run-stored' }>;
-
-/** What a thread says at the end of a run: an increment and an answer, or a problem. */
-const answerOf = ({ request }: Pick<Running, 'request'>, problem?: ErrorCode): SentEnd => {
-  const whole = 'held' in request ? { ...plain, id: request.held, arrivedAt: Date.now(), body: null } : request;
-  const record = JSON.stringify(bareRecord(whole, problem ? 'failed' : 'succeeded'));
-  if (problem) return { problem: { code: problem, message: problem }, record, response: null, effects: null };
-  const change = { kind: 'increment' as const, key: 'hits', delta: 1n, unsigned: false };
-  const response = { status: 200, headers: [], body: Buffer.from('done') };
-  return { problem: null, record, response, effects: { reads: [], effects: [{ kind: 'keyvalue', bucket: 'acme/b', change }] } };
-};
-
-const pathOf = ({ request }: Running): string => (request as StoredRequest).pathWithQuery;
-
-/** What the table has of the executions' work, and of records. */
-const seenIn = (table: MemoryTable) => ({
-  hits: async (): Promise<string | undefined> => {
-    const value = (await table.get<Uint8Array>('acme/state/b/hits'))?.value;
-    return value && Buffer.from(value).toString();
-  },
-  left: async (prefix: string): Promise<number> => (await table.scan({ prefix, limit: 1000 })).entries.length,
-});
-
-const plain = { tenant: 'acme', function: 'f', method: 'POST', authority: 'a', pathWithQuery: '/', headers: [] };
-
-/** The supervisor's side over a table, with a gateway thread that does what the test says. */
-const openNode = async (shared?: Shared, config: Partial<GuaranteesOptions['config']> = {}, now?: () => number) => {
-  const table = shared?.table ?? new MemoryTable();
-  const blobs = shared?.blobs ?? new MemoryBlobs();
-  if (!shared) await table.commit([{ key: owner, put: true }]);
-  const findOwner = async () => table.get(owner);
-  const writer = new EffectWriter({ table, keyvalue: { findOwner, bucketBytesMax: 1 << 30 } });
-  const started: Running[] = [];
-  const stopped: number[] = [];
-  let clock = 0;
-  /** Executions of these ends are over in the turn in which they begin. */
-  const quick = new Map<string, ErrorCode | undefined>();
-  const post = (message: StoredRunToGateway): void => {
-    if (message.kind === 'stop-stored') stopped.push(message.run);
-    else if (quick.has(pathOf(message))) end(message, quick.get(pathOf(message)));
-    else started.push(message);
-  };
-  const runs = new StoredRuns({ gateway: () => ({ id: 1, post }), now: () => clock });
-  const errors: unknown[] = [];
-  const run: GuaranteesOptions['run'] = (stored, options) => runs.run(stored, options);
-  const onError = (error: unknown): void => void errors.push(error);
-  const whole = { ttlMs: 60_000, bytesMax: 1 << 30, responseBytesMax: 1 << 28, ...config };
-  const attempts = () => ({ version: () => ({ key: 'acme/f@1' }) });
-  const held = new HeldBlobs({ table, blobs });
-  const guarantees = new Guarantees({ table, held, writer, findOwner, claims: new KeyClaims(), run, attempts, config: whole, onError, ...(now && { now }) });
-  await guarantees.open();
-  let ids = 0;
-  const ask = (key: string, { body = null, runs: wanted = 1, retries = 1, outbound = false, path = '/', ...begun }: Asked = {}) => {
-    const id = `id-${String(++ids).padStart(6, '0')}-${Math.random()}`;
-    const request: StoredRequest = { ...plain, pathWithQuery: path, id, arrivedAt: now?.() ?? Date.now(), body };
-    const guarantee = { at: guaranteeKey('acme', 'f', '', key), key, runs: wanted, fingerprint: fingerprintOf(request) };
-    return guarantees.guard({ request: headOf(request), guarantee, retries, leaseMs: 1000, outbound, waitMs: 0, ...begun }, begun.begun && 1);
-  };
-  const next = (): Promise<Running> => until(() => started.shift());
-  const end = (run: Running, problem?: ErrorCode): void => runs.take({ kind: 'stored-ended', run: run.run, end: answerOf(run, problem) });
-  const pass = (ms: number): void => {
-    clock += ms;
-    runs.check();
-  };
-  return { table, blobs, guarantees, runs, ask, next, end, pass, stopped, started, quick, errors, ...seenIn(table) };
-};
-
-type Asked = { body?: Uint8Array | null; runs?: number; retries?: number; outbound?: boolean; path?: string; begun?: HeadStart; version?: string };
-
-const codeOf = (answer: GuardedAnswer): string => (answer.kind === 'refused' ? answer.code : answer.kind);
+import type { GuardedAnswer } from '../../host/execution/guarantee.ts';
+import type { SentEnd, StoredRequest } from '../../host/execution/stored-run.ts';
+import type { MemoryTable } from '../../host/store/memory/table.ts';
+import { answerOf, codeOf, openNode, owner, pathOf, pause, plain, type Running, until } from './guarantee-node.ts';
 
 test('StoredRuns: a thread that is silent for longer than the lease loses its run; what it says later is not heard', async () => {
   const { ask, next, end, hits, pass, stopped, guarantees } = await openNode();
@@ -395,6 +304,36 @@ test('Guarantees: when there is no more room new keys are refused, and those tha
   assert.is(codeOf(await ask('c')), 'store-full');
   assert.is(codeOf(await ask('a')), 'response');
   await guarantees.close();
+});
+
+test('Guarantees: a node that stops counts no failure: the next life runs it again, with all its retries', async () => {
+  const first = await openNode();
+  const answer = first.ask('k', { retries: 1 });
+  const run = await first.next();
+  first.guarantees.stop();
+  await until(async () => (await first.left('~node/started/')) === 1);
+  first.end(run, 'unavailable');
+  assert.is(codeOf(await answer), 'unavailable', 'nobody is told that it failed');
+  await pause(20);
+  assert.is(first.started.length, 0, 'and it is not begun again');
+  await first.guarantees.close();
+  const second = await openNode(first);
+  const again = await second.next();
+  assert.is(again.attempt, 2);
+  second.end(again, 'guest-trap');
+  const last = await second.next();
+  second.end(last);
+  await until(async () => (await second.hits()) === '1');
+  const replay = await until(async () => {
+    const asked = await second.ask('k');
+    return asked.kind === 'response' ? asked : undefined;
+  });
+  const record = await second.guarantees.find(replay.execution);
+  assert.equal(
+    record?.attempts?.map(({ code, nodeEnded }) => nodeEnded ?? code),
+    [true, 'guest-trap', null],
+  );
+  await second.guarantees.close();
 });
 
 test('Guarantees: a tenant that is removed meanwhile gets no commit', async () => {
