@@ -4,7 +4,7 @@ import { deadLettersDrop, deadLettersLimit, deadLettersLs, deadLettersQueues, de
 import { decisions } from './commands/decisions.ts';
 import { deploy } from './commands/deploy.ts';
 import { edgesDrain, edgesLs, edgesRm, edgesShow } from './commands/edges.ts';
-import { eventsLs, eventsSend, eventsShow } from './commands/events.ts';
+import { eventsLs, eventsRm, eventsSend, eventsShow } from './commands/events.ts';
 import { explain } from './commands/explain.ts';
 import { invoke } from './commands/invoke.ts';
 import { logs } from './commands/logs.ts';
@@ -66,6 +66,7 @@ export const commands: readonly Command[] = [
   eventsSend,
   eventsLs,
   eventsShow,
+  eventsRm,
   deadLettersLs,
   deadLettersShow,
   deadLettersRedrive,

@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { Problem } from '../base/errors.ts';
 import { batchBytesMax } from '../edge/event-batch.ts';
+import { keptPayloadBytesMax } from '../event/dead-letter.ts';
 import type { ControlEnv } from './auth.ts';
 
 const jsonBytesMax = 1024 * 1024;
@@ -65,17 +66,24 @@ const isStreamed = (method: string, path: string): boolean =>
   (method === 'PUT' && (path === '/v1/modules' || path.startsWith('/v1/state/') || path.startsWith('/v1/objects/'))) ||
   path.endsWith('/invoke');
 
-const bytesMaxOf = (path: string): number => (path === '/v1/feed/events' ? batchBytesMax : jsonBytesMax);
+/** A payload as large as any that is kept, in base64. */
+const redriveBytesMax = Math.ceil(keptPayloadBytesMax / 3) * 4 + 64 * 1024;
+
+const bytesMaxOf = (path: string, isDeclared: boolean): number => {
+  if (path === '/v1/feed/events') return batchBytesMax;
+  // What is read here is read before anybody knows whose it is.
+  return isDeclared && /^\/v1\/dead-letters\/[^/]+\/redrive$/.test(path) ? redriveBytesMax : jsonBytesMax;
+};
 
 /**
- * Holds bodies of JSON to 1 MiB, and those with many events to more. A body without a declared length is read here and kept where Hono looks for one it has
+ * Holds bodies of JSON to 1 MiB, and those with many events or with a payload to more. A body without a declared length is read here and kept where Hono looks for one it has
  * read before; its own `bodyLimit` makes a new Request, which the requests of node-server do not allow.
  */
 export const limitBody: MiddlewareHandler<ControlEnv> = async (context, next) => {
   const { method, path, raw } = context.req;
   if (method !== 'GET' && method !== 'HEAD' && !isStreamed(method, path)) {
     const declared = context.req.header('content-length');
-    const bytesMax = bytesMaxOf(path);
+    const bytesMax = bytesMaxOf(path, declared !== undefined);
     checkLength(declared, bytesMax, 'read the body');
     if (declared === undefined && raw.body) {
       const chunks = await Array.fromAsync(bounded(raw, bytesMax, 'read the body'));

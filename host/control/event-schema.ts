@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { isAttribute } from '../event/cloud-event.ts';
 import { name, time } from './schema.ts';
 
 const otherLimits = z.object({ memoryMib: z.number().optional(), cpuMs: z.number().optional(), timeMs: z.number().optional() });
@@ -43,8 +44,12 @@ export const eventView = z
     trigger,
     state: z.enum(['waiting', 'leased']).openapi({ description: '"leased": it is being delivered.' }),
     arrivedAt: time,
-    dueAt: time,
+    dueAt: time.openapi({ description: 'When it is or was to be delivered next.' }),
     attempts: z.number(),
+    putOff: z
+      .object({ code: z.string(), message: z.string(), times: z.number(), since: time })
+      .optional()
+      .openapi({ description: 'Why it was not run when it was its turn, how often in a row, and since when. That is no attempt.' }),
     hops: z.number(),
     orderingKey: z.string().optional(),
     bytes: z.number(),
@@ -74,6 +79,7 @@ export const deadLetterView = z
     failedAt: time,
     bytes: z.number(),
     contentType: z.string().nullable(),
+    orderingKey: z.string().optional(),
     trigger,
     synchronous: z.boolean(),
   })
@@ -112,10 +118,23 @@ export const deadLetterQueueLimits = z.strictObject({
   bytesMax: z.int().min(1024).optional(),
 });
 
+/** Without a pattern: those that repeat groups cannot be matched with what is this long. */
+const isBase64 = (text: string): boolean => text.length % 4 === 0 && !/[^A-Za-z0-9+/]/.test(text.replace(/={1,2}$/, ''));
+
 export const redrive = z.strictObject({
   function: name.optional().openapi({ description: 'Another function than the one that failed.' }),
   version: z.int().min(1).optional().openapi({ description: 'A version that is not live.' }),
-  body: z.base64().max(700_000).optional().openapi({ description: 'A payload in place of the one that came, in base64.' }),
+  body: z
+    .string()
+    .refine(isBase64, { error: 'must be base64' })
+    .optional()
+    .openapi({ format: 'byte', description: 'A payload in place of the one that came, in base64.' }),
+  contentType: z
+    .string()
+    .max(256)
+    .refine((text) => isAttribute('datacontenttype', text), { error: 'must be a media type' })
+    .optional()
+    .openapi({ description: 'Of the payload, in place of the one that came.' }),
   dryRun: z.boolean().default(false),
 });
 

@@ -21,6 +21,7 @@ export const viewEvent = ({ id, body, enqueuedAt, dueAt, state, orderingKey, at 
   arrivedAt: isoTime(enqueuedAt),
   dueAt: isoTime(dueAt),
   attempts: body.attempts.length,
+  ...(body.putOff && { putOff: { ...body.putOff, since: isoTime(body.putOff.since) } }),
   hops: body.hops,
   ...(orderingKey === undefined ? {} : { orderingKey }),
   bytes: body.request.body === null ? 0 : Buffer.byteLength(body.request.body, 'base64'),

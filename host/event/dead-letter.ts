@@ -21,6 +21,7 @@ export type DeadLetter = {
   /** A client waited for the answer, and was told of the failure. */
   synchronous: boolean;
   hops: number;
+  orderingKey?: string | undefined;
   request: Omit<EventRequest, 'body'> & { hasBody: boolean };
   /** Where the payload is, if it is larger than a record. */
   body?: KeptBody;
@@ -28,6 +29,9 @@ export type DeadLetter = {
   guarantee?: NonNullable<GuardedRequest['guarantee']>;
   tries: EventAttempt[];
 };
+
+/** Largest payload that is kept of a request: what a gateway thread keeps of all that may fail. */
+export const keptPayloadBytesMax = 128 * 1024 * 1024;
 
 export type DeadLetterLimits = { keepMs: number; itemsMax: number; bytesMax: number };
 /** Of one queue: what is not there is as on the node. */

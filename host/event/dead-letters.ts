@@ -154,6 +154,7 @@ export class DeadLetters {
       trigger: item.trigger,
       synchronous,
       hops: item.hops,
+      ...(item.orderingKey === undefined ? {} : { orderingKey: item.orderingKey }),
       request: { ...request, hasBody: bytes !== null },
       ...(guarantee ? { guarantee } : {}),
       tries: item.attempts.slice(-triesMax),
@@ -243,8 +244,9 @@ export class DeadLetters {
     const { letter, revision } = await this.get(tenant, id);
     const { hasBody, ...request } = letter.request;
     const body = hasBody ? Buffer.from(await this.payload(tenant, id)).toString('base64') : null;
-    const { function: name, trigger, arrivedAt, hops, tries } = letter;
-    return { letter, revision, item: { tenant, function: name, trigger, arrivedAt, hops, request: { ...request, body }, attempts: tries } };
+    const { function: name, trigger, arrivedAt, hops, orderingKey, tries } = letter;
+    const item: EventItem = { tenant, function: name, trigger, arrivedAt, hops, orderingKey, request: { ...request, body }, attempts: tries };
+    return { letter, revision, item };
   }
 
   /** By id, the oldest first. A page may have fewer items than asked for, even none, though there are more. */

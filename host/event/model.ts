@@ -1,6 +1,6 @@
 /** What the parts of events share. Times are milliseconds since 1970; everything that is kept is plain JSON. */
 import type { ErrorCode } from '../base/errors.ts';
-import type { ExecutionRecord, ExecutionTrigger } from '../execution/record.ts';
+import type { ExecutionRecord, ExecutionTrigger, PutOff } from '../execution/record.ts';
 import type { HeaderLines } from '../execution/stored-run.ts';
 import type { PlacementDecision } from '../placement/model.ts';
 import type { Write } from '../store/table.ts';
@@ -45,7 +45,9 @@ export type EventItem = {
   deadLetter?: string;
   /** By what it is run from now on, in place of the live version and its limits. */
   change?: Omit<Change, 'input'>;
-  /** Why it was put off, if it was. */
+  /** Why it was not run when it was its turn last. */
+  putOff?: PutOff;
+  /** Why its request was put off to a quiet time, if it was. */
   deferral?: PlacementDecision;
   /** Of one on its way to the origin: how it is enqueued there. */
   dedupeId?: string | undefined;

@@ -1,11 +1,12 @@
 /** Runs dead letters once more: one that goes well is removed in the commit of its effects, one that fails stays, with one more attempt. */
 import { Problem } from '../base/errors.ts';
 import { isPassing } from '../execution/failed-request.ts';
+import { headersWith } from '../execution/other-input.ts';
 import type { Write } from '../store/table.ts';
 import { failedAttempt, failureIn, goodAttempt } from './attempt.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { Delivered, EventClock, EventFunction, EventItem } from './model.ts';
+import type { Delivered, EventClock, EventFunction, EventItem, EventRequest } from './model.ts';
 import type { Failure } from './retry.ts';
 import type { EventEnd } from './settle.ts';
 
@@ -24,14 +25,23 @@ export type RedriverOptions = {
 
 export type GuardedRedrive = { letter: DeadLetter; item: EventItem; target: EventFunction; guarantee: NonNullable<DeadLetter['guarantee']> };
 
-/** `function`: another one than that which failed. `version`: default the one that is live. `body`: in place of the payload, in base64. */
-export type RedriveOptions = { function?: string | undefined; version?: number | undefined; body?: string | undefined };
+/**
+ * `function`: another one than that which failed. `version`: default the one that is live. `body`: in place of the payload, in
+ * base64. `contentType`: in place of what was told of the payload.
+ */
+export type RedriveOptions = { function?: string | undefined; version?: number | undefined; body?: string | undefined; contentType?: string | undefined };
 export type Redriven = { id: string; succeeded: boolean; function: string; version: number; attempts: number; code?: string; message?: string };
 
 /** What is known of an attempt that failed. */
 type Ran = Pick<Delivered, 'version' | 'isolate' | 'startedAt' | 'endedAt'>;
 
 const conflictsMax = 50;
+
+const withOther = (request: EventRequest, { body, contentType }: RedriveOptions): EventRequest => {
+  if (body === undefined && contentType === undefined) return request;
+  const sent = body ?? request.body;
+  return { ...request, headers: headersWith(request.headers, { body: sent ?? '', contentType }), body: sent };
+};
 
 export class Redriver {
   readonly #options: RedriverOptions;
@@ -67,12 +77,11 @@ export class Redriver {
     }
   }
 
-  async #attempt(tenant: string, id: string, { function: name, version, body }: RedriveOptions): Promise<Redriven> {
+  async #attempt(tenant: string, id: string, { function: name, version, ...other }: RedriveOptions): Promise<Redriven> {
     const { deadLetters, run } = this.#options;
     const { item: before, letter, revision } = await deadLetters.revive(tenant, id);
     const target = await this.#target(tenant, name ?? letter.function, version);
-    const request = body === undefined ? before.request : { ...before.request, body };
-    const item: EventItem = { ...before, function: target.name, request };
+    const item: EventItem = { ...before, function: target.name, request: withOther(before.request, other) };
     const attempts = letter.attempts + 1;
     if (letter.guarantee && target.name === letter.function) return this.#guarded({ letter, item, target, guarantee: letter.guarantee }, revision);
     for (let conflicts = 0; ; conflicts++) {

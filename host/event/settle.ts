@@ -133,13 +133,21 @@ export class Settler {
     const { clock, random } = this.#options;
     const times = Math.max(1, leased.lease.attempt - item.attempts.length);
     const next = putOffStep(leased.policy, item.arrivedAt, times, failure, clock.now(), random());
-    if (next.do === 'retry') await leased.queue.nack(leased.lease, next.delayMs);
+    const { code, message } = failure;
+    const putOff = { code, message, times, since: item.putOff?.since ?? clock.now() };
+    if (next.do === 'retry') await leased.queue.nack(leased.lease, next.delayMs, { ...item, putOff });
     else await this.#bury(leased, item, next);
     return true;
   }
 
   /** The event with this attempt as its last. */
-  async #withAttempt({ lease }: Leased, item: EventItem, delivered: Delivered, failure: Failure, judged: Judged | undefined): Promise<EventItem> {
+  async #withAttempt(
+    { lease }: Leased,
+    { putOff: _, ...item }: EventItem,
+    delivered: Delivered,
+    failure: Failure,
+    judged: Judged | undefined,
+  ): Promise<EventItem> {
     const attempt = item.attempts.length + 1;
     const log = await this.#options.logOf(item, lease.id, attempt);
     return { ...item, attempts: [...item.attempts.map(withoutOldLog(item)), failedAttempt(attempt, delivered, failure, log, item, judged)] };
@@ -200,7 +208,7 @@ export class Settler {
     const { code, message } = failure;
     const version = delivered?.version ?? item.attempts.at(-1)?.version ?? leased.version;
     const { id } = leased.lease;
-    const letter = deadLetters.make(id, item, { queue: leased.policy.deadLetter, version, code, message });
+    const letter = deadLetters.make(id, { ...item, orderingKey: leased.lease.orderingKey }, { queue: leased.policy.deadLetter, version, code, message });
     const { writes, undo } = await deadLetters.keep(item, letter);
     try {
       await this.#end(leased, { id, item, ...(delivered ? { delivered } : {}), failure, state: 'dead-lettered' }, writes);

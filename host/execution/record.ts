@@ -43,6 +43,9 @@ export type ExecutionDecision = { at: number; kind: string; choice: string; inpu
 /** A sidecar of an execution. Times in microseconds since its arrival, negative for one that was ready before. */
 export type ExecutionSidecar = Omit<SidecarRun, 'startedMs' | 'readyMs' | 'stoppedMs'> & { startedAt?: number; readyAt?: number; stoppedAt?: number };
 
+/** Why something that waits was not run, how often in a row, and since when in milliseconds since 1970. */
+export type PutOff = { code: ErrorCode; message: string; times: number; since: number };
+
 /** What is known of one execution (`GET /v1/executions/:id`). Times are in microseconds since arrival. */
 export type ExecutionRecord = {
   id: string;
@@ -65,6 +68,8 @@ export type ExecutionRecord = {
   sidecars: ExecutionSidecar[];
   meter: Meter;
   result?: { status: number; bytes: number };
+  /** Of an event that waits. `nextAt`: RFC 3339, in milliseconds; when it is run next, if there is room then. */
+  waits?: { nextAt: string; putOff?: PutOff };
   /** Only of executions in an overlay, from here on. `key`: by which the request asked for its guarantee. */
   key?: string;
   /** How many executions with this key take effect. */

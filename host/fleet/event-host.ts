@@ -244,8 +244,10 @@ const recordOf = (id: string, item: EventItem, state: ExecutionRecord['state']):
   trigger: item.trigger,
 });
 
-const queuedRecord = ({ id, body, state }: EventView): ExecutionRecord => {
-  const record = { ...recordOf(id, body, state === 'leased' ? 'running' : 'queued'), attempts: body.attempts };
+const queuedRecord = ({ id, body, state, dueAt }: EventView): ExecutionRecord => {
+  const waits = { nextAt: new Date(dueAt).toISOString(), ...(body.putOff && { putOff: body.putOff }) };
+  const waiting = state === 'leased' ? recordOf(id, body, 'running') : { ...recordOf(id, body, 'queued'), waits };
+  const record = { ...waiting, attempts: body.attempts };
   return body.deferral ? explained(body.deferral, record) : record;
 };
 

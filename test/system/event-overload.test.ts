@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ExecutionRecord } from '../../host/execution/record.ts';
+import { commandLine, succeed } from '../cli/harness.ts';
 import { cleanUp, fixture, holdRequest, sleep, startTestNode, type TestNode, until } from './node.ts';
 
 /** One isolate with room for two executions, for which others wait at most a second. */
@@ -64,11 +65,24 @@ const assertFirstAttempt = async (id: string): Promise<void> => {
   assert.equal([state, attempts?.map(({ attempt, code }) => [attempt, code])], ['succeeded', [[1, null]]]);
 };
 
+/** Whoever looks sees that it waits, since when, why, and when it is tried next. */
+const assertPutOff = async (id: string): Promise<void> => {
+  const waits = await until(async () => (await recordOf(id)).waits, 'an execution that waits');
+  assert.equal([waits.putOff?.code, (waits.putOff?.times ?? 0) > 0], ['capacity-exhausted', true], JSON.stringify(waits));
+  assert.ok(Date.parse(waits.nextAt) > (waits.putOff?.since ?? Number.POSITIVE_INFINITY));
+  const run = commandLine(node.control, node.token, '.');
+  const { out } = await succeed(run, ['events', 'show', id, '--tenant', 'acme']);
+  assert.match(out, /(next at|was due) +20.*\nput off +\d+ times since 20.*, capacity-exhausted: /);
+  assert.match(out, '\none\n', 'its payload');
+  assert.not.match(out, 'attempt 1');
+};
+
 test('events: for which there is no isolate wait until there is one, though they have no retries', async () => {
   const release = await occupy();
   const ids = await Promise.all(['one', 'two', 'three'].map(send));
   await sleep(4000);
   for (const id of ids) assert.not.ok(['failed', 'dead-lettered'].includes((await recordOf(id)).state));
+  await assertPutOff(ids[0] as string);
   await release();
   for (const id of ids) await assertFirstAttempt(id);
   const text = await (await node.api('GET', '/metrics')).text();

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../../base/errors.ts';
 import { attemptText } from '../attempts.ts';
-import { allItems, type ControlClient, checked } from '../client.ts';
+import { allItems, type ControlClient } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
 import { durationMs } from '../duration.ts';
-import { fields, print, progress, table } from '../terminal.ts';
+import { endAs, type InTurn, inTurn, problemsIn, removeInTurn, told, valuesIn } from '../in-turn.ts';
+import { payloadAt, payloadOption, printsPayload, shownPayload } from '../payload.ts';
+import { fields, print, table } from '../terminal.ts';
 import { wholeOption } from '../whole-option.ts';
 
 const filterOptions = {
@@ -107,29 +109,20 @@ export const deadLettersLimit: Command = {
   },
 };
 
-const readable = (bytes: Uint8Array): string => {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return `(${bytes.length} bytes that are no text; "--payload" prints them)`;
-  }
-};
-
 export const deadLettersShow: Command = {
   name: 'dead-letters show',
   summary: 'Show one: its input, and each attempt with its error and log.',
   parameters: ['ID'],
-  options: { payload: { type: 'boolean', description: 'Print the payload alone, byte by byte.' } },
-  run: async ({ parameters: [id = ''], options, terminal, connect }) => {
-    const { api, tenant, send } = connect();
+  options: payloadOption,
+  run: async (context) => {
+    const { parameters, terminal, connect } = context;
+    const [id = ''] = parameters;
+    const client = connect();
+    const { api, tenant } = client;
     const url = api.v1['dead-letters'][':id'].payload.$url({ param: { id }, query: tenant });
-    const payload = async () => new Uint8Array(await (await checked(await send(url, {}))).arrayBuffer());
-    if (options.flag('payload')) {
-      terminal.out(await payload());
-      return;
-    }
+    if (await printsPayload(context, client, url)) return;
     const item = await (await api.v1['dead-letters'][':id'].$get({ param: { id }, query: tenant })).json();
-    const bytes = await payload();
+    const bytes = await payloadAt(client, url);
     print(terminal, { ...item, payloadBase64: Buffer.from(bytes).toString('base64') }, () =>
       [
         fields([
@@ -139,10 +132,11 @@ export const deadLettersShow: Command = {
           ['error', `${item.errorCode}: ${item.errorMessage}`],
           ['arrived', item.arrivedAt],
           ['failed', item.failedAt],
+          ...(item.orderingKey === undefined ? [] : [['key', item.orderingKey] as const]),
         ]),
         `\n${item.method} ${item.path}`,
         ...item.headers.map(([name, value]) => `${name}: ${value}`),
-        `\n${readable(bytes)}`,
+        `\n${shownPayload(bytes, item.contentType)}`,
         ...item.tries.map((attempt) => `\n${attemptText(attempt)}`),
       ].join('\n'),
     );
@@ -159,12 +153,38 @@ const targetOf = (to: string | undefined): Target => {
 
 const isFiltered = (context: Context): boolean => Object.keys(filterOf(context)).length > 0 || context.options.flag('all');
 
-const chosen = async (context: Context, client: ControlClient): Promise<string[]> => {
+type Chosen = { ids: string[] /** By itself: a problem with it is that of the command. */; alone: boolean };
+
+const chosen = async (context: Context, client: ControlClient): Promise<Chosen> => {
   const [id] = context.parameters;
   if (id !== undefined && isFiltered(context)) throw new UsageError('give an id or a filter, not both');
-  if (id !== undefined) return [id];
+  if (id !== undefined) return { ids: [id], alone: true };
   if (!isFiltered(context)) throw new UsageError('give an id, a filter or --all');
-  return (await find(context, client)).map((item) => item.id);
+  return { ids: (await find(context, client)).map((item) => item.id), alone: false };
+};
+
+type Redriven = { id: string; function: string; version: number; dryRun: boolean; succeeded?: boolean | undefined; code?: string | undefined };
+
+const outcomeOf = ({ dryRun, succeeded, code }: Redriven): string => (dryRun ? 'would be run' : succeeded ? 'went well' : `failed: ${code}`);
+
+const printRedriven = ({ terminal }: Context, { outcomes }: InTurn<Redriven>): void => {
+  const items = outcomes.map((outcome) => ('value' in outcome ? outcome.value : { id: outcome.id, notRun: told(outcome.problem) }));
+  const rows = outcomes.map((outcome) =>
+    'value' in outcome
+      ? [outcome.id, `${outcome.value.function}@${outcome.value.version}`, outcomeOf(outcome.value)]
+      : [outcome.id, '', `not run: ${outcome.problem.code}: ${outcome.problem.message}`],
+  );
+  print(terminal, { items }, () => table(['id', 'function', 'outcome'], rows, 'no dead letters'));
+};
+
+const redriveProblem = (ran: InTurn<Redriven>): Problem | undefined => {
+  const failed = valuesIn(ran).filter(({ value }) => value.succeeded === false).length;
+  const notRun = problemsIn(ran);
+  const [first] = notRun;
+  const all = ran.outcomes.length;
+  if (failed === 0) return first && new Problem(first.problem.code, `${notRun.length} of ${all} could not be run, and are still dead letters`);
+  const besides = first ? `; ${notRun.length} could not be run` : '';
+  return new Problem('event-failed', `${failed} of ${all} failed once more, and are still dead letters${besides}`);
 };
 
 export const deadLettersRedrive: Command = {
@@ -176,38 +196,31 @@ export const deadLettersRedrive: Command = {
     'all': { type: 'boolean', description: 'All of the tenant.' },
     'to': { type: 'string', value: 'FN[@V]', description: 'Another function than the one that failed, or another version than the live one.' },
     'data': { type: 'string', value: 'TEXT|@FILE', description: 'Another payload. (The data directory of a node is named by NACELLE_DATA here.)' },
+    'content-type': { type: 'string', value: 'TYPE', description: 'Another content type of the payload. Default: as it came.' },
     'rate': { type: 'string', value: 'N', description: 'At most so many a second. Default: 10.' },
     'dry-run': { type: 'boolean', description: 'Only say what would be run.' },
   },
   run: async (context) => {
-    const { options, terminal, signal } = context;
+    const { options, signal } = context;
     const rate = Number(options.text('rate') ?? '10');
     if (!(rate > 0 && rate <= 1000)) throw new UsageError(`--rate must be above 0 and at most 1000, got "${options.text('rate')}"`);
     const client = context.connect();
     const data = dataOf(context);
+    const contentType = options.text('content-type');
     const json = {
       ...targetOf(options.text('to')),
       ...(data === undefined ? {} : { body: Buffer.from(data as string).toString('base64') }),
+      ...(contentType === undefined ? {} : { contentType }),
       dryRun: options.flag('dry-run'),
     };
-    const ids = await chosen(context, client);
-    const items: { id: string; function: string; version: number; succeeded?: boolean | undefined; code?: string | undefined }[] = [];
-    for (const [index, id] of ids.entries()) {
-      if (index > 0 && !json.dryRun) await sleep(1000 / rate, undefined, { signal });
-      progress(terminal, `${index + 1} of ${ids.length}`);
-      items.push(await (await client.api.v1['dead-letters'][':id'].redrive.$post({ param: { id }, query: client.tenant, json })).json());
-    }
-    progress(terminal, '');
-    const outcome = ({ succeeded, code }: (typeof items)[number]) => (json.dryRun ? 'would be run' : succeeded ? 'went well' : `failed: ${code}`);
-    print(terminal, { items }, () =>
-      table(
-        ['id', 'function', 'outcome'],
-        items.map((item) => [item.id, `${item.function}@${item.version}`, outcome(item)]),
-        'no dead letters',
-      ),
-    );
-    const failed = items.filter(({ succeeded }) => succeeded === false);
-    if (failed.length > 0) throw new Problem('event-failed', `${failed.length} of ${items.length} failed once more, and are still dead letters`);
+    const { ids, alone } = await chosen(context, client);
+    const redrive = async (id: string): Promise<Redriven> =>
+      (await client.api.v1['dead-letters'][':id'].redrive.$post({ param: { id }, query: client.tenant, json })).json();
+    const ran = await inTurn(context, ids, redrive, async () => json.dryRun || sleep(1000 / rate, undefined, { signal }));
+    const [single] = problemsIn(ran);
+    if (alone && single) throw single.problem;
+    if (ran.outcomes.length > 0 || ran.stopped === undefined) printRedriven(context, ran);
+    endAs(ran, redriveProblem(ran));
   },
 };
 
@@ -222,9 +235,8 @@ export const deadLettersDrop: Command = {
   },
   run: async (context) => {
     const client = context.connect();
-    const ids = await chosen(context, client);
+    const { ids, alone } = await chosen(context, client);
     if (!context.options.flag('yes')) throw new UsageError(`this would drop ${ids.length} dead letters for good: say --yes`);
-    for (const id of ids) await client.api.v1['dead-letters'][':id'].$delete({ param: { id }, query: client.tenant });
-    print(context.terminal, { dropped: ids }, () => `dropped ${ids.length}`);
+    await removeInTurn(context, ids, { alone, did: 'dropped' }, (id) => client.api.v1['dead-letters'][':id'].$delete({ param: { id }, query: client.tenant }));
   },
 };

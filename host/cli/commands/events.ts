@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { attemptText } from '../attempts.ts';
-import { allItems, checked } from '../client.ts';
+import { allItems, type ControlClient, checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
+import { removeInTurn } from '../in-turn.ts';
+import type { Options } from '../options.ts';
+import { payloadAt, payloadOption, printsPayload, shownPayload } from '../payload.ts';
 import { fields, print, table } from '../terminal.ts';
 
 const headersOf = ({ options }: Context, topic: string | undefined): Record<string, string> => {
@@ -63,6 +66,16 @@ export const eventsSend: Command = {
   },
 };
 
+type At = { at?: 'origin' };
+
+const atOf = (options: Options): At => {
+  const place = options.text('at');
+  return place === undefined ? {} : { at: place as 'origin' };
+};
+
+const waiting = ({ api, tenant }: Pick<ControlClient, 'api' | 'tenant'>, name: string, at: At) =>
+  allItems(async (query) => (await api.v1.events.$get({ query: { ...tenant, ...query, function: name, ...at } })).json());
+
 export const eventsLs: Command = {
   name: 'events ls',
   summary: 'List the events of a function that have not ended, or how many there are of each.',
@@ -81,23 +94,36 @@ export const eventsLs: Command = {
       print(terminal, { items }, () => table(['function', 'events', 'being delivered', 'oldest due'], rows, 'no events wait'));
       return;
     }
-    const place = options.text('at');
-    const at = place === undefined ? {} : { at: place as 'origin' };
-    const items = await allItems(async (query) => (await api.v1.events.$get({ query: { ...tenant, ...query, function: name, ...at } })).json());
+    const at = atOf(options);
+    const items = await waiting({ api, tenant }, name, at);
     const rows = items.map(({ id, trigger, state, attempts, dueAt, bytes }) => [id, trigger, state, String(attempts), dueAt, String(bytes)]);
     print(terminal, { items }, () => table(['id', 'trigger', 'state', 'attempts', 'due', 'bytes'], rows, 'no events wait'));
   },
 };
 
+type Due = { state: string; dueAt: string; putOff?: { code: string; message: string; times: number; since: string } | undefined };
+
+/** When it is run, and why not yet. */
+const dueText = ({ state, dueAt, putOff }: Due): (readonly [string, string])[] => [
+  [state === 'waiting' ? 'next at' : 'was due', dueAt],
+  ...(putOff ? [['put off', `${putOff.times} times since ${putOff.since}, ${putOff.code}: ${putOff.message}`] as const] : []),
+];
+
 export const eventsShow: Command = {
   name: 'events show',
-  summary: 'Show an event that has not ended, with its attempts and the verdicts on them.',
+  summary: 'Show an event that has not ended, with its payload, its attempts and the verdicts on them.',
   parameters: ['ID'],
-  options: {},
-  run: async ({ parameters: [id = ''], terminal, connect }) => {
-    const { api, tenant } = connect();
+  options: payloadOption,
+  run: async (context) => {
+    const { parameters, terminal, connect } = context;
+    const [id = ''] = parameters;
+    const client = connect();
+    const { api, tenant } = client;
+    const url = api.v1.events[':id'].payload.$url({ param: { id }, query: tenant });
+    if (await printsPayload(context, client, url)) return;
     const event = await (await api.v1.events[':id'].$get({ param: { id }, query: tenant })).json();
-    print(terminal, event, () =>
+    const bytes = await payloadAt(client, url);
+    print(terminal, { ...event, payloadBase64: Buffer.from(bytes).toString('base64') }, () =>
       [
         fields([
           ['id', event.id],
@@ -105,13 +131,39 @@ export const eventsShow: Command = {
           ['trigger', event.trigger],
           ['state', event.state],
           ['arrived', event.arrivedAt],
-          ['due', event.dueAt],
+          ...dueText(event),
           ['bytes', String(event.bytes)],
+          ...(event.orderingKey === undefined ? [] : [['key', event.orderingKey] as const]),
         ]),
         `\n${event.method} ${event.path}`,
         ...event.headers.map(([name, value]) => `${name}: ${value}`),
+        ...(bytes.length > 0 ? [`\n${shownPayload(bytes, event.contentType)}`] : []),
         ...event.tries.map((attempt) => `\n${attemptText(attempt)}`),
       ].join('\n'),
+    );
+  },
+};
+
+export const eventsRm: Command = {
+  name: 'events rm',
+  summary: 'Remove an event that waits, or all of a function: it is not delivered, and nothing of it is kept.',
+  parameters: ['[ID]'],
+  options: {
+    fn: { type: 'string', value: 'FN', description: 'All that wait for this function, but those that are being delivered.' },
+    at: { type: 'string', value: 'origin', description: 'Of those, the ones that an edge keeps for its origin.' },
+    yes: { type: 'boolean', description: 'Do it: there is no way back.' },
+  },
+  run: async (context) => {
+    const { parameters, options, connect } = context;
+    const [id] = parameters;
+    const name = options.text('fn');
+    if ((id === undefined) === (name === undefined)) throw new UsageError('"nacelle events rm" needs an id or --fn, not both');
+    const client = connect();
+    const ids =
+      id !== undefined ? [id] : (await waiting(client, name as string, atOf(options))).filter(({ state }) => state === 'waiting').map((one) => one.id);
+    if (!options.flag('yes')) throw new UsageError(`this would remove ${ids.length} ${ids.length === 1 ? 'event' : 'events'} for good: say --yes`);
+    await removeInTurn(context, ids, { alone: id !== undefined, did: 'removed' }, (one) =>
+      client.api.v1.events[':id'].$delete({ param: { id: one }, query: client.tenant }),
     );
   },
 };

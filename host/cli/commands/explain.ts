@@ -38,6 +38,14 @@ const passedOver = (record: ExecutionRecord): string =>
     'nothing was passed over',
   );
 
+/** Of an event that waits. */
+const waitsOf = ({ waits }: ExecutionRecord): (readonly [string, string])[] => {
+  if (!waits) return [];
+  const { nextAt, putOff } = waits;
+  const why = putOff && `${putOff.times} times since ${new Date(putOff.since).toISOString()}, ${putOff.code}: ${putOff.message}`;
+  return [['next at', nextAt], ...(why === undefined ? [] : [['put off', why] as const])];
+};
+
 function explained(record: ExecutionRecord): string {
   const { meter, result } = record;
   const calls = Object.entries(meter.hostCalls).map(([name, count]) => [name, String(count)]);
@@ -47,6 +55,7 @@ function explained(record: ExecutionRecord): string {
       ['function', `${record.tenant}/${record.function}@${record.version}`],
       ['state', record.code ? `${record.state}: ${record.code}` : record.state],
       ['arrived', record.arrivedAt],
+      ...waitsOf(record),
       ['fleet', record.fleet],
       ['rung', record.rung === null ? '-' : `${record.rung}${record.isolate === undefined ? '' : `, in isolate-${record.isolate}`}`],
       ['module from', record.load],

@@ -1,0 +1,72 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DeadLetters } from '../../host/event/dead-letters.ts';
+import { type EventFunction, type EventItem, systemClock } from '../../host/event/model.ts';
+import { type RedriveOptions, Redriver } from '../../host/event/redrive.ts';
+import { CommitBatch } from '../../host/store/commit-batch.ts';
+import { HeldBlobs } from '../../host/store/held-blobs.ts';
+import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
+import { MemoryTable } from '../../host/store/memory/table.ts';
+
+const target = { tenant: 'a', name: 'f', version: 1, key: 'k', suspended: false, irreversible: false } as EventFunction;
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+/** What is run when a letter with these headers and the payload "came" is redriven. */
+const ranBy = async (headers: [string, string][], options: RedriveOptions): Promise<EventItem> => {
+  const table = new MemoryTable();
+  const deadLetters = new DeadLetters({
+    table,
+    held: new HeldBlobs({ table, blobs: new MemoryBlobs() }),
+    batch: new CommitBatch(table),
+    limits: { keepMs: 60_000, itemsMax: 10, bytesMax: 1_000_000 },
+    now: () => 0,
+    warn: () => undefined,
+  });
+  const request = { method: 'POST', authority: 'f', pathWithQuery: '/', headers, body: base64('came') };
+  const item: EventItem = { tenant: 'a', function: 'f', trigger: 'event', arrivedAt: 0, hops: 0, orderingKey: 'k1', request, attempts: [] };
+  await deadLetters.add(item, deadLetters.make('e1', item, { queue: 'q', version: 1, code: 'guest-trap', message: 'unreachable' }));
+  const ran: EventItem[] = [];
+  const redriver = new Redriver({
+    clock: systemClock,
+    deadLetters,
+    find: () => target,
+    findVersion: async () => target,
+    run: async (_id, tried) => {
+      ran.push(tried);
+      const problem = { code: 'guest-trap' as const, message: 'unreachable' };
+      return { version: 1, problem, response: null, record: null, startedAt: 0, endedAt: 0, commit: async () => undefined, settled: () => undefined };
+    },
+    logOf: async () => [],
+    endWrites: () => [],
+    runGuarded: () => Promise.reject(new Error('nothing was promised')),
+  });
+  await redriver.redrive('a', 'e1', options);
+  return ran[0] as EventItem;
+};
+
+test('Redriver: what is told of the payload is true of another one', async () => {
+  const headers: [string, string][] = [
+    ['ce-partitionkey', 'k1'],
+    ['Content-Length', '4'],
+    ['Content-Type', 'text/plain'],
+  ];
+  const same = await ranBy(headers, {});
+  assert.equal([same.request.headers, same.request.body, same.orderingKey], [headers, base64('came'), 'k1']);
+  const longer = await ranBy(headers, { body: base64('repaired') });
+  assert.equal(longer.request.headers, [
+    ['ce-partitionkey', 'k1'],
+    ['Content-Length', '8'],
+    ['Content-Type', 'text/plain'],
+  ]);
+  const other = await ranBy(headers, { body: base64('{}'), contentType: 'application/json' });
+  assert.equal(other.request.headers, [
+    ['ce-partitionkey', 'k1'],
+    ['Content-Length', '2'],
+    ['content-type', 'application/json'],
+  ]);
+  const named = await ranBy([], { contentType: 'text/x' });
+  assert.equal([named.request.headers, named.request.body], [[['content-type', 'text/x']], base64('came')]);
+});
+
+test.run();
