@@ -107,6 +107,8 @@ export class Events {
       clock,
       nextId: options.nextId,
       relay: (occurrence, relayed) => this.#relay(occurrence, relayed),
+      bury: (occurrence, relayed, why) => this.#bury(occurrence, relayed, why),
+      onFailed: (error, waiting) => warn({ waiting, error: String(error) }, 'what happened cannot be told to those who subscribe: it is tried again'),
       onError,
     });
     this.#cron = new CronSource({
@@ -324,6 +326,24 @@ export class Events {
         for (const { undo } of ways) undo();
       },
       relayed: copies.length === left.length ? undefined : [...relayed, ...copies.map(nameOf)],
+    };
+  }
+
+  /** The next copy of an occurrence that no queue can hold, as a dead letter. */
+  async #bury(occurrence: Occurrence, relayed: readonly string[], { code, message }: Problem): Promise<Relay> {
+    const [copy, ...left] = this.#copies(occurrence).filter((one) => !relayed.includes(nameOf(one)));
+    const nothing = { writes: [], done: () => undefined, undo: () => undefined, relayed: undefined };
+    if (!copy) return nothing;
+    const { id, body } = this.#message(copy);
+    const target = this.find(copy.tenant, copy.function);
+    const queue = (target?.onFailure ?? failureDefaults).deadLetter;
+    const letter = this.deadLetters.make(id, { ...body, orderingKey: copy.orderingKey }, { queue, version: target?.version ?? 0, code, message });
+    const { writes, undo } = await this.deadLetters.keep(body, letter);
+    return {
+      writes,
+      done: () => this.#options.warn({ event: id, tenant: copy.tenant, function: copy.function, code, queue }, 'an event became a dead letter'),
+      undo: () => void undo().catch(this.#options.onError),
+      relayed: left.length === 0 ? undefined : [...relayed, nameOf(copy)],
     };
   }
 

@@ -162,6 +162,21 @@ test('topics: many large messages that wait at a start are all relayed', async (
   assert.is((await world.effects()).length, 20);
 });
 
+test('topics: a message that no queue can hold is a dead letter of each who subscribes, and holds up nothing', async () => {
+  const many = Array.from({ length: 30 }, (_, i) => target('a', `f${i}`, subscribed('large')));
+  const world = await calmWorld(31, many);
+  // Percent-encoded, as they are delivered, these attributes take thrice as much.
+  const more = Object.fromEntries(Array.from({ length: 7 }, (_, i) => [`more${i}`, '€'.repeat(4096)]));
+  await happen(world, 'a', 'large', Buffer.alloc(690_000, 'x'), { more });
+  await happen(world, 'a', 'large', small);
+  await world.run(10 * minuteMs);
+  assert.is((await world.effects()).length, 30, 'the other one');
+  const letters = await world.letters();
+  assert.equal(letters.map((letter) => letter.function).sort(), many.map(({ name }) => name).sort());
+  assert.ok(letters.every(({ errorCode, bytes }) => errorCode === 'request-invalid' && bytes === 690_000));
+  assert.equal((await world.table.scan({ prefix: '~outbox/' })).entries, []);
+});
+
 test('event-loop: events that go in a circle wait for room in their queue of dead letters, hold up nobody, and are kept once', async () => {
   const deadLetter = (name: string) => ({ ...subscribed('round'), onFailure: { ...policy, deadLetter: name } });
   const [first, second, other] = [
