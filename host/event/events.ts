@@ -352,6 +352,16 @@ export class Events {
     return this.#wayOf({ tenant, function: name, at }).queue;
   }
 
+  /** Nothing else with this ordering key is delivered to the function until what is returned is called. Undefined while something is. */
+  occupy(tenant: string, name: string, orderingKey: string): (() => void) | undefined {
+    const free = this.#dispatcher.queueOf(tenant, name).occupy(orderingKey);
+    if (!free) return undefined;
+    return () => {
+      free();
+      this.#dispatcher.wake(tenant, name);
+    };
+  }
+
   queues(tenant: string): NamedQueue[] {
     const here = this.#dispatcher.lanes(tenant).map(({ name, queue }) => ({ name, queue, at: undefined }));
     return [...here, ...(this.bound?.lanes(tenant) ?? []).map(({ name, queue }) => ({ name, queue, at: 'origin' as const }))];

@@ -16,6 +16,8 @@ export type RedriverOptions = {
   find: (tenant: string, name: string) => EventFunction | undefined;
   /** A version that is not live. @throws Problem `version-not-found` */
   findVersion: (tenant: string, name: string, version: number) => Promise<EventFunction>;
+  /** As `Queue.occupy`, of a function. */
+  occupy: (tenant: string, name: string, orderingKey: string) => (() => void) | undefined;
   run: (id: string, item: EventItem, attempt: number, target: EventFunction) => Promise<Delivered>;
   logOf: (item: EventItem, id: string, attempt: number) => Promise<string[]>;
   endWrites: (end: EventEnd) => Write[];
@@ -36,6 +38,9 @@ export type Redriven = { id: string; succeeded: boolean; function: string; versi
 type Ran = Pick<Delivered, 'version' | 'isolate' | 'startedAt' | 'endedAt'>;
 
 const conflictsMax = 50;
+/** How long a redrive waits for its turn among the events with its ordering key. */
+const turnMsMax = 30_000;
+const lookMs = 20;
 
 const withOther = (request: EventRequest, { body, contentType }: RedriveOptions): EventRequest => {
   if (body === undefined && contentType === undefined) return request;
@@ -78,12 +83,31 @@ export class Redriver {
   }
 
   async #attempt(tenant: string, id: string, { function: name, version, ...other }: RedriveOptions): Promise<Redriven> {
-    const { deadLetters, run } = this.#options;
-    const { item: before, letter, revision } = await deadLetters.revive(tenant, id);
+    const { item: before, letter, revision } = await this.#options.deadLetters.revive(tenant, id);
     const target = await this.#target(tenant, name ?? letter.function, version);
     const item: EventItem = { ...before, function: target.name, request: withOther(before.request, other) };
-    const attempts = letter.attempts + 1;
     if (letter.guarantee && target.name === letter.function) return this.#guarded({ letter, item, target, guarantee: letter.guarantee }, revision);
+    const free = await this.#turn(id, item);
+    return this.#run(letter, revision, item, target).finally(free);
+  }
+
+  /** Events with the same ordering key are delivered one after the other. @throws Problem `conflict` */
+  async #turn(id: string, { tenant, function: name, orderingKey: key }: EventItem): Promise<() => void> {
+    const { clock, occupy } = this.#options;
+    if (key === undefined) return () => undefined;
+    for (const endsAt = clock.now() + turnMsMax; ; ) {
+      const free = occupy(tenant, name, key);
+      if (free) return free;
+      if (clock.now() >= endsAt) throw new Problem('conflict', `cannot redrive "${id}": an event with its key "${key}" is being delivered`);
+      await new Promise<void>((resolve) => clock.after(lookMs, resolve));
+    }
+  }
+
+  async #run(letter: DeadLetter, revision: number, item: EventItem, target: EventFunction): Promise<Redriven> {
+    const { run } = this.#options;
+    const { tenant } = item;
+    const { id } = letter;
+    const attempts = letter.attempts + 1;
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await run(id, item, attempts, target);
       const failure = await this.#settle(tenant, letter, revision, item, delivered).finally(() => delivered.settled());

@@ -102,6 +102,7 @@ export class EventHost {
       ...shared,
       runGuarded: this.failed.runGuarded,
       deadLetters: this.events.deadLetters,
+      occupy: (tenant, name, orderingKey) => this.events.occupy(tenant, name, orderingKey),
       find: (tenant, name) => this.events.find(tenant, name),
       findVersion: async (tenant, name, version) => ({ ...eventFunction(await options.lend(tenant, name, version), false), lent: true }),
     });

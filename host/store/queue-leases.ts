@@ -9,7 +9,7 @@ type Held<T> = { lease: Lease<T>; record: MessageRecord; revision: number; until
 /** What of a queue is in memory: leases, and ordering keys whose next message must wait. */
 export class Leases<T extends Json> {
   readonly #held = new PassingMap<string, Held<T>>();
-  /** Ordering keys with a lease. */
+  /** Ordering keys with a lease, or that are occupied. */
   readonly #busy = new Map<string, string>();
   /** Ordering keys whose first message was put off, and until when. */
   readonly #heldUp = new Map<string, number>();
@@ -41,6 +41,16 @@ export class Leases<T extends Json> {
     if (record.key !== undefined) this.#busy.set(record.key, record.id);
     this.#soonest = Math.min(this.#soonest, until);
     return lease;
+  }
+
+  /** As if one with this ordering key were leased, until what is returned is called. Undefined if one is. */
+  occupy(key: string): (() => void) | undefined {
+    if (this.#busy.has(key)) return undefined;
+    this.#busy.set(key, '');
+    return () => {
+      this.#busy.delete(key);
+      this.lookAgain(key);
+    };
   }
 
   holdUp(key: string, until: number): void {

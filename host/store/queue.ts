@@ -78,6 +78,9 @@ export interface Queue<T extends Json> {
   /** The lease ends after `leaseMs` from now. False if it has ended. */
   extend(lease: Lease<T>, leaseMs: number): boolean;
 
+  /** No message with this ordering key is claimed until what is returned is called. Undefined while one is leased. */
+  occupy(orderingKey: string): (() => void) | undefined;
+
   get(id: string): Promise<Queued<T> | undefined>;
 
   /** By id, the oldest first. */

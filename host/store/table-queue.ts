@@ -288,6 +288,10 @@ export class TableQueue<T extends Json> implements Queue<T> {
     return this.#leases.extend(lease, this.#now() + leaseMs);
   }
 
+  occupy(orderingKey: string): (() => void) | undefined {
+    return this.#leases.occupy(orderingKey);
+  }
+
   async get(id: string): Promise<Queued<T> | undefined> {
     this.#table.refresh();
     const found = await this.#table.get<MessageRecord>(messageKey(this.#prefix, id));

@@ -31,6 +31,7 @@ export function queueContract(adapter: string, open: OpenQueue): void {
   wholeness(check);
   putOff(check);
   ordering(check);
+  occupying(check);
   dedupe(check);
   restarts(check);
   figures(check);
@@ -182,10 +183,10 @@ function putOff(check: Check): void {
   });
 }
 
-function ordering(check: Check): void {
-  const ordered = (queue: Queue<Message>, key: string, ...texts: string[]) =>
-    queue.enqueue(texts.map((text) => ({ id: text, body: { text }, orderingKey: key })));
+const ordered = (queue: Queue<Message>, key: string, ...texts: string[]) =>
+  queue.enqueue(texts.map((text) => ({ id: text, body: { text }, orderingKey: key })));
 
+function ordering(check: Check): void {
   check('claim: gives one message of an ordering key at a time', async ({ queue }) => {
     await ordered(queue, 'k', 'k1', 'k2', 'k3');
     await ordered(queue, 'l', 'l1');
@@ -221,6 +222,27 @@ function ordering(check: Check): void {
     await queue.nack(k1 as Lease<Message>, 1000);
     await queue.remove('k1');
     assert.is(textsOf(await claim(queue)), 'k2');
+  });
+}
+
+function occupying(check: Check): void {
+  check('occupy: holds up what has the ordering key, and nothing else, until it is free', async ({ queue }) => {
+    await ordered(queue, 'k', 'k1', 'k2');
+    await ordered(queue, 'l', 'l1');
+    const free = queue.occupy('k');
+    assert.is(queue.occupy('k'), undefined, 'it is');
+    assert.is(textsOf(await claim(queue)), 'l1');
+    await ordered(queue, 'k', 'k3');
+    assert.is(textsOf(await claim(queue)), '');
+    free?.();
+    const [k1] = await claim(queue);
+    assert.is(k1?.id, 'k1');
+    assert.is(queue.occupy('k'), undefined, 'one is leased');
+    await queue.nack(k1 as Lease<Message>, 300);
+    const between = queue.occupy('k');
+    assert.ok(between, 'one that was put off is not');
+    between?.();
+    assert.is(textsOf(await claim(queue)), '');
   });
 }
 

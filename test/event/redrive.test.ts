@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DeadLetters } from '../../host/event/dead-letters.ts';
-import { type EventFunction, type EventItem, systemClock } from '../../host/event/model.ts';
+import type { EventFunction, EventItem } from '../../host/event/model.ts';
 import { type RedriveOptions, Redriver } from '../../host/event/redrive.ts';
 import { CommitBatch } from '../../host/store/commit-batch.ts';
 import { HeldBlobs } from '../../host/store/held-blobs.ts';
@@ -12,8 +12,10 @@ const target = { tenant: 'a', name: 'f', version: 1, key: 'k', suspended: false,
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
+type Occupy = ConstructorParameters<typeof Redriver>[0]['occupy'];
+
 /** What is run when a letter with these headers and the payload "came" is redriven. */
-const ranBy = async (headers: [string, string][], options: RedriveOptions): Promise<EventItem> => {
+const ranBy = async (headers: [string, string][], options: RedriveOptions, occupy: Occupy = () => () => undefined): Promise<EventItem> => {
   const table = new MemoryTable();
   const deadLetters = new DeadLetters({
     table,
@@ -28,8 +30,9 @@ const ranBy = async (headers: [string, string][], options: RedriveOptions): Prom
   await deadLetters.add(item, deadLetters.make('e1', item, { queue: 'q', version: 1, code: 'guest-trap', message: 'unreachable' }));
   const ran: EventItem[] = [];
   const redriver = new Redriver({
-    clock: systemClock,
+    clock: { now: () => Date.now(), after: (_ms, act) => clearTimeout.bind(undefined, setTimeout(act, 0)) },
     deadLetters,
+    occupy,
     find: () => target,
     findVersion: async () => target,
     run: async (_id, tried) => {
@@ -67,6 +70,16 @@ test('Redriver: what is told of the payload is true of another one', async () =>
   ]);
   const named = await ranBy([], { contentType: 'text/x' });
   assert.equal([named.request.headers, named.request.body], [[['content-type', 'text/x']], base64('came')]);
+});
+
+test('Redriver: waits for its turn among the events with its ordering key, and lets the next one go on', async () => {
+  let [asked, freed] = [0, 0];
+  const occupy: Occupy = (...place) => {
+    assert.equal(place, ['a', 'f', 'k1']);
+    return ++asked < 3 ? undefined : () => void freed++;
+  };
+  await ranBy([], {}, occupy);
+  assert.equal([asked, freed], [3, 1]);
 });
 
 test.run();
