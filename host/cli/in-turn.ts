@@ -6,7 +6,7 @@ import { print, progress, table } from './terminal.ts';
 export type Outcome<T> = { id: string; value: T } | { id: string; problem: Problem };
 
 /** What one call meets, the next would meet too. */
-const lasting: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['unavailable', 'unauthorized', 'forbidden', 'tenant-suspended', 'request-invalid', 'internal']);
+const lasting: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['unavailable', 'unauthorized', 'forbidden', 'tenant-suspended']);
 
 /** `stopped`: why not all were called. */
 export type InTurn<T> = { outcomes: Outcome<T>[]; stopped: unknown };

@@ -50,7 +50,7 @@ const limitKeys = { memoryMib: 'memory-mib', cpuMs: 'cpu-ms', timeMs: 'time-ms',
 
 export const tenantsLimit: Command = {
   name: 'tenants limit',
-  summary: 'Say what one function of a tenant may have at most. What is not given is as on the node.',
+  summary: 'Say what each function of a tenant may have at most, by itself: not what all of them have together. What is not given is as on the node.',
   parameters: ['T'],
   options: {
     'memory-mib': { type: 'string', value: 'N', description: 'Memory of one instance, in MiB.' },
