@@ -37,3 +37,9 @@ export const attemptText = ({ attempt, version, startedAt, code, message, log = 
     ...(judged ? verdictLines(judged) : []),
   ].join('\n  ');
 };
+
+type PutOff = { code: string; message: string; times: number; since: string | number };
+
+/** Why something was not run when it was its turn. */
+export const putOffText = ({ code, message, times, since }: PutOff): string =>
+  `${times === 1 ? 'once' : `${times} times`} since ${new Date(since).toISOString()}, ${code}: ${message}`;

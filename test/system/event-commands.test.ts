@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CliHarness, commandLine, succeed } from '../cli/harness.ts';
-import { cleanUp, deadLetterOf, freshDirectory, startTestNode, type TestNode, until } from './node.ts';
+import { cleanUp, deadLetterOf, freshDirectory, sleep, startTestNode, type TestNode, until } from './node.ts';
 
 let node: TestNode;
 let run: CliHarness['run'];
@@ -101,6 +101,20 @@ test('dead-letters redrive: filters choose, and no more a second than asked for 
     ['--before', 'yesterday'],
   ])
     assert.match((await run(['dead-letters', 'redrive', '--fn', 'one', ...words])).error, 'request-invalid', words.join(' '));
+});
+
+test('dead-letters redrive: one that is interrupted says what it has done', async () => {
+  const ids = await left();
+  const before = await Promise.all(ids.map((id) => deadLetterOf<{ attempts: number }>(node, id)));
+  const stop = new AbortController();
+  const running = run(['dead-letters', 'redrive', '--all', '--rate', '0.01'], { signal: stop.signal });
+  const attempts = async () => (await deadLetterOf<{ attempts: number }>(node, ids[0] as string)).attempts;
+  await until(async () => (await attempts()) > (before[0]?.attempts ?? 0) || undefined, 'the first to be run');
+  // The answer is on its way; the next one would be run in 100 seconds.
+  await sleep(2000);
+  stop.abort();
+  const { code, out } = await running;
+  assert.equal([code, ids.map((id) => out.includes(id))], [1, [true, false, false]], out);
 });
 
 test('dead-letters drop: asks for --yes, and drops what the filter finds and no more', async () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { attemptText } from '../attempts.ts';
+import { attemptText, putOffText } from '../attempts.ts';
 import { allItems, type ControlClient, checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
@@ -106,7 +106,7 @@ type Due = { state: string; dueAt: string; putOff?: { code: string; message: str
 /** When it is run, and why not yet. */
 const dueText = ({ state, dueAt, putOff }: Due): (readonly [string, string])[] => [
   [state === 'waiting' ? 'next at' : 'was due', dueAt],
-  ...(putOff ? [['put off', `${putOff.times} times since ${putOff.since}, ${putOff.code}: ${putOff.message}`] as const] : []),
+  ...(putOff ? [['put off', putOffText(putOff)] as const] : []),
 ];
 
 export const eventsShow: Command = {

@@ -1,5 +1,5 @@
 import type { ExecutionRecord } from '../../execution/record.ts';
-import { attemptText } from '../attempts.ts';
+import { attemptText, putOffText } from '../attempts.ts';
 import type { Command } from '../command.ts';
 import { fields, print, table } from '../terminal.ts';
 
@@ -42,8 +42,7 @@ const passedOver = (record: ExecutionRecord): string =>
 const waitsOf = ({ waits }: ExecutionRecord): (readonly [string, string])[] => {
   if (!waits) return [];
   const { nextAt, putOff } = waits;
-  const why = putOff && `${putOff.times} times since ${new Date(putOff.since).toISOString()}, ${putOff.code}: ${putOff.message}`;
-  return [['next at', nextAt], ...(why === undefined ? [] : [['put off', why] as const])];
+  return [['next at', nextAt], ...(putOff ? [['put off', putOffText(putOff)] as const] : [])];
 };
 
 function explained(record: ExecutionRecord): string {
