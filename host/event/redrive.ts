@@ -83,16 +83,24 @@ export class Redriver {
   }
 
   async #attempt(tenant: string, id: string, { function: name, version, ...other }: RedriveOptions): Promise<Redriven> {
-    const { item: before, letter, revision } = await this.#options.deadLetters.revive(tenant, id);
-    const target = await this.#target(tenant, name ?? letter.function, version);
-    const item: EventItem = { ...before, function: target.name, request: withOther(before.request, other) };
-    if (letter.guarantee && target.name === letter.function) return this.#guarded({ letter, item, target, guarantee: letter.guarantee }, revision);
-    const free = await this.#turn(id, item);
-    return this.#run(letter, revision, item, target).finally(free);
+    const { deadLetters } = this.#options;
+    const known = await deadLetters.get(tenant, id);
+    const target = await this.#target(tenant, name ?? known.letter.function, version);
+    const free = await this.#turn(id, target, known.letter.orderingKey);
+    try {
+      const { item: before, letter, revision } = await deadLetters.revive(tenant, id);
+      const item: EventItem = { ...before, function: target.name, request: withOther(before.request, other) };
+      const { guarantee } = letter;
+      return await (guarantee && target.name === letter.function
+        ? this.#guarded({ letter, item, target, guarantee }, revision)
+        : this.#run(letter, revision, item, target));
+    } finally {
+      free();
+    }
   }
 
   /** Events with the same ordering key are delivered one after the other. @throws Problem `conflict` */
-  async #turn(id: string, { tenant, function: name, orderingKey: key }: EventItem): Promise<() => void> {
+  async #turn(id: string, { tenant, name }: EventFunction, key: string | undefined): Promise<() => void> {
     const { clock, occupy } = this.#options;
     if (key === undefined) return () => undefined;
     for (const endsAt = clock.now() + turnMsMax; ; ) {
