@@ -179,7 +179,7 @@ export class Fleet {
     return new Guarantees({
       ...{ table, held, writer, findOwner, claims: this.claims },
       unkeyed: this.#unkeyed,
-      run: (run, options) => this.runs.run(run, options),
+      runs: this.runs,
       attempts: (request, wanted) => judgedAttempts({ versionOf, control: this.control, lastLines }, request, wanted),
       config: config.guarantees,
       onError: (error) => log.error({ error: String(error) }, 'cannot look after executions by key'),

@@ -4,6 +4,7 @@
  */
 import { Problem } from '../base/errors.ts';
 import { Shares } from '../base/shares.ts';
+import type { GuaranteeRecord } from '../execution/guarantee.ts';
 import type { KeptBodies } from '../execution/kept-bodies.ts';
 import { scanRecords } from '../store/scan.ts';
 import type { Entry, Table, Write } from '../store/table.ts';
@@ -77,6 +78,21 @@ export class GuaranteeKeeping {
     return this.#next(() => this.#sweep());
   }
 
+  /** Forgets keys of which nobody is, with their responses. */
+  async forget(prefix: string): Promise<void> {
+    const { table, bodies } = this.#options;
+    for (let { entries } = await table.scan<GuaranteeRecord>({ prefix }); entries.length > 0; { entries } = await table.scan<GuaranteeRecord>({ prefix })) {
+      await table.commit(entries.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...this.drops(value.last)]));
+      for (const { value } of entries) bodies.dropped(value.last?.response.body);
+      table.refresh();
+    }
+  }
+
+  /** What lets go of a response that is kept. */
+  drops(last: GuaranteeRecord['last'] | undefined): Write[] {
+    return last ? this.#options.bodies.drops(last.response.body, responseOwner(last.execution)) : [];
+  }
+
   #start(): void {
     const everyMs = Math.max(100, Math.min(sweepMsMax, this.#options.config.ttlMs / 4));
     const again = (): void => {
@@ -120,14 +136,16 @@ export class GuaranteeKeeping {
     const { table, keys, bodies } = this.#options;
     const gone = old.filter(({ value: { guarantee } }) => guarantee === null || !keys.has(guarantee));
     const held = [...new Set(gone.flatMap(({ value: { guarantee } }) => guarantee ?? []))].map((at) => keys.at(at));
-    await keys.holding(held, async () => {
+    const forgetting = keys.holding(held, async () => {
       const unused = held.filter(({ record, active }) => record && active.size === 0 && record.at <= before);
       const writes = gone.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...bodies.drops(value.body, responseOwner(value.more.id))]);
       writes.push(...unused.map(({ at, revision }): Write => ({ key: at, delete: true, expectRevision: revision })));
       if (writes.length > 0) await table.commit(writes);
       for (const key of unused) key.unset();
     });
-    for (const key of held) keys.drop(key);
+    await forgetting.finally(() => {
+      for (const key of held) keys.drop(key);
+    });
     for (const { value } of gone) {
       bodies.dropped(value.body);
       if (isMeasured(value)) this.#room.giveBack(value.more.tenant, value.bytes);

@@ -1,7 +1,7 @@
-import type { GuaranteeRecord, GuardedAnswer } from '../execution/guarantee.ts';
+import type { GuaranteeRecord, GuardedAnswer, GuardedRequest } from '../execution/guarantee.ts';
 import type { KeyClaims } from '../execution/key-claims.ts';
 import type { Table } from '../store/table.ts';
-import { inProgress } from './guarantee-answers.ts';
+import { inProgress, refused } from './guarantee-answers.ts';
 
 /** Who waits for an execution under way: told its end, or at the latest when `timer` fires. */
 type Waiter = { runs: number; answer: (answer: GuardedAnswer) => void; timer: NodeJS.Timeout };
@@ -79,12 +79,23 @@ export class GuaranteeKey {
     this.fingerprint = undefined;
   }
 
+  /** What somebody who asks with it is told; undefined: another execution may be begun, 'busy': enough are under way. */
+  tell({ fingerprint, runs }: Pick<NonNullable<GuardedRequest['guarantee']>, 'fingerprint' | 'runs'>): GuardedAnswer | 'busy' | undefined {
+    if (this.fingerprint !== undefined && this.fingerprint !== fingerprint)
+      return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
+    const replay = this.record && replayOf(this.record, runs);
+    if (replay) return replay;
+    return this.active.size === 0 || (this.record?.succeeded ?? 0) + this.active.size < runs ? undefined : 'busy';
+  }
+
   /** Resolves when an execution under way has ended, or is refused after `waitMs`. */
   wait(runs: number, waitMs: number): Promise<GuardedAnswer> {
+    const refusal = (): GuardedAnswer => inProgress([...this.active][0] ?? null);
+    if (waitMs <= 0) return Promise.resolve(refusal());
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#waiters.delete(waiter);
-        resolve(inProgress([...this.active][0] ?? null));
+        resolve(refusal());
       }, waitMs).unref();
       const waiter = { runs, answer: resolve, timer };
       this.#waiters.add(waiter);

@@ -35,6 +35,8 @@ export type GuaranteeRun = {
   /** It goes with the next commit of others. */
   riding: Riding | undefined;
   reserving: NodeJS.Timeout | undefined;
+  /** Its last commit is being made. */
+  ending: boolean;
   duplicates: number;
   /** Its function was removed: no attempt is begun any more, and none committed. */
   forgotten: boolean;
@@ -56,6 +58,7 @@ export const beginRun = (begun: Begun): GuaranteeRun => ({
   reserved: undefined,
   riding: undefined,
   reserving: undefined,
+  ending: false,
   duplicates: 0,
   forgotten: false,
 });
@@ -70,6 +73,9 @@ export const leftRun = (
   const run = beginRun({ request: { ...request, body: null }, key, guarantee, retries, leaseMs, version: undefined, gateway: undefined, letter });
   return { ...run, body: request.body, attempts: [...attempts, ended], revision, reserved: Promise.resolve() };
 };
+
+/** The run that its thread tells of while it is under way. */
+export const begunRunOf = ({ begun }: Pick<GuardedRequest, 'begun'>): number | undefined => (begun && 'run' in begun ? begun.run : undefined);
 
 /** What its record says of its key and attempts. */
 export const described = ({ guarantee }: GuaranteeRun, attempts: readonly Attempt[]): Pick<ExecutionRecord, 'key' | 'runs' | 'attempts'> => ({

@@ -59,12 +59,12 @@ export class GuaranteeStarts {
     });
   }
 
-  /** Once. Never rejects: what cannot be written down now is told by the last commit. */
+  /** Once, and not while its last commit is being made. Never rejects: what cannot be written down now is told by the last commit. */
   write(run: GuaranteeRun): Promise<void> {
     clearTimeout(run.reserving);
     const { guarantee, owner } = run;
     // A large body has to be in Blobs first.
-    if (guarantee && !isForgotten(run))
+    if (guarantee && !run.ending && !isForgotten(run))
       run.reserved ??= (owner && !run.request.body ? this.#ride(run, guarantee, owner) : this.#write(run, guarantee)).catch(this.#options.onError);
     return run.reserved ?? Promise.resolve();
   }
@@ -100,11 +100,17 @@ export class GuaranteeStarts {
   /** What says that an execution is under way no more, if it was ever written down that it is. */
   async end(run: GuaranteeRun): Promise<Write[]> {
     clearTimeout(run.reserving);
+    run.ending = true;
     if (run.riding?.leave()) run.reserved = undefined;
     run.riding = undefined;
     await run.reserved;
     const { request, revision } = run;
     return revision === 0 ? [] : [{ key: startedKey(request.id), delete: true, expectRevision: revision }];
+  }
+
+  /** Its last commit was not made. */
+  notEnded(run: GuaranteeRun): void {
+    run.ending = false;
   }
 
   /** Deletes what is written down of a function that was removed, or of all functions of a tenant. `runs`: those under way. */

@@ -13,17 +13,17 @@ import { type GuaranteeRecord, type GuardedAnswer, type GuardedHead, type Guarde
 import { type BodyToKeep, KeptBodies } from '../execution/kept-bodies.ts';
 import type { KeyClaims } from '../execution/key-claims.ts';
 import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
-import type { RunStored, StoredEnd, StoredResponse } from '../execution/stored-run.ts';
+import type { StoredEnd, StoredResponse } from '../execution/stored-run.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import { scanRecords } from '../store/scan.ts';
 import type { Table, Write } from '../store/table.ts';
 import type { Change } from '../verdict/model.ts';
 import type { Effects } from '../wasi/overlay.ts';
 import type { Letters } from './failed-requests.ts';
-import { finalProblem, inProgress, refused, removed } from './guarantee-answers.ts';
+import { finalProblem, refused, removed } from './guarantee-answers.ts';
 import { GuaranteeDuplicates } from './guarantee-duplicates.ts';
 import { GuaranteeKeeping } from './guarantee-keeping.ts';
-import { type GuaranteeKey, replayOf } from './guarantee-key.ts';
+import type { GuaranteeKey } from './guarantee-key.ts';
 import { GuaranteeKeys } from './guarantee-keys.ts';
 import {
   describeEnded,
@@ -38,11 +38,11 @@ import {
   startedKey,
   startedPrefix,
 } from './guarantee-records.ts';
-import { attemptAt, beginRun, described, type GuaranteeRun, isForgotten, leftRun } from './guarantee-run.ts';
+import { attemptAt, beginRun, begunRunOf, described, type GuaranteeRun, isForgotten, leftRun } from './guarantee-run.ts';
 import { GuaranteeRuns } from './guarantee-runs.ts';
 import { GuaranteeStarts } from './guarantee-starts.ts';
 import type { StoredLog } from './stored-log.ts';
-import { failedEnd } from './stored-runs.ts';
+import { failedEnd, type StoredRuns } from './stored-runs.ts';
 import { UnsentBodies } from './unsent-bodies.ts';
 
 export type GuaranteesOptions = {
@@ -55,7 +55,7 @@ export type GuaranteesOptions = {
   claims: KeyClaims;
   /** Where executions without a key are written down: nothing was promised of those. */
   unkeyed: Pick<StoredLog<EndedRecord>, 'get' | 'takeBack' | 'write'>;
-  run: RunStored;
+  runs: Pick<StoredRuns, 'drop' | 'expect' | 'run'>;
   /** Which version makes the attempts (the wanted one if it is live), and who judges them. */
   attempts: (request: GuardedHead, wanted: string | undefined) => Pick<AttemptsOptions, 'version' | 'judge'>;
   config: { ttlMs: number; bytesMax: number; responseBytesMax: number };
@@ -152,11 +152,14 @@ export class Guarantees {
 
   /** Sees to a request: answers at once, or when its execution, or the one that it waits for, has ended. */
   async guard(asked: GuardedRequest, gateway: number | undefined): Promise<GuardedAnswer> {
+    this.#options.runs.expect(begunRunOf(asked), gateway);
     try {
       return asked.guarantee ? await this.#guardKey(asked, asked.guarantee, gateway) : await this.#execute(await this.#begin(asked, undefined, gateway));
     } catch (error) {
       const { code, message } = error instanceof Problem ? error : new Problem('internal', `cannot execute: ${String(error)}`);
       return refused(code, message);
+    } finally {
+      this.#options.runs.drop(begunRunOf(asked));
     }
   }
 
@@ -199,45 +202,40 @@ export class Guarantees {
     // What is being committed is there before it is looked what there is.
     await this.#keys.forget(prefix);
     await this.#starts.forget(tenant, name, this.#runs.all());
-    const { table } = this.#options;
-    for (let { entries } = await table.scan<GuaranteeRecord>({ prefix }); entries.length > 0; { entries } = await table.scan<GuaranteeRecord>({ prefix })) {
-      await table.commit(entries.flatMap(({ key, value }): Write[] => [{ key, delete: true }, ...this.#drops(value.last)]));
-      for (const { value } of entries) this.#bodies.dropped(value.last?.response.body);
-      table.refresh();
-    }
+    await this.#keeping.forget(prefix);
   }
 
   async #guardKey(asked: GuardedRequest, guarantee: Guarantee, gateway: number | undefined): Promise<GuardedAnswer> {
     const key = this.#keys.at(guarantee.at);
+    let run: GuaranteeRun | undefined;
     try {
       if (!asked.begun) await this.#hearThreads(key);
-      const next = await key.serial(() => this.#enterKey(asked, guarantee, key, gateway));
-      if (next === 'wait') return this.#counted(await key.wait(guarantee.runs, asked.waitMs));
-      return 'kind' in next ? this.#counted(next) : await this.#execute(next);
+      const told = await key.serial(async () => {
+        const known = key.tell(guarantee);
+        if (!known) run = await this.#begin(asked, key, gateway);
+        return known;
+      });
+      this.#heard(asked, key.at, gateway);
+      if (run) return await this.#execute(run);
+      this.#options.runs.drop(begunRunOf(asked));
+      return this.#counted(told === 'busy' ? await key.wait(guarantee.runs, this.#closed ? 0 : asked.waitMs) : (told as GuardedAnswer));
+    } catch (error) {
+      if (!run) this.#heard(asked, key.at, gateway);
+      throw error;
     } finally {
       this.#keys.drop(key);
     }
+  }
+
+  /** What its thread has begun with the key is known by now. */
+  #heard({ begun }: GuardedRequest, at: string, gateway: number | undefined): void {
+    if (begun && gateway !== undefined) this.#options.claims.heard(at, gateway);
   }
 
   /** One more that was told of an execution of another. Whoever is to ask again is counted then. */
   #counted(answer: GuardedAnswer): GuardedAnswer {
     if (answer.kind !== 'again' && answer.execution !== null) this.#count(answer.execution, 1);
     return answer;
-  }
-
-  async #enterKey(asked: GuardedRequest, guarantee: Guarantee, key: GuaranteeKey, gateway: number | undefined): Promise<GuaranteeRun | GuardedAnswer | 'wait'> {
-    try {
-      const { record, fingerprint } = key;
-      if (fingerprint !== undefined && fingerprint !== guarantee.fingerprint)
-        return refused('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
-      const replay = record && replayOf(record, guarantee.runs);
-      if (replay) return replay;
-      const [active] = key.active;
-      if (active === undefined || (record?.succeeded ?? 0) + key.active.size < guarantee.runs) return await this.#begin(asked, key, gateway);
-      return asked.waitMs > 0 && !this.#closed ? 'wait' : inProgress(active);
-    } finally {
-      if (asked.begun && gateway !== undefined) this.#options.claims.heard(key.at, gateway);
-    }
   }
 
   /** Of two requests that come at once the one that a thread has begun is to go first. */
@@ -323,7 +321,7 @@ export class Guarantees {
     // A thread that stands still may do so for longer than another lease.
     const isLost = run.attempts.at(-1)?.code === 'lease-lost';
     const own = { gateway, held: gateway === undefined ? undefined : request.id, begun };
-    return this.#options.run(stored, { ...(isLost ? { avoid: gateway } : input ? {} : own), leaseMs });
+    return this.#options.runs.run(stored, { ...(isLost ? { avoid: gateway } : input ? {} : own), leaseMs });
   }
 
   /** Commits all that an attempt did, with the record that says so. */
@@ -343,7 +341,7 @@ export class Guarantees {
       const ended = this.#endedRecord(run, success.end, attempts, { state: 'succeeded', committedAt });
       ended.body = key && 'digest' in body ? body : undefined;
       const removal = run.letter === undefined ? undefined : await this.letters?.removal(request.tenant, run.letter);
-      const also = [...writes, ...this.#drops(former), ...(removal?.writes ?? []), ...(failed?.writes ?? [])];
+      const also = [...writes, ...this.#keeping.drops(former), ...(removal?.writes ?? []), ...(failed?.writes ?? [])];
       await this.#end(run, effects, ended, (before) => ({ ...before, succeeded: before.succeeded + 1, last }), also);
       removal?.removed();
       this.#bodies.dropped(former?.response.body);
@@ -355,10 +353,6 @@ export class Guarantees {
       release();
     }
     return { kind: 'response', replayed: false, ...last };
-  }
-
-  #drops(last: GuaranteeRecord['last'] | undefined): Write[] {
-    return last ? this.#bodies.drops(last.response.body, responseOwner(last.execution)) : [];
   }
 
   /** Without a key nobody can ask for it again: it goes to its client, and is kept no longer than that takes. */
@@ -376,10 +370,12 @@ export class Guarantees {
     const { problem, last, attempts } = failed;
     const { request, key } = run;
     const final = finalProblem(request.function, problem, attempts.length, key !== undefined);
-    if (isForgotten(run)) await this.#giveUp(run);
-    else if (this.#closed && key)
+    // Of a function that is not there nothing is kept: the next one of its name knows no keys.
+    if (isForgotten(run) || (key && problem.code === 'function-not-found')) await this.#giveUp(run);
+    else if (this.#closed && key) {
+      await this.#starts.write(run);
       return refused('unavailable', 'cannot say what comes of it: the node is stopping, and goes on with it in its next life', request.id);
-    else {
+    } else {
       const ended = this.#endedRecord(run, last, attempts, { state: 'failed', code: final.code });
       const isBuried = await this.#bury(run, failed, ended);
       if (!isBuried) await this.#end(run, nothing, ended, (before) => before).catch(() => this.#giveUp(run));
@@ -451,6 +447,7 @@ export class Guarantees {
     const writesBytes = also.length > 0 ? undefined : 2 * ended.bytes + (ended.record?.length ?? 0);
     const committed = await this.#commit(this.#options.writer, request.tenant, effects, writes, writesBytes).catch((error: unknown) => {
       log.takeBack(request.id, ended);
+      this.#starts.notEnded(run);
       return this.#starts.tellCommit(run, error);
     });
     if (next) key?.set(next, committed.revision);
@@ -469,7 +466,15 @@ export class Guarantees {
   async #resume(left: GuaranteeRun): Promise<void> {
     const { request, revision, key } = left;
     if (isForgotten(left) || (await this.#options.table.get(startedKey(request.id)))?.revision !== revision) return this.#leave(left);
-    const body = left.body && (await this.#bodies.read(left.body));
+    let body: Uint8Array | null;
+    try {
+      body = left.body && (await this.#bodies.read(left.body));
+    } catch (error) {
+      const problem = new Problem('internal', `cannot run it again, since its body cannot be read: ${String(error)}`);
+      await key?.serial(() => this.#fail(left, { success: undefined, problem, last: undefined, attempts: [...left.attempts], dropped: true }));
+      this.#leave(left);
+      throw problem;
+    }
     const run = { ...left, request: { ...request, body } };
     this.#runs.takeBody(run.request);
     this.#runs.set(run);

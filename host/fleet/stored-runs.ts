@@ -38,6 +38,8 @@ export class StoredRuns {
   readonly #options: StoredRunsOptions;
   readonly #now: () => number;
   readonly #running = new PassingMap<number, Running>();
+  /** Begun by their threads, and not taken up yet. */
+  readonly #begun = new PassingMap<number, { gateway: GatewayLink | undefined; end: StoredEnd | undefined }>();
   #runs = 0;
   #checker: NodeJS.Timeout | undefined;
   #checkedMs = 0;
@@ -53,7 +55,7 @@ export class StoredRuns {
     if (begun && 'end' in begun) return Promise.resolve(new ReceivedEnd(begun.end, undefined) as StoredEnd);
     const gateway = this.#options.gateway(wanted, avoid);
     if (!gateway) return Promise.resolve(failedEnd('unavailable', 'no gateway thread is there'));
-    if (begun) return gateway.id === wanted ? this.#wait(begun.run, run.overlay, gateway, leaseMs) : Promise.resolve(threadGone());
+    if (begun) return this.#takeUp(begun.run, run.overlay, leaseMs);
     const id = ++this.#runs;
     if (run.overlay) this.#options.holds?.hold(id);
     const ended = this.#wait(id, run.overlay, gateway, leaseMs);
@@ -78,6 +80,31 @@ export class StoredRuns {
     });
   }
 
+  /**
+   * A thread has begun a run that it tells of now: its end may come before anybody takes it up by `run`, and is kept until then,
+   * or until `drop`.
+   */
+  expect(run: number | undefined, gateway: number | undefined): void {
+    if (run === undefined) return;
+    const link = this.#options.gateway(gateway);
+    this.#begun.set(run, { gateway: link, end: link?.id === gateway ? undefined : threadGone() });
+  }
+
+  /** Nobody takes it up any more. */
+  drop(run: number | undefined): void {
+    const begun = run === undefined ? undefined : this.#begun.get(run);
+    if (!begun || run === undefined) return;
+    this.#begun.delete(run);
+    if (!begun.end) begun.gateway?.post({ kind: 'stop-stored', run });
+    else if (!begun.end.problem) begun.end.settled?.();
+  }
+
+  #takeUp(run: number, overlay: boolean, leaseMs: number | undefined): Promise<StoredEnd> {
+    const begun = this.#begun.get(run);
+    this.#begun.delete(run);
+    return begun?.gateway && !begun.end ? this.#wait(run, overlay, begun.gateway, leaseMs) : Promise.resolve(begun?.end ?? threadGone());
+  }
+
   take(message: StoredRunFromGateway): void {
     if (message.kind === 'stored-ended') this.#ended(message.run, message.end);
     else for (const id of message.runs) this.#heard(id);
@@ -85,18 +112,22 @@ export class StoredRuns {
 
   #ended(run: number, end: SentEnd): void {
     const running = this.#running.get(run);
-    if (!running) return;
+    const begun = this.#begun.get(run);
+    if (!running && !begun) return;
     const release = end.response?.spilled && this.#options.claim?.(end.response.spilled.digest);
     const settled = (): void => {
       release?.();
       this.#options.holds?.settle(run);
     };
-    running.end(new ReceivedEnd(end, running.overlay ? settled : undefined) as StoredEnd);
+    const ended = new ReceivedEnd(end, running?.overlay === false ? undefined : settled) as StoredEnd;
+    if (running) running.end(ended);
+    else if (begun) begun.end ??= ended;
   }
 
   /** A gateway thread is gone, and what it ran with it. */
   leave(gateway: number): void {
     for (const running of [...this.#running.values()]) if (running.gateway.id === gateway) running.end(threadGone());
+    for (const begun of this.#begun.values()) if (begun.gateway?.id === gateway) begun.end ??= threadGone();
   }
 
   close(): void {

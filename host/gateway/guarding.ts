@@ -136,23 +136,32 @@ export class Guarding {
     const { ids } = this.#options;
     for (;;) {
       const isFree = mayBegin(version, asked) && (asked.guarantee === null || this.#options.claims.take(asked.guarantee.at));
-      // When the key is taken, what took effect with it before can be seen.
-      const replay = asked.guarantee && this.#find(asked.guarantee, isFree);
-      if (replay) return replay;
-      const request = { ...asked.request, id: ids.next(asked.request.arrivedAt) };
-      const ask = (begun?: HeadStart): Promise<GuardedAnswer> =>
-        this.#ask({ ...asked, ...(begun && { begun }), request: headOf(request), waitMs: Math.max(0, untilMs - performance.now()) });
-      this.#held.set(request.id, request);
-      const answer = await (isFree ? this.#begin(asked, request, ask) : ask());
-      this.#held.delete(request.id);
-      if (answer.kind !== 'again') return answer;
+      let id = '';
+      try {
+        // When the key is taken, what took effect with it before can be seen.
+        const replay = asked.guarantee && this.#find(asked.guarantee);
+        if (replay && isFree) this.#drop(asked);
+        if (replay) return replay;
+        id = ids.next(asked.request.arrivedAt);
+        const request = { ...asked.request, id };
+        const ask = (begun?: HeadStart): Promise<GuardedAnswer> =>
+          this.#ask({ ...asked, ...(begun && { begun }), request: headOf(request), waitMs: Math.max(0, untilMs - performance.now()) });
+        this.#held.set(id, request);
+        const answer = await (isFree ? this.#begin(asked, request, ask) : ask());
+        if (answer.kind !== 'again') return answer;
+      } catch (error) {
+        if (isFree) this.#drop(asked);
+        throw error;
+      } finally {
+        this.#held.delete(id);
+      }
       if (outgoing.destroyed) throw new Problem('client-gone', 'the client waits no more');
     }
   }
 
   /** Runs a request at once, and asks about it when it has ended, or lasts. What the supervisor does not want is thrown away. */
-  async #begin({ version, guarantee }: Asked, request: StoredRequest, ask: (begun?: HeadStart) => Promise<GuardedAnswer>): Promise<GuardedAnswer> {
-    const { claims, stored } = this.#options;
+  async #begin(asked: Asked, request: StoredRequest, ask: (begun?: HeadStart) => Promise<GuardedAnswer>): Promise<GuardedAnswer> {
+    const { stored } = this.#options;
     const startedAt = steadyNow();
     const { promise, resolve } = Promise.withResolvers<GuardedAnswer>();
     let [isTold, isOver] = [false, false];
@@ -162,14 +171,14 @@ export class Guarding {
       clearTimeout(timer);
       resolve(ask(begun));
     };
-    const run = stored.begin(version, request, (end) => {
+    const run = stored.begin(asked.version, request, (end) => {
       isOver = true;
       if (!isTold && !end.response?.spilled) return tell({ startedAt, end });
       tell({ startedAt, run: run as number });
       stored.tell(run as number, end);
     });
     if (run === undefined) {
-      if (guarantee) claims.drop(guarantee.at);
+      this.#drop(asked);
       return ask();
     }
     const timer = setTimeout(() => tell({ startedAt, run }), writtenAfterMs);
@@ -178,16 +187,20 @@ export class Guarding {
     return answer;
   }
 
-  /** What this thread sees of the key: enough if its response is there. `taken`: by this request, unless it is not needed. */
-  #find({ at, runs, fingerprint }: Guarantee, taken: boolean): (GuardedAnswer & { kind: 'response' }) | undefined {
+  /** Nothing is begun with a key that was taken. */
+  #drop({ guarantee }: Asked): void {
+    if (guarantee) this.#options.claims.drop(guarantee.at);
+  }
+
+  /** What this thread sees of the key: enough if its response is there. */
+  #find({ at, runs, fingerprint }: Guarantee): (GuardedAnswer & { kind: 'response' }) | undefined {
     const { table } = this.#options.store();
     table.refresh();
     const record = (table.get<GuaranteeRecord>(at) as Entry<GuaranteeRecord> | undefined)?.value;
     if (!record) return undefined;
-    const isOther = record.fingerprint !== fingerprint;
-    const replay = isOther ? undefined : replayOf(record, runs);
-    if (taken && (isOther || replay)) this.#options.claims.drop(at);
-    if (isOther) throw new Problem('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
+    if (record.fingerprint !== fingerprint)
+      throw new Problem('execution-mismatch', 'cannot execute: the key was used for a request with another method, path, query or body');
+    const replay = replayOf(record, runs);
     if (replay) this.#count(replay.execution);
     return replay;
   }

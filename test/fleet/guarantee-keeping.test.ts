@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Problem } from '../../host/base/errors.ts';
 import { type GuardedAnswer, guaranteeKey } from '../../host/execution/guarantee.ts';
 import { type EndedRecord, endedKey, putRecord } from '../../host/fleet/guarantee-records.ts';
 import { MemoryBlobs } from '../../host/store/memory/blobs.ts';
@@ -52,6 +53,23 @@ test('Guarantees: a large response without a key is there until it was sent, or 
     await node.held.collect(true);
     assert.is(await node.blobs.size(digest), undefined);
   }
+  await node.guarantees.close();
+});
+
+test('Guarantees: what a sweep could not forget is forgotten by the next', async () => {
+  let clock = 1_000_000;
+  const node = await openNode(undefined, { ttlMs: 1000 }, () => clock);
+  for (const key of ['a', 'b', 'c']) await answered(node, key);
+  clock += 10_000;
+  const commit = node.table.commit.bind(node.table);
+  node.table.commit = async () => {
+    node.table.commit = commit;
+    throw new Problem('conflict', 'in this test');
+  };
+  await node.guarantees.sweep().catch(() => undefined);
+  assert.is(await node.left('acme/guarantee/'), 3);
+  await node.guarantees.sweep();
+  assert.equal([await node.left('acme/guarantee/'), await node.left('~node/guaranteed/')], [0, 0]);
   await node.guarantees.close();
 });
 

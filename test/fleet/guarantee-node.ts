@@ -89,13 +89,12 @@ export const openNode = async (shared?: Shared, config: Partial<GuaranteesOption
   };
   const runs = new StoredRuns({ gateway: () => ({ id: 1, post }), now: () => clock, claim: (digest) => held.claim(digest) });
   const errors: unknown[] = [];
-  const run: GuaranteesOptions['run'] = (stored, options) => runs.run(stored, options);
   const onError = (error: unknown): void => void errors.push(error);
   const whole = { ttlMs: 60_000, bytesMax: 1 << 30, responseBytesMax: 1 << 28, ...config };
   const attempts = () => ({ version: () => ({ key: 'acme/f@1' }) });
   const unkeyed = new StoredLog<EndedRecord>({ table, prefix: '~node/unkeyed/', ttlMs: 60_000, bytesMax: 100_000, onError });
   const parts = { table, held, writer, findOwner, claims: new KeyClaims(), unkeyed };
-  const guarantees = new Guarantees({ ...parts, run, attempts, config: whole, onError, ...(now && { now }) });
+  const guarantees = new Guarantees({ ...parts, runs, attempts, config: whole, onError, ...(now && { now }) });
   await guarantees.open();
   const ask = asking(guarantees, now);
   const next = (): Promise<Running> => until(() => started.shift());

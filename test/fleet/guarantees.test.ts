@@ -143,6 +143,18 @@ test('Guarantees: what ends before the commit in which it would be written down 
   await node.guarantees.close();
 });
 
+/** Keeps the next commit from being made until it is freed. */
+const holdCommit = (table: MemoryTable): { free: () => void } => {
+  const commit = table.commit.bind(table);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  table.commit = async (writes) => {
+    table.commit = commit;
+    await promise;
+    return commit(writes);
+  };
+  return { free: resolve };
+};
+
 const version = 'acme/f@1';
 const wholeEnd = (): SentEnd => answerOf({ request: { ...plain, id: 'id-begun', arrivedAt: Date.now(), body: null } });
 
@@ -198,6 +210,83 @@ test('Guarantees: what its thread has begun ends as other runs do, also with its
   end(elsewhere);
   assert.is(codeOf(await gone), 'response');
   assert.is(await hits(), '3');
+  await guarantees.close();
+});
+
+test('Guarantees: what its thread has begun may end, or the thread, in the turn in which it is told of', async () => {
+  const { ask, next, end, hits, runs, held, table, guarantees } = await openNode();
+  const ended = ask('ended', { version, begun: { startedAt: Date.now(), run: -1025 } });
+  runs.take({ kind: 'stored-ended', run: -1025, end: wholeEnd() });
+  assert.is(codeOf(await ended), 'response');
+  const gone = ask('gone', { version, begun: { startedAt: Date.now(), run: -2049 } });
+  runs.leave(1);
+  end(await next());
+  assert.is(codeOf(await gone), 'response');
+  // Its key is waited for meanwhile: a commit with it is being made.
+  const { digest, bytes, release } = await held.put([Buffer.alloc(2_000_000, 'x')], { bytesMax: 2_000_000 });
+  const spilled = { ...wholeEnd(), response: { status: 200, headers: [], body: Buffer.alloc(0), spilled: { digest, bytes } } } as SentEnd;
+  const { free } = holdCommit(table);
+  const first = ask('twice', { runs: 2, version, begun: { startedAt: Date.now(), end: wholeEnd() } });
+  await pause(5);
+  const second = ask('twice', { runs: 2, version, begun: { startedAt: Date.now(), run: -3073 } });
+  runs.take({ kind: 'stored-ended', run: -3073, end: spilled });
+  release();
+  await pause(5);
+  free();
+  assert.equal([codeOf(await first), codeOf(await second)], ['response', 'response']);
+  const { response } = (await second) as Extract<GuardedAnswer, { kind: 'response' }>;
+  assert.equal(response.body, { digest, bytes });
+  assert.is(await hits(), '4');
+  await guarantees.close();
+});
+
+test('Guarantees: what its thread has begun with a key that another execution has is stopped at once', async () => {
+  const { ask, next, end, hits, stopped, guarantees } = await openNode();
+  const first = ask('k');
+  const run = await next();
+  const waiting = ask('k', { version, waitMs: 10_000, begun: { startedAt: Date.now(), run: -1025 } });
+  await until(() => stopped.length > 0 || undefined);
+  assert.equal(stopped, [-1025]);
+  end(run);
+  assert.equal([codeOf(await first), codeOf(await waiting), await hits()], ['response', 'response', '1']);
+  await guarantees.close();
+});
+
+test('Guarantees: a stop writes nothing down of what is being committed, and all of what then fails', async () => {
+  const node = await openNode();
+  const { free } = holdCommit(node.table);
+  const answer = node.ask('k', { version, begun: { startedAt: Date.now(), end: wholeEnd() } });
+  await pause(10);
+  node.guarantees.stop();
+  free();
+  assert.equal([codeOf(await answer), await node.hits(), await node.left('~node/started/')], ['response', '1', 0]);
+  await node.guarantees.close();
+});
+
+test('Guarantees: one whose request cannot be read any more fails, and its key may be used again', async () => {
+  const first = await openNode();
+  const body = Buffer.alloc(200_000, 'x');
+  void first.ask('k', { body });
+  await first.next();
+  const [entry] = (await until(async () => {
+    const { entries } = await first.table.scan<{ request: { body: { digest: string } } }>({ prefix: '~node/started/' });
+    return entries.length > 0 ? entries : undefined;
+  })) as { value: { request: { body: { digest: string } } } }[];
+  await first.blobs.delete(entry?.value.request.body.digest as `sha256:${string}`);
+  const second = await openNode(first);
+  await until(async () => (await second.left('~node/started/')) === 0 || undefined);
+  const again = second.ask('k', { body });
+  second.end(await second.next());
+  assert.equal([codeOf(await again), await second.hits()], ['response', '1']);
+  await second.guarantees.close();
+});
+
+test('Guarantees: of a function that is not there no key is remembered', async () => {
+  const { ask, next, end, left, guarantees } = await openNode();
+  const answer = ask('k', { retries: 0 });
+  end(await next(), 'function-not-found');
+  assert.is(codeOf(await answer), 'function-not-found');
+  assert.is(await left('acme/guarantee/'), 0);
   await guarantees.close();
 });
 

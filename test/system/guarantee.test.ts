@@ -150,6 +150,18 @@ test('guarantee: of many requests with one key at once one is executed, whicheve
   assert.is((await executions()) - before, 3);
 });
 
+for (const fleet of ['resident', 'on-demand'] as const)
+  test(`guarantee: executions that last as long as it takes to tell of them are run once and answered at once, ${fleet}`, async () => {
+    await node.deploy(`burn-${fleet}`, 'burn', { capacity: { fleet }, guarantee: { leaseMs: 20_000 } });
+    const before = performance.now();
+    const answers: Answer[] = [];
+    for (let i = 0; i < 60; i++) answers.push(await send(`/burn-${fleet}/?ms=${2 + (i % 4)}`, `burn-${fleet}-${i}`));
+    assert.equal([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.ok(performance.now() - before < 15_000, 'none waits for the end of a lease');
+    const records = await Promise.all(answers.map(({ execution }) => node.execution(execution)));
+    assert.equal([...new Set(records.map(({ attempts }) => attempts?.length))], [1]);
+  });
+
 test('guarantee: a client that goes away does not end what it began', async () => {
   const leaving = new AbortController();
   const gone = send('/slow/?id=1000&wait=500', 'gone', { signal: leaving.signal }).catch(() => undefined);
