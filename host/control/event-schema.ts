@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { isBase64 } from '../base/base64.ts';
 import { isAttribute } from '../event/cloud-event.ts';
 import { name, time } from './schema.ts';
 
@@ -117,9 +118,6 @@ export const deadLetterQueueLimits = z.strictObject({
   itemsMax: z.int().min(1).optional(),
   bytesMax: z.int().min(1024).optional(),
 });
-
-/** Without a pattern: those that repeat groups cannot be matched with what is this long. */
-const isBase64 = (text: string): boolean => text.length % 4 === 0 && !/[^A-Za-z0-9+/]/.test(text.replace(/={1,2}$/, ''));
 
 export const redrive = z.strictObject({
   function: name.optional().openapi({ description: 'Another function than the one that failed.' }),

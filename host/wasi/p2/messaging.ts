@@ -12,6 +12,7 @@ type MetadataError = { tag: 'not-supported' } | { tag: 'invalid'; val: string | 
 /** Largest payload of a message, in bytes. */
 const dataBytesMax = 512 * 1024;
 const pairsMax = 64;
+const contentTypeMax = 256;
 const namePattern = /^[a-z0-9]{1,64}$/;
 
 /** The resource `client`: there is nothing to connect to. */
@@ -113,7 +114,9 @@ const types: HostInterface<C> = {
     '[method]message.topic': (_: C, self: Message) => self.topic,
     '[method]message.content-type': (_: C, self: Message) => self.contentType,
     '[method]message.set-content-type': (_: C, self: Message, contentType: string) => {
+      if (contentType.length > contentTypeMax) return err(undefined);
       self.contentType = contentType;
+      return undefined;
     },
     '[method]message.data': (_: C, self: Message) => self.data,
     '[method]message.set-data': (context: C, self: Message, data: Uint8Array) => {
