@@ -14,18 +14,10 @@ const isAuthority = (text: string): boolean => {
   return found !== null && (found[1] === undefined || isIPv6(found[1]) || futureAddress.test(found[1]));
 };
 
-type Reference = { scheme: string | undefined };
-
-const parse = (text: string): Reference | undefined => {
+/** RFC 3986, section 4.1. */
+export const isUriReference = (text: string): boolean => {
   const [, scheme, authority, path = '', query = '', fragment = ''] = partsPattern.exec(text) ?? [];
   const isRelativePath = scheme === undefined && authority === undefined;
-  if (isRelativePath && /^[^/]*:/.test(path)) return undefined;
-  const fits = pathPattern.test(path) && queryPattern.test(query) && queryPattern.test(fragment) && isAuthority(authority ?? '');
-  return fits ? { scheme } : undefined;
+  if (isRelativePath && /^[^/]*:/.test(path)) return false;
+  return pathPattern.test(path) && queryPattern.test(query) && queryPattern.test(fragment) && isAuthority(authority ?? '');
 };
-
-/** RFC 3986, section 4.1. */
-export const isUriReference = (text: string): boolean => parse(text) !== undefined;
-
-/** RFC 3986, section 3: a reference with a scheme. */
-export const isUri = (text: string): boolean => parse(text)?.scheme !== undefined;

@@ -4,7 +4,7 @@
  */
 import { isBase64 } from '../base/base64.ts';
 import { Problem } from '../base/errors.ts';
-import { isUri, isUriReference } from '../base/uri.ts';
+import { isUriReference } from '../base/uri.ts';
 import type { EventRequest, HeaderLines } from './model.ts';
 
 /** `attributes` without `datacontenttype`, which is `contentType`; all of them in their canonical string form. */
@@ -41,8 +41,8 @@ type Rule = [ok: (value: string) => boolean, must: string];
 const rules: Readonly<Record<string, Rule>> = {
   specversion: [(value) => value === '1.0', 'must be "1.0"'],
   source: [isUriReference, 'must be a URI reference'],
-  // With a fragment too: the JSON schema of the specification takes it, and schemas have such names.
-  dataschema: [isUri, 'must be an absolute URI'],
+  // The specification wants an absolute URI, without a fragment. Schemas have names with one, and Azure Event Grid sends "#".
+  dataschema: [isUriReference, 'must be a URI reference'],
   datacontenttype: [(value) => mediaTypePattern.test(value), 'must be a media type'],
   time: [isTime, 'must be a time as in RFC 3339'],
 };
