@@ -119,6 +119,17 @@ test('guarantee: a large response goes with the record of its execution', async 
   assert.is((await blobsIn(brief.data)).length, modules);
 });
 
+test('guarantee: a large response without a key takes room only until it is sent', async () => {
+  const judged = await startTestNode({ args: ['--guarantees-bytes-max', String(20 * mib)] });
+  await judged.deploy('big', 'big', { limits, onFailure: { verdict: 'double-memory' } });
+  const bytes = 3 * mib + 17;
+  for (let i = 0; i < 12; i++) {
+    const response = await fetch(`${judged.url}/big/?body=${bytes}`);
+    assert.equal([response.status, digestOf(new Uint8Array(await response.arrayBuffer()))], [200, digestOf(bodyOf(bytes))]);
+  }
+  await judged.end();
+});
+
 test('guarantee: kill -9 while a large response is written leaves nothing behind, and the request is run again', async () => {
   const data = freshDirectory();
   let killed = await startTestNode({ data });
