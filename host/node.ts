@@ -18,7 +18,7 @@ import { tellSubscribers } from './object/object-events.ts';
 export type NodeOptions = {
   /** Deploy the functions of fixtures/examples.json, once for each data directory. */
   examples?: boolean;
-  /** How long deliveries of events, and then requests, that are under way may take when the node closes; default 10,000. */
+  /** How long what was put off and deliveries of events, and then requests, that are under way may take when the node closes; default 10,000. */
   graceMs?: number;
 };
 
@@ -99,7 +99,7 @@ const openNode = async (config: NodeConfig, { examples = false, graceMs = graceM
   await fleet.guarantees.open();
   await fleet.deferrals.open();
   await events.start();
-  undo.push(() => events.stop(graceMs));
+  undo.push(async () => void (await Promise.all([fleet.deferrals.stop(graceMs), events.stop(graceMs)])));
   fleet.onFailedRequest = (message) => {
     if (message.kind === 'request-failed') void events.failed.add(message.failed);
     else events.failed.lost(message.tenant, message.function, message.execution, message.reason);

@@ -64,9 +64,12 @@ export const nextStep = (policy: FailurePolicy, since: number, failed: number, f
   return unlessTooOld(policy, since, now, Math.max(retryAfterMs ?? 0, backoffOf(policy.backoffMs, failed, random)), `its last attempt: ${message}`);
 };
 
+/** The wait of what was not run, `times` in a row. */
+export const putOffDelayOf = (times: number, random: number): number => Math.min(backoffOf(putOffMs, times, random), putOffMsMax);
+
 /** What was not run, since the node could not do it then, uses up no retries. `times`: how often in a row that was so. */
 export const putOffStep = (policy: FailurePolicy, since: number, times: number, { message }: Failure, now: number, random: number): NextStep =>
-  unlessTooOld(policy, since, now, Math.min(backoffOf(putOffMs, times, random), putOffMsMax), `it was not run: ${message}`);
+  unlessTooOld(policy, since, now, putOffDelayOf(times, random), `it was not run: ${message}`);
 
 const unlessTooOld = (policy: FailurePolicy, since: number, now: number, delayMs: number, last: string): NextStep => {
   if (!isTooOld(policy, since, now + delayMs)) return { do: 'retry', delayMs };

@@ -1,12 +1,16 @@
 /**
  * Executions that wait for a quiet time of the node. A request is kept in the Table before its client is told so, and is
- * run at most once: what ran when the node was killed has failed, what waited is run after the restart. One that failed is
- * a dead letter from the commit on that says so, where its function has `onFailure`. One whose attempts are judged waits
- * here, and is an event from its start on: what its attempts do can be taken back.
+ * run at most once: what ran when the node was killed has failed, what waited is run after the restart, and what the node
+ * had no room for waits on. One that failed is a dead letter from the commit on that says so, where its function has
+ * `onFailure`. One whose attempts are judged waits here, and is an event from its start on: what its attempts do can be
+ * taken back. Begins with `open`; `stop` begins no more of them, `close` ends it.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
 import type { DeployedVersion } from '../deploy/route-table.ts';
-import { bareRecord, type ExecutionRecord } from '../execution/record.ts';
+import { failureDefaults } from '../event/model.ts';
+import { isTooOld, putOffDelayOf } from '../event/retry.ts';
+import { isPassing } from '../execution/failed-request.ts';
+import { bareRecord, type ExecutionRecord, type PutOff } from '../execution/record.ts';
 import { type RunStored, reviveRequest } from '../execution/stored-run.ts';
 import type { DeferralConfig } from '../placement/deferral.ts';
 import { DeferralPlanner, type LoadProfile } from '../placement/deferral.ts';
@@ -17,7 +21,15 @@ import type { DeferralToGateway, DeferredRequest, DeferredResult } from './defer
 import type { Letters } from './failed-requests.ts';
 import type { StoredLog } from './stored-log.ts';
 
-type Kept = { request: DeferredRequest; startAt: number; decision: PlacementDecision; state: 'waiting' | 'running' };
+/** What is known of a request without its body, which is read when its time has come. `putOff`: why it was not run when that was so last. */
+type Kept = Pick<DeferredRequest, 'id' | 'tenant' | 'function' | 'version' | 'arrivedAt' | 'startBy'> & {
+  startAt: number;
+  decision: PlacementDecision;
+  state: 'waiting' | 'running';
+  putOff?: PutOff;
+};
+/** As nodes kept it before they kept requests apart. */
+type KeptWhole = Pick<Kept, 'startAt' | 'decision' | 'state'> & { request: DeferredRequest };
 export type DeferredEnd = { at: number; record: ExecutionRecord; result: DeferredResult };
 /** Of an execution that was deferred; `result` is undefined until it has ended. */
 export type DeferredView = { record: ExecutionRecord; result: DeferredResult | undefined };
@@ -34,15 +46,33 @@ export type DeferralsOptions = {
 };
 
 const prefix = '~node/deferred/';
+const requestPrefix = '~node/deferred-request/';
 const profileKey = '~node/load-profile';
-/** Deferred executions that run at once, so that those who wait for an answer come first. */
+/** Deferred executions that run at once, so that those who wait for an answer come first; and with those that must not wait longer. */
 const runningMax = 4;
+const overdueMax = 32;
 const keptMax = 10_000;
 const timerMsMax = 2 ** 31 - 1;
 const retryMs = 1000;
 /** Largest body of a response that is kept. */
 const resultBytesMax = 512 * 1024;
 const profileMs = 60_000;
+/** How long runs that a gateway thread has ended may take to be written down. */
+const endingMs = 1000;
+
+const keptOf = ({ id, tenant, function: name, version, arrivedAt, startBy }: DeferredRequest, rest: Omit<KeptWhole, 'request'>): Kept => {
+  const { startAt, decision, state } = rest;
+  return { id, tenant, function: name, version, arrivedAt, startBy, startAt, decision, state };
+};
+
+/** Once it has a place its guest may have begun. */
+const mayHaveBegun = (record: ExecutionRecord | null): boolean => record?.timeline.some(({ step }) => step === 'placed' || step === 'guest-started') ?? false;
+
+const recordOf = (kept: Kept): ExecutionRecord => {
+  const { decision, state, startAt, putOff } = kept;
+  const record = explained(decision, bareRecord(kept, state === 'running' ? 'running' : 'deferred'));
+  return putOff && state === 'waiting' ? { ...record, waits: { nextAt: new Date(startAt).toISOString(), putOff } } : record;
+};
 
 /** Adds to a record that it was deferred, and why. */
 export const explained = ({ at: decidedAt, kind, choice, inputs, passedOver }: PlacementDecision, record: ExecutionRecord): ExecutionRecord => {
@@ -66,9 +96,12 @@ export class Deferrals {
   #planner: DeferralPlanner;
   readonly #kept = new Map<string, Kept>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** Those whose time has come, and for which there was no room then. */
+  readonly #ready = new Set<Kept>();
   #running = 0;
+  #idle: (() => void) | undefined;
   #saver: NodeJS.Timeout | undefined;
-  #closed = false;
+  #stopped = false;
 
   constructor(options: DeferralsOptions) {
     this.#options = options;
@@ -80,12 +113,18 @@ export class Deferrals {
     const { table, config } = this.#options;
     const profile = (await table.get<LoadProfile>(profileKey))?.value;
     this.#planner = new DeferralPlanner(config, profile && { ...profile, loads: profile.loads.map((load) => load ?? Number.NaN) });
-    for await (const { value } of scanRecords<Kept>(table, prefix)) this.#takeUp(value);
+    for await (const { value } of scanRecords<Kept | KeptWhole>(table, prefix)) this.#takeUp('request' in value ? await this.#takeApart(value) : value);
     this.#saver = setInterval(() => void this.#saveProfile(), profileMs).unref();
   }
 
+  async #takeApart({ request, ...rest }: KeptWhole): Promise<Kept> {
+    const kept = keptOf(request, rest);
+    await this.#options.table.commit([{ key: requestPrefix + request.id, put: request as unknown as Json }, put(kept)]);
+    return kept;
+  }
+
   #takeUp(kept: Kept): void {
-    this.#kept.set(kept.request.id, kept);
+    this.#kept.set(kept.id, kept);
     if (kept.state === 'running') this.#fail(kept, 'isolate-lost', 'the node was stopped while it ran').catch(this.#options.onError);
     else this.#schedule(kept);
   }
@@ -95,10 +134,25 @@ export class Deferrals {
     await this.#options.table.commit([{ key: profileKey, put: profile as unknown as Json }]).catch(() => undefined);
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearInterval(this.#saver);
+  /** Those under way have `graceMs` to end. What waits, and what still comes, is run in the next life of the node. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopped = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#ready.clear();
+    if (this.#running === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, graceMs);
+      this.#idle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** To be called when no gateway thread is left. */
+  async close(): Promise<void> {
+    clearInterval(this.#saver);
+    await this.stop(endingMs);
     await this.#saveProfile();
   }
 
@@ -112,18 +166,19 @@ export class Deferrals {
   }
 
   async find(id: string): Promise<DeferredView | undefined> {
-    const ended = await this.#options.results.get(id);
-    if (ended) return { record: ended.record, result: ended.result };
+    // What ends goes from here to the results.
     const kept = this.#kept.get(id);
-    return kept && { record: explained(kept.decision, bareRecord(kept.request, kept.state === 'running' ? 'running' : 'deferred')), result: undefined };
+    if (kept) return { record: recordOf(kept), result: undefined };
+    const ended = await this.#options.results.get(id);
+    return ended && { record: ended.record, result: ended.result };
   }
 
   async #defer(request: DeferredRequest, post: (message: DeferralToGateway) => void): Promise<void> {
     try {
       if (this.#kept.size >= keptMax) throw new Problem('capacity-exhausted', `cannot put the execution off: at most ${keptMax} wait`);
       const { decision, startAt } = this.#planner.plan(request.id, request.tenant, Date.now(), request.startBy);
-      const kept: Kept = { request, startAt, decision, state: 'waiting' };
-      await this.#put(kept);
+      const kept = keptOf(request, { startAt, decision, state: 'waiting' });
+      await this.#options.table.commit([{ key: requestPrefix + request.id, put: request as unknown as Json }, put(kept)]);
       this.#options.onDecision(decision);
       this.#kept.set(request.id, kept);
       this.#schedule(kept);
@@ -134,95 +189,137 @@ export class Deferrals {
     }
   }
 
-  async #put(kept: Kept): Promise<void> {
-    await this.#options.table.commit([{ key: prefix + kept.request.id, put: kept as unknown as Json }]);
-  }
-
   #schedule(kept: Kept, inMs = kept.startAt - Date.now()): void {
-    if (this.#closed) return;
-    const { id } = kept.request;
+    if (this.#stopped) return;
     const timer = setTimeout(() => this.#due(kept), Math.min(Math.max(0, inMs), timerMsMax));
-    this.#timers.set(id, timer.unref());
+    this.#timers.set(kept.id, timer.unref());
   }
 
   #due(kept: Kept): void {
-    this.#timers.delete(kept.request.id);
+    clearTimeout(this.#timers.get(kept.id));
+    this.#timers.delete(kept.id);
     const now = Date.now();
     if (now < kept.startAt) this.#schedule(kept);
-    else if (this.#running >= runningMax && now < kept.request.startBy) this.#schedule(kept, Math.min(retryMs, kept.request.startBy - now));
-    else this.#start(kept).catch((error: unknown) => this.#takeBack(kept, error));
+    else if (this.#hasRoom(kept, now)) void this.#begin(kept);
+    else {
+      this.#ready.add(kept);
+      if (now < kept.startBy) this.#schedule(kept, kept.startBy - now);
+    }
   }
 
-  /** What could not be kept as running was not begun. */
-  #takeBack(kept: Kept, error: unknown): void {
-    this.#options.onError(error);
-    if (kept.state === 'waiting') this.#schedule(kept, retryMs);
+  /** What the node had no room for before is not urgent any more. */
+  #hasRoom({ startBy, putOff }: Kept, now: number): boolean {
+    return this.#running < (now < startBy || putOff ? runningMax : overdueMax);
+  }
+
+  async #begin(kept: Kept): Promise<void> {
+    this.#ready.delete(kept);
+    this.#running++;
+    try {
+      await this.#start(kept);
+    } catch (error) {
+      // What could not be kept as running was not begun.
+      this.#options.onError(error);
+      if (kept.state === 'waiting') this.#schedule(kept, retryMs);
+    }
+    this.#running--;
+    if (this.#running === 0) this.#idle?.();
+    const [next] = this.#ready;
+    if (next && this.#hasRoom(next, Date.now())) this.#due(next);
   }
 
   async #start(kept: Kept): Promise<void> {
-    const { request } = kept;
-    const found = this.#options.versionOf(request.tenant, request.function);
+    const found = this.#options.versionOf(kept.tenant, kept.function);
     if ('refused' in found) {
-      await this.#fail(kept, found.refused, `cannot run "${request.function}" now`);
+      const problem = { code: found.refused, message: `cannot run "${kept.function}" now` };
+      if (!(isPassing(found.refused) && (await this.#putOff(kept, problem)))) await this.#fail(kept, problem.code, problem.message);
       return;
     }
-    if (found.version.overlay) {
-      await this.#handOver(kept);
-      return;
-    }
-    await this.#put({ ...kept, state: 'running' });
+    const request = await this.#requestOf(kept);
+    if (!request) await this.#fail(kept, 'internal', 'its request is gone');
+    else if (found.version.overlay) await this.#handOver(kept, request);
+    else await this.#run(kept, request, found.version);
+  }
+
+  async #requestOf({ id }: Kept): Promise<DeferredRequest | undefined> {
+    return (await this.#options.table.get<DeferredRequest>(requestPrefix + id))?.value;
+  }
+
+  async #run(kept: Kept, request: DeferredRequest, { key, onFailure }: DeployedVersion): Promise<void> {
+    await this.#options.table.commit([put({ ...kept, state: 'running' })]);
     kept.state = 'running';
-    this.#running++;
     const startedAt = Date.now();
-    const { problem, record, response } = await this.#options.run({
-      key: found.version.key,
-      request: reviveRequest(request),
-      overlay: false,
-      responseBytesMax: resultBytesMax,
-    });
-    this.#running--;
+    const run = { key, request: reviveRequest(request), overlay: false, responseBytesMax: resultBytesMax };
+    const { problem, record, response } = await this.#options.run(run);
+    if (problem && isPassing(problem.code) && !mayHaveBegun(record) && (await this.#putOff(kept, problem, onFailure))) return;
     if (problem && !record) await this.#fail(kept, problem.code, problem.message);
     else if (record) await this.#end(kept, record, problem ?? { ...response, body: Buffer.from(response.body).toString('base64') }, startedAt);
   }
 
-  async #handOver(kept: Kept): Promise<void> {
-    const { request, decision } = kept;
+  /** It was not run, for a reason that passes. False: it has waited for too long. */
+  async #putOff(kept: Kept, { code, message }: { code: ErrorCode; message: string }, policy = failureDefaults): Promise<boolean> {
+    const now = Date.now();
+    if (isTooOld(policy, kept.startBy, now)) return false;
+    const { times, since } = kept.putOff ?? { times: 0, since: now };
+    const putOff = { code, message, times: times + 1, since };
+    Object.assign(kept, { state: 'waiting', startAt: now + putOffDelayOf(putOff.times, Math.random()), putOff });
+    await this.#options.table.commit([put(kept)]).catch(this.#options.onError);
+    this.#schedule(kept);
+    return true;
+  }
+
+  async #handOver(kept: Kept, request: DeferredRequest): Promise<void> {
     if (!this.handOver) throw new Problem('unavailable', 'cannot run what was put off: the node is starting or stopping');
     try {
-      await this.handOver(request, decision, [{ key: prefix + request.id, delete: true }]);
+      await this.handOver(request, kept.decision, overWrites(kept));
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'guarantee-irreversible')) throw error;
       await this.#fail(kept, error.code, error.message);
       return;
     }
-    this.#kept.delete(request.id);
+    this.#kept.delete(kept.id);
   }
 
   #fail(kept: Kept, code: ErrorCode, message: string): Promise<void> {
-    return this.#end(kept, bareRecord(kept.request, 'failed', code), { code, message });
+    return this.#end(kept, bareRecord(kept, 'failed', code), { code, message });
   }
 
   async #end(kept: Kept, record: ExecutionRecord, result: DeferredResult, startedAt = Date.now()): Promise<void> {
-    const { id } = kept.request;
+    const { id } = kept;
     const { results, table } = this.#options;
-    const over: Write = { key: prefix + id, delete: true };
     const cause = causeOf(result);
     const keeping = cause && (await this.#bury(kept, record.version, cause, startedAt));
     try {
       const ended = results.write(id, { at: Date.now(), record: explained(kept.decision, record), result });
-      await table.commit([over, ended, ...(keeping?.writes ?? [])]);
+      await table.commit([...overWrites(kept), ended, ...(keeping?.writes ?? [])]);
     } catch {
       await keeping?.undo().catch(() => undefined);
       // What only deletes always fits; without it the next life of the node would run it again.
-      await table.commit([over]);
+      await table.commit(overWrites(kept));
     }
     this.#kept.delete(id);
   }
 
-  #bury({ request }: Kept, ran: number, { code, message }: { code: ErrorCode; message: string }, startedAt: number): ReturnType<Letters['keep']> {
-    const version = ran || request.version;
+  async #bury(kept: Kept, ran: number, { code, message }: { code: ErrorCode; message: string }, startedAt: number): ReturnType<Letters['keep']> {
+    const request = this.letters && (await this.#requestOf(kept));
+    if (!request) return undefined;
     const attempts = [{ attempt: 1, startedAt, endedAt: Date.now(), code, message }];
-    const failed = { request: reviveRequest(request), version, code, message, attempts, guarantee: null, deferred: true };
-    return this.letters?.keep(failed) ?? Promise.resolve(undefined);
+    const failed = { request: reviveRequest(request), version: ran || kept.version, code, message, attempts, guarantee: null, deferred: true };
+    return this.letters?.keep(failed);
   }
 }
+
+/**
+ * Finds a request that was put off or is answered later. Events come first, since they know what came of a redrive; what was
+ * handed over to them between the two is there when they are asked again.
+ */
+export const findLater =
+  (deferrals: Pick<Deferrals, 'find'>, events: Pick<Deferrals, 'find'>) =>
+  async (id: string): Promise<DeferredView | undefined> =>
+    (await events.find(id)) ?? (await deferrals.find(id)) ?? events.find(id);
+
+const put = (kept: Kept): Write => ({ key: prefix + kept.id, put: kept as unknown as Json });
+const overWrites = ({ id }: Kept): Write[] => [
+  { key: prefix + id, delete: true },
+  { key: requestPrefix + id, delete: true },
+];

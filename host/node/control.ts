@@ -12,6 +12,7 @@ import { Intake } from '../edge/intake.ts';
 import { alarmWhys } from '../edge/link.ts';
 import type { Rollouts } from '../edge/rollout/rollouts.ts';
 import type { ExecutionRecord } from '../execution/record.ts';
+import { findLater } from '../fleet/deferrals.ts';
 import type { EventHost } from '../fleet/event-host.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Gateways } from '../gateway/gateways.ts';
@@ -100,15 +101,11 @@ export const controlDeps = (
   executions: {
     find: async (id) => {
       const record =
-        (await fleet.guarantees.find(id)) ??
-        (await events.find(id))?.record ??
-        (await fleet.deferrals.find(id))?.record ??
-        (await gateways.find(id)) ??
-        (await fleet.execution(id));
+        (await fleet.guarantees.find(id)) ?? (await findLater(fleet.deferrals, events)(id))?.record ?? (await gateways.find(id)) ?? (await fleet.execution(id));
       return record && withDeadlocks(record, fleet);
     },
     input: async (tenant, id) => fleet.guarantees.input(tenant, id) ?? events.input(tenant, id),
-    deferred: async (id) => (await events.find(id)) ?? fleet.deferrals.find(id),
+    deferred: findLater(fleet.deferrals, events),
   },
   sidecarInstances: () => fleet.sidecars().map(({ tenant, isolate, instance }) => ({ tenant, isolate, ...instance })),
   events,

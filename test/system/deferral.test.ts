@@ -144,4 +144,20 @@ test('defer: what waits is not lost when the node is killed', async () => {
   if (result.status === 200) assert.is(await result.text(), 'for later');
 });
 
+test('defer: when the node is stopped, what runs has time to end, and what waits is run after the restart', async () => {
+  await node.deploy('drip', 'drip');
+  await busy(30);
+  const running = await defer('/drip/?chunks=10&ms=200', soon(0));
+  const id = running.headers.get('nacelle-execution') as string;
+  await until(async () => (await recordOf(id)).state === 'running' || undefined, 'one that runs');
+  const waiting = await defer('/echo/', soon(200));
+  assert.equal([running.status, waiting.status], [202, 202]);
+  assert.is(await node.end(), 0);
+  node = await startTestNode({ gateways: 1, args, data: node.data });
+  const ran = await resultOf(running.headers.get('location') as string);
+  assert.equal([ran.status, (await ran.text()).trim().split('\n').length], [200, 10]);
+  const result = await resultOf(waiting.headers.get('location') as string);
+  assert.equal([result.status, await result.text()], [200, 'for later']);
+});
+
 test.run();
