@@ -12,7 +12,15 @@ export type { HeaderLines };
 export type Trigger = ExecutionTrigger;
 
 /** A request as it is kept. An event is the request of its delivery, in the binary form of CloudEvents. */
-export type EventRequest = { method: string; authority: string; pathWithQuery: string; headers: HeaderLines /** Base64. */; body: string | null };
+/** `body` in base64. */
+export type EventRequest = {
+  method: string;
+  authority: string;
+  pathWithQuery: string;
+  headers: HeaderLines;
+  body: string | null;
+  trailers?: HeaderLines | undefined;
+};
 
 /** One run of an event. `log` has its last lines. */
 export type EventAttempt = {

@@ -45,7 +45,12 @@ const lookMs = 20;
 const withOther = (request: EventRequest, { body, contentType }: RedriveOptions): EventRequest => {
   if (body === undefined && contentType === undefined) return request;
   const sent = body ?? request.body;
-  return { ...request, headers: headersWith(request.headers, { body: sent ?? '', contentType }), body: sent };
+  return {
+    ...request,
+    headers: headersWith(request.headers, { body: sent ?? '', contentType }),
+    body: sent,
+    ...(body === undefined ? {} : { trailers: undefined }),
+  };
 };
 
 export class Redriver {

@@ -97,8 +97,8 @@ export class FailedRequests implements Letters {
 
   async #letterOf({ request: stored, version, code, message, attempts, guarantee, deferred = false }: FailedRequest) {
     const { events } = this.#options;
-    const { id, tenant, function: name, arrivedAt, method, authority, pathWithQuery, headers, body } = stored;
-    const request = { method, authority, pathWithQuery, headers, body: null };
+    const { id, tenant, function: name, arrivedAt, method, authority, pathWithQuery, headers, body, trailers } = stored;
+    const request = { method, authority, pathWithQuery, headers, body: null, ...(trailers && { trailers }) };
     const bare: EventItem = { tenant, function: name, trigger: 'http', arrivedAt: Math.round(arrivedAt), hops: 0, request, attempts: [] };
     const tries = await Promise.all(
       attempts.map(async ({ nodeEnded: _, ...attempt }): Promise<EventAttempt> => {

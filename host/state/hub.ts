@@ -5,10 +5,10 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Problem } from '../base/errors.ts';
 import type { KeyValueDraft } from '../capability/keyvalue-draft.ts';
-import { tenantOf } from '../capability/keyvalue-keys.ts';
+import { bucketId, tenantOf } from '../capability/keyvalue-keys.ts';
 import { resourceOf } from '../capability/request-resources.ts';
 import type { Attached, FromShared, SharedAccess, ToShared } from '../capability/shared-protocol.ts';
-import { kindOf, resourceId, resourceName, resourcesOfFunction, sessionsBucket } from '../capability/shared-resources.ts';
+import { kindOf, resourceId, resourceName, resourcesOfFunction, sessionsBucket, sessionsRoot } from '../capability/shared-resources.ts';
 import type { Draft } from '../store/draft.ts';
 import type { AtRevision, Bucket } from '../wasi/keyvalue-port.ts';
 import { type LockMode, type ResourceKind, SharedRefusal } from '../wasi/shared-port.ts';
@@ -194,6 +194,7 @@ export class StateHub {
   /** The tenant is gone, or a function of it: what only its executions shared goes with it. */
   async forget(tenant: string, name: string | null): Promise<void> {
     if (name === null) {
+      this.sessions.forget(bucketId(tenant, sessionsRoot));
       await this.#forgetRegions(`${tenant}/`);
       return;
     }

@@ -25,7 +25,7 @@ const openOver = (table: MemoryTable) => {
   const put = (bucket: string, key: string) => buckets.open(bucket).change({ kind: 'put', entries: [[key, Buffer.from('value')]] });
   const left = async (): Promise<string[]> => (await table.scan({ prefix: 'acme/', limit: 1000 })).entries.map(({ key }) => key);
   const listed = (): number => state.sessions.list('acme', undefined, 10, undefined).items.length;
-  return { sessions: state.sessions, sweeper, put, left, listed };
+  return { state, sessions: state.sessions, sweeper, put, left, listed };
 };
 
 const open = async () => {
@@ -86,6 +86,16 @@ test('session: one that begins while the one before is still in use has its own 
   aheadMs += wanted.maxMs;
   await sweeper.sweep();
   assert.equal(await left(), []);
+});
+
+test('session: of a tenant that is removed and made again those in use are not entered by the new one', async () => {
+  const { table, state, sessions, left } = await open();
+  const named = { ...wanted, sessions: 'acme/~sessions/~cart' };
+  const before = await sessions.enter('1:a', named);
+  await table.commit((await left()).map((key) => ({ key, delete: true })));
+  await state.forget('acme', null);
+  assert.is.not(await sessions.enter('1:b', named), before);
+  for (const execution of ['1:a', '1:b']) sessions.leave(execution);
 });
 
 test('session: one in use goes on beyond its idle time; of functions that differ the longest time counts', async () => {

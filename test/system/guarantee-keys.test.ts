@@ -111,6 +111,19 @@ test('trailers: of a response that is kept are sent, first and later, where a bo
   assert.match(old, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nhello$/);
 });
 
+test('trailers: of a request are with its dead letter, and its guest gets them when that is redriven', async () => {
+  await node.deploy('later', 'trap', { guarantee: {} });
+  const lines = 'host: a\r\nidempotency-key: later\r\ntransfer-encoding: chunked\r\nconnection: close\r\n';
+  const send = () => exchange(node.port, `POST /later/unreachable HTTP/1.1\r\n${lines}\r\n5\r\nhello\r\n0\r\nx-one: 1\r\n\r\n`);
+  assert.match(await send(), /^HTTP\/1\.1 502 [\s\S]*execution-failed/);
+  const { items } = (await (await node.api('GET', '/v1/dead-letters')).json()) as { items: { id: string; function: string }[] };
+  const id = items.find((letter) => letter.function === 'later')?.id;
+  await node.deploy('later', 'echo', { guarantee: {} });
+  const redriven = (await (await node.api('POST', `/v1/dead-letters/${id}/redrive`, {})).json()) as { succeeded: boolean };
+  assert.is(redriven.succeeded, true);
+  assert.match(await send(), /^HTTP\/1\.1 200 [\s\S]*\r\nidempotent-replayed: true\r\n[\s\S]*\r\n5\r\nhello\r\n0\r\nx-one: 1\r\n\r\n$/);
+});
+
 test('body: a client that breaks off its upload has asked for nothing', async () => {
   const lines = 'POST /bank/?id=8 HTTP/1.1\r\nhost: a\r\nidempotency-key: broken\r\n';
   for (const [head, part] of [
