@@ -166,8 +166,7 @@ export const eventRemovalRoutes = ({ deployments: { tenants }, events: { events 
     }),
     async (context) => {
       const tenant = context.get('tenant');
-      const { id: event, body, at: place } = await requireEvent(events, tenant, context.req.valid('param').id);
-      await events.queueOf(tenant, body.function, place).remove(event);
+      await events.remove(await requireEvent(events, tenant, context.req.valid('param').id));
       return context.body(null, 204);
     },
   );

@@ -224,12 +224,17 @@ export class DeadLetters {
     return this.#usage.queues(tenant);
   }
 
-  /** @throws Problem `not-found` */
-  async get(tenant: string, id: string): Promise<{ letter: DeadLetter; revision: number }> {
+  async find(tenant: string, id: string): Promise<{ letter: DeadLetter; revision: number } | undefined> {
     this.#options.table.refresh();
     const found = await this.#options.table.get<DeadLetter>(recordKey(tenant, id));
+    return found && { letter: found.value, revision: found.revision };
+  }
+
+  /** As `find`. @throws Problem `not-found` */
+  async get(tenant: string, id: string): Promise<{ letter: DeadLetter; revision: number }> {
+    const found = await this.find(tenant, id);
     if (!found) throw new Problem('not-found', `there is no dead letter "${id}"`);
-    return { letter: found.value, revision: found.revision };
+    return found;
   }
 
   /** The bytes as they came. @throws Problem `not-found` */

@@ -362,6 +362,12 @@ export class Events {
     };
   }
 
+  /** Calls off an event that is not being delivered; what it held up goes on. @throws Problem `not-found`, `conflict` if it is being delivered */
+  async remove({ id, at, body: { tenant, function: name } }: EventView): Promise<void> {
+    const { queue, wake } = this.#wayOf({ tenant, function: name, at });
+    await queue.remove(id).finally(wake);
+  }
+
   queues(tenant: string): NamedQueue[] {
     const here = this.#dispatcher.lanes(tenant).map(({ name, queue }) => ({ name, queue, at: undefined }));
     return [...here, ...(this.bound?.lanes(tenant) ?? []).map(({ name, queue }) => ({ name, queue, at: 'origin' as const }))];

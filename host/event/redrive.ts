@@ -125,7 +125,10 @@ export class Redriver {
       const delivered = await run(id, item, attempts, target);
       const failure = await this.#settle(tenant, letter, revision, item, delivered).finally(() => delivered.settled());
       if (!failure) return { id, succeeded: true, function: target.name, version: delivered.version, attempts };
-      if (failure.conflict && conflicts < conflictsMax && !target.irreversible) continue;
+      if (failure.conflict) {
+        await this.#confirm(tenant, id, revision);
+        if (conflicts < conflictsMax && !target.irreversible) continue;
+      }
       const { code, message } = failure;
       const failed = { id, succeeded: false, function: target.name, version: delivered.version, code, message };
       if (isPassing(code)) return { ...failed, attempts: letter.attempts };
@@ -133,6 +136,14 @@ export class Redriver {
       await this.#failed(tenant, letter, revision, delivered, log, failure);
       return { ...failed, attempts };
     }
+  }
+
+  /** Were it the letter itself that is gone, each repeat would end with a conflict. @throws Problem `conflict` */
+  async #confirm(tenant: string, id: string, revision: number): Promise<void> {
+    const found = await this.#options.deadLetters.find(tenant, id);
+    if (found?.revision === revision) return;
+    const what = found ? 'it was changed' : 'it was dropped';
+    throw new Problem('conflict', `cannot redrive "${id}": ${what} while it was run, and nothing of that is kept`);
   }
 
   /** Why it failed; undefined: it went well. `conflict`: what it did could not be committed. */

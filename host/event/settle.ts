@@ -120,7 +120,11 @@ export class Settler {
     if (this.#abandoned) return true;
     const problem = failure || (judgement && judgement.do !== 'default') ? undefined : await this.#succeed(leased, item, delivered, judgement?.judged);
     if (problem?.code === 'lease-lost') throw problem;
-    if (problem?.code === 'conflict' && mayRepeat) return false;
+    if (problem?.code === 'conflict') {
+      // Were it the event itself that is gone, each repeat would end so.
+      await leased.queue.confirm(leased.lease);
+      if (mayRepeat) return false;
+    }
     if (problem && isPassing(problem.code)) return this.#putOff(leased, item, problem);
     const failed = failure ?? (problem && { code: problem.code, message: problem.message });
     if (judgement && judgement.do !== 'default') await this.#follow(leased, item, failed, delivered, judgement);

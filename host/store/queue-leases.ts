@@ -15,6 +15,9 @@ export class Leases<T extends Json> {
   readonly #heldUp = new Map<string, number>();
   /** Ordering keys with which a claim begins: they may have a message before the cursor. */
   readonly #free = new Set<string>();
+  /** Messages whose removal is under way, and how many of them each ordering key has. */
+  readonly #leaving = new Set<string>();
+  readonly #leavingOf = new Map<string, number>();
   /** No lease ends and no message is due again before this. */
   #soonest = Number.POSITIVE_INFINITY;
 
@@ -32,7 +35,7 @@ export class Leases<T extends Json> {
 
   /** Whether a message with this ordering key must wait. */
   holds(key: string): boolean {
-    return this.#busy.has(key) || this.#heldUp.has(key);
+    return this.#busy.has(key) || this.#heldUp.has(key) || this.#leavingOf.has(key);
   }
 
   add(record: MessageRecord, revision: number, until: number): Lease<T> {
@@ -49,6 +52,24 @@ export class Leases<T extends Json> {
     this.#busy.set(key, '');
     return () => {
       this.#busy.delete(key);
+      this.lookAgain(key);
+    };
+  }
+
+  isLeaving(id: string): boolean {
+    return this.#leaving.has(id);
+  }
+
+  /** Neither it nor another with its ordering key is to be leased until what is returned is called. */
+  leave({ id, key }: MessageRecord): () => void {
+    this.#leaving.add(id);
+    if (key !== undefined) this.#leavingOf.set(key, (this.#leavingOf.get(key) ?? 0) + 1);
+    return () => {
+      this.#leaving.delete(id);
+      if (key === undefined) return;
+      const others = (this.#leavingOf.get(key) ?? 1) - 1;
+      if (others > 0) this.#leavingOf.set(key, others);
+      else this.#leavingOf.delete(key);
       this.lookAgain(key);
     };
   }

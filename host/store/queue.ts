@@ -69,6 +69,9 @@ export interface Queue<T extends Json> {
    */
   acknowledgement(lease: Lease<T>): { writes: Write[]; done: () => void };
 
+  /** After a conflict: whether it was one of others. @throws Problem `lease-lost`, and the lease ends, if the message is not there any more as it was claimed */
+  confirm(lease: Lease<T>): Promise<void>;
+
   /** Gives the message back, to be due after `delayMs`, with another body if one is given. @throws Problem `lease-lost` */
   nack(lease: Lease<T>, delayMs: number, body?: T): Promise<void>;
 
@@ -86,7 +89,7 @@ export interface Queue<T extends Json> {
   /** By id, the oldest first. */
   list(page: { limit: number; cursor?: string }): Promise<{ items: Queued<T>[]; next?: string }>;
 
-  /** Removes a message that is not leased. @throws Problem `not-found`, `conflict` if it is leased */
+  /** Removes a message that is not leased, and from now on is not. @throws Problem `not-found`, `conflict` if it is leased */
   remove(id: string, also?: readonly Write[]): Promise<void>;
 
   depth(): Promise<QueueDepth>;

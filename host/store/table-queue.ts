@@ -230,13 +230,13 @@ export class TableQueue<T extends Json> implements Queue<T> {
 
   async #take(position: string, { key, notBefore }: IndexRecord, now: number, until: number): Promise<Lease<T> | undefined> {
     const id = idOf(position);
-    if (this.#leases.has(id) || (key !== undefined && this.#leases.holds(key))) return undefined;
+    if (this.#leases.has(id) || this.#leases.isLeaving(id) || (key !== undefined && this.#leases.holds(key))) return undefined;
     if (key !== undefined && notBefore !== undefined && notBefore > now) {
       this.#leases.holdUp(key, notBefore);
       return undefined;
     }
     const found = await this.#table.get<MessageRecord>(messageKey(this.#prefix, id));
-    if (found?.value.position !== position) return undefined;
+    if (found?.value.position !== position || this.#leases.isLeaving(id)) return undefined;
     if (this.#isCounted(position)) this.#waiting--;
     return this.#leases.add(found.value, found.revision, until);
   }
@@ -253,10 +253,29 @@ export class TableQueue<T extends Json> implements Queue<T> {
 
   async ack(lease: Lease<T>, also: readonly Write[] = []): Promise<void> {
     const { writes, done } = this.acknowledgement(lease);
-    await this.#batch.submit([...writes, ...also]).catch((error: unknown) => {
-      throw error instanceof Problem && error.code === 'conflict' && also.length === 0 ? this.#leases.lost(lease.id) : error;
-    });
+    await this.#submit(lease, [...writes, ...also]);
     done();
+  }
+
+  async confirm(lease: Lease<T>): Promise<void> {
+    const { record, revision } = this.#leases.require(lease);
+    this.#table.refresh();
+    const found = await this.#table.get<MessageRecord>(messageKey(this.#prefix, record.id));
+    this.#leases.require(lease);
+    if (found?.revision === revision) return;
+    this.#leases.end(record.id);
+    if (found) this.#waits(found.value.position);
+    throw this.#leases.lost(record.id);
+  }
+
+  /** A conflict is either one of the caller's writes, or the message is not what was leased. */
+  async #submit(lease: Lease<T>, writes: readonly Write[]): Promise<void> {
+    try {
+      await this.#batch.submit(writes);
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'conflict') await this.confirm(lease);
+      throw error;
+    }
   }
 
   async nack(lease: Lease<T>, delayMs: number, body?: T): Promise<void> {
@@ -272,7 +291,7 @@ export class TableQueue<T extends Json> implements Queue<T> {
       position,
       ...(ordered ? { notBefore: at + delayMs } : {}),
     };
-    await this.#batch.submit(moveWrites(this.#prefix, record, next, revision));
+    await this.#submit(lease, moveWrites(this.#prefix, record, next, revision));
     this.#leases.end(record.id);
     if (record.key !== undefined) this.#leases.holdUp(record.key, at + delayMs);
     this.#waitsAgain(next);
@@ -315,9 +334,30 @@ export class TableQueue<T extends Json> implements Queue<T> {
     const found = await this.#table.get<MessageRecord>(messageKey(this.#prefix, id));
     if (!found) throw new Problem('not-found', `there is no message "${id}" in the queue`);
     if (this.#leases.has(id)) throw new Problem('conflict', `cannot remove "${id}": it is being delivered`);
-    await this.#batch.submit([...deleteWrites(this.#prefix, found.value, found.revision), ...also]);
-    if (this.#isCounted(found.value.position)) this.#waiting--;
-    if (found.value.key !== undefined) this.#leases.letGo(found.value.key);
+    if (this.#leases.isLeaving(id)) throw new Problem('conflict', `cannot remove "${id}": it is being removed`);
+    const left = this.#leases.leave(found.value);
+    const { position, key } = found.value;
+    try {
+      await this.#batch.submit([...deleteWrites(this.#prefix, found.value, found.revision), ...also]);
+    } catch (error) {
+      await this.#betweenClaims(() => {
+        left();
+        if (position < this.#cursor) this.#cursor = position;
+      });
+      throw error;
+    }
+    if (this.#isCounted(position)) this.#waiting--;
+    await this.#betweenClaims(() => {
+      left();
+      if (key !== undefined) this.#leases.letGo(key);
+    });
+  }
+
+  /** What a claim under way has read, or passed already, is of before. */
+  #betweenClaims(act: () => void): Promise<void> {
+    const done = this.#claiming.then(act);
+    this.#claiming = done;
+    return done;
   }
 
   async depth(): Promise<QueueDepth> {

@@ -29,6 +29,8 @@ export function queueContract(adapter: string, open: OpenQueue): void {
   };
   delivery(check);
   wholeness(check);
+  removal(check);
+  confirming(check);
   putOff(check);
   ordering(check);
   occupying(check);
@@ -146,7 +148,9 @@ function wholeness(check: Check): void {
     done();
     assert.equal([textsOf(await claim(queue)), (await queue.depth()).messages], ['a', 1]);
   });
+}
 
+function removal(check: Check): void {
   check('remove: takes a message out that is not leased', async ({ queue }) => {
     await put(queue, 'a', 'b');
     await claim(queue, 1);
@@ -154,6 +158,42 @@ function wholeness(check: Check): void {
     await queue.remove('b');
     await rejects(queue.remove('b'), 'not-found');
     assert.is(textsOf(await claim(queue)), '');
+  });
+
+  check('remove: a message that is being removed is given to nobody', async ({ queue }) => {
+    await put(queue, 'a', 'b');
+    const removed = queue.remove('a');
+    assert.is(textsOf(await claim(queue)), 'b');
+    await removed;
+    assert.equal([await queue.get('a'), (await queue.depth()).messages], [undefined, 1]);
+  });
+
+  check('remove: one that could not be removed comes, and before those behind it', async ({ queue }) => {
+    await put(queue, 'a', 'b');
+    await ordered(queue, 'k', 'k1', 'k2');
+    const impossible = { key: 'other', put: 1, expectRevision: 7 };
+    const removals = [rejects(queue.remove('a', [impossible]), 'conflict'), rejects(queue.remove('k1', [impossible]), 'conflict')];
+    assert.is(textsOf(await claim(queue)), 'b');
+    await Promise.all(removals);
+    assert.is(await queue.nextDueAt(), 0);
+    assert.equal(new Set((await claim(queue)).map(({ id }) => id)), new Set(['a', 'k1']));
+    assert.is((await queue.depth()).messages, 4);
+  });
+}
+
+function confirming(check: Check): void {
+  check('confirm: tells a conflict of others from a message that is gone, whose lease then ends', async ({ queue, table }) => {
+    await ordered(queue, 'k', 'k1', 'k2');
+    const [k1] = (await claim(queue)) as [Lease<Message>];
+    await queue.confirm(k1);
+    const { entries } = await table.scan({ limit: 100 });
+    await table.commit(entries.filter(({ key }) => key.includes('k1')).map(({ key }) => ({ key, delete: true as const })));
+    await rejects(queue.confirm(k1), 'lease-lost');
+    const [k2] = (await claim(queue)) as [Lease<Message>];
+    assert.is(k2.id, 'k2');
+    await table.commit(entries.filter(({ key }) => key.includes('k2')).map(({ key }) => ({ key, delete: true as const })));
+    await rejects(queue.nack(k2, 0), 'lease-lost');
+    assert.equal([(await queue.depth()).messages, textsOf(await claim(queue))], [0, '']);
   });
 }
 
@@ -335,6 +375,7 @@ type Step =
   | { do: 'claim'; max: number }
   | { do: 'end'; how: 'ack' | 'nack' | 'release'; which: number; delayMs: number }
   | { do: 'pass'; ms: number }
+  | { do: 'remove'; which: number; claimed: number }
   | { do: 'restart' };
 
 const delay = fc.constantFrom(0, 0, 0, 10, 700, 3000);
@@ -351,6 +392,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 10, 400, 2000) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('remove' as const), which: fc.nat(9), claimed: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
 );
 
@@ -391,6 +433,28 @@ class Ledger {
     const key = this.keys.get(id);
     if (key !== undefined) this.order.get(key)?.shift();
   }
+
+  removed(id: string): void {
+    this.due.delete(id);
+    const line = this.order.get(this.keys.get(id) ?? '');
+    const at = line?.findIndex((one) => one.id === id) ?? -1;
+    if (at >= 0) line?.splice(at, 1);
+  }
+}
+
+/** While others claim. */
+async function remove(queue: Queue<Message>, ledger: Ledger, which: number, claimed: number, now: number): Promise<void> {
+  const id = [...ledger.due.keys()][which % ledger.due.size];
+  if (id === undefined) return;
+  const removing = queue.remove(id).then(
+    () => true,
+    () => false,
+  );
+  const leases = claimed > 0 ? await queue.claim(claimed, 1e9) : [];
+  const isLeased = [...ledger.leases, ...leases].some((lease) => lease.id === id);
+  assert.is(await removing, !isLeased, `${id} is removed or leased, one of them`);
+  if (!isLeased) ledger.removed(id);
+  ledger.claimed(leases, now);
 }
 
 async function apply(queue: Queue<Message>, step: Step, ledger: Ledger, clock: Clock, id: string): Promise<void> {
@@ -399,6 +463,7 @@ async function apply(queue: Queue<Message>, step: Step, ledger: Ledger, clock: C
     ledger.add(id, step.key, clock.now + step.delayMs);
   } else if (step.do === 'claim') ledger.claimed(await queue.claim(step.max, 1e9), clock.now);
   else if (step.do === 'pass') clock.now += step.ms;
+  else if (step.do === 'remove') await remove(queue, ledger, step.which, step.claimed, clock.now);
   else if (step.do === 'end' && ledger.leases.length > 0) {
     const [lease] = ledger.leases.splice(step.which % ledger.leases.length, 1) as [Lease<Message>];
     if (step.how === 'ack') {

@@ -55,6 +55,35 @@ test('events: what the node has no room for until it is too old is a dead letter
   assert.match(letter?.errorMessage ?? '', /600000 ms.*there is no room/);
 });
 
+test('events: one that is gone when it has run is not run again, and the next with its key comes', async () => {
+  const only = target('a', 'one');
+  const world = await calmWorld(23, [only]);
+  await world.sendMany(only, 2, { partitionkey: 'k' });
+  world.agenda.after(500, async () => {
+    const [first] = (await world.events.queueOf('a', 'one').list({ limit: 1 })).items;
+    const { entries } = world.table.scan({ prefix: 'a/queue/one/', limit: 100 });
+    world.table.commit(entries.filter(({ key }) => key.endsWith(first?.id ?? '?')).map(({ key }) => ({ key, delete: true })));
+  });
+  world.takesMs = () => 1000;
+  await world.run(10_000);
+  assert.equal([world.delivered, (await world.effects()).length], [2, 1]);
+});
+
+test('events: what an event held up that is called off goes on at once', async () => {
+  const only = target('a', 'one', { onFailure: { ...policy, backoffMs: 60 * minuteMs } });
+  const world = await calmWorld(23, [only]);
+  world.fails = () => world.delivered === 1;
+  await world.sendMany(only, 2, { partitionkey: 'k' });
+  await world.run(minuteMs);
+  const { items } = await world.events.queueOf('a', 'one').list({ limit: 10 });
+  assert.equal([world.delivered, items.length], [1, 2]);
+  const first = await world.events.findById(items[0]?.id ?? '');
+  assert.ok(first);
+  await world.events.remove(first);
+  await world.run(world.agenda.nowMs + 10_000);
+  assert.equal([world.delivered, (await world.effects()).length], [2, 1]);
+});
+
 test('event-too-old: an event that waited too long for its turn is never run, and one whose back-off would be too long has no other attempt', async () => {
   const slow = target('a', 'slow', { concurrency: 1, onFailure: { ...policy, maxAgeMs: 10 * minuteMs } });
   const later = target('a', 'later', { onFailure: { ...policy, retries: 9, backoffMs: 16 * minuteMs, maxAgeMs: 10 * minuteMs } });
