@@ -51,13 +51,13 @@ const requireSmall = ({ data, attributes }: CloudEvent): void => {
 /** Takes the events and resolves when all are safe. */
 const send = async (events: Events, tenant: string, found: readonly CloudEvent[], to: z.output<typeof sendQuery>) => {
   const { function: target, topic, delayMs: delay, at: place } = to;
-  const sent = found.map(async (event) => {
-    const own = event.attributes.get('id') ?? '';
-    if (target !== undefined) return [{ event: own, function: target, ...(await events.sendEvent(tenant, target, event, { delayMs: delay, at: place })) }];
-    const what = { topic: topic ?? event.attributes.get('type') ?? '' };
-    return (await events.publish({ tenant, what, event, hops: 0 }, { delayMs: delay, at: place })).map((accepted) => ({ event: own, ...accepted }));
-  });
-  return (await Promise.all(sent)).flat();
+  const options = { delayMs: delay, at: place };
+  const idOf = ({ attributes }: CloudEvent): string => attributes.get('id') ?? '';
+  if (target !== undefined)
+    return Promise.all(found.map(async (event) => ({ event: idOf(event), function: target, ...(await events.sendEvent(tenant, target, event, options)) })));
+  const occurrences = found.map((event) => ({ tenant, what: { topic: topic ?? event.attributes.get('type') ?? '' }, event, hops: 0 }));
+  const accepted = await events.publish(occurrences, options);
+  return found.flatMap((event, index) => (accepted[index] ?? []).map((one) => ({ event: idOf(event), ...one })));
 };
 
 const requireEvent = async (events: Events, tenant: string, event: string): Promise<EventView> => {

@@ -56,6 +56,10 @@ export type EventView = Queued<EventItem> & { at: Place };
 export type NamedQueue = { name: string; at: Place; queue: Queue<EventItem> };
 type Addressed = Pick<NewEvent, 'tenant' | 'function' | 'at'> & { hops?: number };
 type SendOptions = { delayMs?: number | undefined; at?: Place };
+export type Accepted = Enqueued & { function: string };
+/** Who gets a copy of an occurrence, and where. */
+type Addressee = { name: string; at: Place };
+type Copy = { copy: NewEvent; bytes: number };
 
 const queuePrefix = (tenant: string): string => `${tenant}/queue/`;
 const boundPrefix = (tenant: string): string => `${tenant}/origin-queue/`;
@@ -66,6 +70,8 @@ const sweepMs = 600_000;
 /** Copies of an occurrence that are enqueued in one commit, and how large they may be together. */
 const relayedMax = 100;
 const relayedBytesMax = commitBytesMax / 2;
+/** Copies of what is published that are begun at once. */
+const publishedMax = 1000;
 
 export class Events {
   readonly deadLetters: DeadLetters;
@@ -269,25 +275,43 @@ export class Events {
     });
   }
 
-  /** Gives each function that subscribes a copy; with `at`, wherever it wants to have it, there. Resolves when all are safe. */
-  async publish(occurrence: Occurrence, { delayMs, at }: SendOptions = {}): Promise<(Enqueued & { function: string })[]> {
-    const dedupeId = dedupeIdOf(occurrence.event);
-    const copies = this.#copies(occurrence, at).map((copy) => ({ ...copy, delayMs, dedupeId }));
-    return Promise.all(copies.map(async (copy) => ({ function: copy.function, ...(await this.send(copy)) })));
+  /**
+   * Gives each function that subscribes a copy; with `at`, wherever it wants to have it, there. Resolves when all are safe, with
+   * what became of each occurrence. No more is begun at once than one commit holds. @throws what the first copy does that is not
+   * taken, when the others are
+   */
+  async publish(occurrences: readonly Occurrence[], { delayMs, at }: SendOptions = {}): Promise<Accepted[][]> {
+    const ends: { index: number; ended: Promise<Accepted> }[] = [];
+    let [count, bytes] = [0, 0];
+    for (const [index, occurrence] of occurrences.entries()) {
+      const dedupeId = dedupeIdOf(occurrence.event);
+      for (const one of copiesOf(occurrence, this.#addressees(occurrence, at))) {
+        if (count > 0 && (count === publishedMax || bytes + one.bytes > relayedBytesMax)) {
+          await Promise.allSettled(ends.slice(-count).map(({ ended }) => ended));
+          [count, bytes] = [0, 0];
+        }
+        const ended = this.send({ ...one.copy, delayMs, dedupeId }).then((enqueued) => ({ function: one.copy.function, ...enqueued }));
+        ended.catch(() => undefined);
+        ends.push({ index, ended });
+        count++;
+        bytes += one.bytes;
+      }
+    }
+    const accepted = occurrences.map((): Accepted[] => []);
+    await Promise.allSettled(ends.map(({ ended }) => ended));
+    for (const { index, ended } of ends) accepted[index]?.push(await ended);
+    return accepted;
   }
 
-  #copies({ tenant, what, event, hops }: Occurrence, wanted?: Place): NewEvent[] {
+  #addressees({ tenant, what }: Occurrence, wanted?: Place): Addressee[] {
     return this.#subscribed(tenant, what).flatMap(({ name, places }) =>
-      (this.bound && wanted === undefined ? [...places] : [wanted]).map((at) => ({
-        tenant,
-        function: name,
-        trigger: triggerOf(what),
-        request: deliveryOf(what, event, name),
-        hops,
-        orderingKey: orderingKeyOf(event),
-        at,
-      })),
+      (this.bound && wanted === undefined ? [...places] : [wanted]).map((at) => ({ name, at })),
     );
+  }
+
+  #addresseesBut(occurrence: Occurrence, relayed: readonly string[]): Addressee[] {
+    const done = new Set(relayed);
+    return this.#addressees(occurrence).filter((one) => !done.has(nameOf(one)));
   }
 
   #subscribed(tenant: string, what: Occurrence['what']): { name: string; places: Set<Place> }[] {
@@ -310,8 +334,14 @@ export class Events {
 
   /** As many copies as fit in one commit, of those that are not relayed yet. */
   #relay(occurrence: Occurrence, relayed: readonly string[]): Relay {
-    const left = this.#copies(occurrence).filter((copy) => !relayed.includes(nameOf(copy)));
-    const copies = left.slice(0, Math.max(1, Math.min(relayedMax, Math.floor(relayedBytesMax / sizeOf(left[0])))));
+    const left = this.#addresseesBut(occurrence, relayed);
+    const copies: NewEvent[] = [];
+    let bytes = 0;
+    for (const one of copiesOf(occurrence, left)) {
+      bytes += one.bytes;
+      if (copies.length > 0 && (copies.length === relayedMax || bytes > relayedBytesMax)) break;
+      copies.push(one.copy);
+    }
     const ways = copies.map((copy) => {
       const { queue, wake } = this.#wayOf(copy);
       return { wake, ...queue.entry([this.#message(copy)]) };
@@ -325,15 +355,17 @@ export class Events {
       undo: () => {
         for (const { undo } of ways) undo();
       },
-      relayed: copies.length === left.length ? undefined : [...relayed, ...copies.map(nameOf)],
+      relayed: copies.length === left.length ? undefined : [...relayed, ...left.slice(0, copies.length).map(nameOf)],
     };
   }
 
   /** The next copy of an occurrence that no queue can hold, as a dead letter. */
   async #bury(occurrence: Occurrence, relayed: readonly string[], { code, message }: Problem): Promise<Relay> {
-    const [copy, ...left] = this.#copies(occurrence).filter((one) => !relayed.includes(nameOf(one)));
+    const left = this.#addresseesBut(occurrence, relayed);
+    const [first] = copiesOf(occurrence, left);
     const nothing = { writes: [], done: () => undefined, undo: () => undefined, relayed: undefined };
-    if (!copy) return nothing;
+    if (!left[0] || !first) return nothing;
+    const { copy } = first;
     const { id, body } = this.#message(copy);
     const target = this.find(copy.tenant, copy.function);
     const queue = (target?.onFailure ?? failureDefaults).deadLetter;
@@ -343,7 +375,7 @@ export class Events {
       writes,
       done: () => this.#options.warn({ event: id, tenant: copy.tenant, function: copy.function, code, queue }, 'an event became a dead letter'),
       undo: () => void undo().catch(this.#options.onError),
-      relayed: left.length === 0 ? undefined : [...relayed, nameOf(copy)],
+      relayed: left.length === 1 ? undefined : [...relayed, nameOf(left[0])],
     };
   }
 
@@ -386,16 +418,22 @@ export class Events {
 }
 
 /** Handlers of messages are told the topic, which need not be the type of the event. */
-const deliveryOf = (what: Occurrence['what'], event: CloudEvent, name: string): EventRequest => {
-  const request = eventRequest(event, name);
+const deliveryOf = ({ what, event }: Occurrence): EventRequest => {
+  const request = eventRequest(event, '');
   return 'topic' in what ? { ...request, headers: [...request.headers, ['nacelle-topic', what.topic]] } : request;
 };
 
-/** One of the copies of an occurrence. */
-const nameOf = ({ function: name, at }: NewEvent): string => `${name} ${at ?? 'here'}`;
+/** Copies one after the other, each with about as many bytes as it has where it is kept. In memory they share headers and body. */
+const copiesOf = function* (occurrence: Occurrence, addressees: readonly Addressee[]): Generator<Copy, void, void> {
+  if (addressees.length === 0) return;
+  const { tenant, what, event, hops } = occurrence;
+  const request = deliveryOf(occurrence);
+  const shared = { tenant, trigger: triggerOf(what), hops, orderingKey: orderingKeyOf(event) };
+  const bytes = 4096 + (request.body?.length ?? 0) + JSON.stringify(request.headers).length;
+  for (const { name, at } of addressees) yield { copy: { ...shared, function: name, request: { ...request, authority: name }, at }, bytes };
+};
 
-/** About as large as it is kept. */
-const sizeOf = (event: NewEvent | undefined): number => 4096 + (event?.request.body?.length ?? 0) + JSON.stringify(event?.request.headers ?? []).length;
+const nameOf = ({ name, at }: Addressee): string => `${name} ${at ?? 'here'}`;
 
 /** Producers repeat events under the same source and id. */
 const dedupeIdOf = ({ attributes }: CloudEvent): string => `${attributes.get('source')} ${attributes.get('id')}`;

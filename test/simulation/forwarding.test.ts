@@ -99,7 +99,7 @@ class World {
     const node = this.edges[edge] as Node;
     const at = this.agenda.nowMs;
     const event = makeEvent({ id, source: `/edge/${edge}`, type: 'made' }, 'text/plain', Buffer.from(id));
-    await node.events.publish({ tenant: 'a', what: { topic: 'made' }, event, hops: 0 });
+    await node.events.publish([{ tenant: 'a', what: { topic: 'made' }, event, hops: 0 }]);
     this.sent.push({ edge, id, at });
   }
 
