@@ -5,6 +5,10 @@
 import { PassingMap } from '../base/passing-map.ts';
 import type { Lease, Queue } from '../store/queue.ts';
 import type { EventClock, EventFunction, EventItem } from './model.ts';
+import { Pace } from './pace.ts';
+
+/** What became of a delivery: its function ran, the node had no room for it, or it ended without either. */
+export type DeliveryEnd = 'ran' | 'put-off' | 'not-run';
 
 export type DispatcherOptions = {
   clock: EventClock;
@@ -13,7 +17,7 @@ export type DispatcherOptions = {
   /** Undefined if the function is not there: then its events are delivered to nobody, one at a time. */
   functionOf: (tenant: string, name: string) => EventFunction | undefined;
   /** Delivers and settles an event; the lease is acknowledged or given back when it resolves. Never rejects. */
-  deliver: (lease: Lease<EventItem>, queue: Queue<EventItem>, target: EventFunction | undefined) => Promise<void>;
+  deliver: (lease: Lease<EventItem>, queue: Queue<EventItem>, target: EventFunction | undefined) => Promise<DeliveryEnd>;
   /** Deliveries at once, of all functions. */
   inFlightMax: number;
   onError: (error: unknown) => void;
@@ -38,6 +42,8 @@ type Lane = {
   /** It was woken while it was being looked at. */
   woken: boolean;
   callOff: (() => void) | undefined;
+  readonly pace: Pace;
+  callOffPause: (() => void) | undefined;
 };
 
 /** A map that is moved in often makes a table anew each time; with one entry there is nothing to move. */
@@ -46,6 +52,11 @@ const moveToEnd = <V>(map: Map<string, V>, key: string): void => {
   if (value === undefined || map.size === 1) return;
   map.delete(key);
   map.set(key, value);
+};
+
+const callOffAll = (lane: Lane): void => {
+  lane.callOff?.();
+  lane.callOffPause?.();
 };
 
 export class Dispatcher {
@@ -99,7 +110,7 @@ export class Dispatcher {
   async forget(tenant: string): Promise<void> {
     const found = this.#tenants.get(tenant);
     for (const lane of found?.lanes.values() ?? []) {
-      lane.callOff?.();
+      callOffAll(lane);
       this.#lanes.delete(`${tenant}/${lane.name}`);
       await lane.queue.close();
     }
@@ -109,7 +120,7 @@ export class Dispatcher {
   /** What takes longer than `graceMs` is left as it is: its messages are delivered in the next life of the node. */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
-    for (const lane of this.#lanes.values()) lane.callOff?.();
+    for (const lane of this.#lanes.values()) callOffAll(lane);
     await this.#pumping;
     if (this.#inFlight > 0) {
       await new Promise<void>((resolve) => {
@@ -128,7 +139,8 @@ export class Dispatcher {
     const key = `${tenant}/${name}`;
     const known = this.#lanes.get(key);
     if (known) return known;
-    const lane: Lane = { tenant, name, queue: this.#options.openQueue(tenant, name), inFlight: 0, ready: false, woken: false, callOff: undefined };
+    const idle = { inFlight: 0, ready: false, woken: false, callOff: undefined, callOffPause: undefined };
+    const lane: Lane = { tenant, name, queue: this.#options.openQueue(tenant, name), pace: new Pace(), ...idle };
     this.#lanes.set(key, lane);
     const owner = this.#tenants.get(tenant) ?? { inFlight: 0, lanes: new Map<string, Lane>() };
     owner.lanes.set(name, lane);
@@ -191,7 +203,7 @@ export class Dispatcher {
   #roomOf(lane: Lane): number {
     const target = this.#options.functionOf(lane.tenant, lane.name);
     if (target?.suspended) return 0;
-    return (target?.concurrency ?? orphanConcurrency) - lane.inFlight;
+    return lane.pace.roomFor(target?.concurrency ?? orphanConcurrency, lane.inFlight);
   }
 
   async #claim(lane: Lane): Promise<void> {
@@ -242,7 +254,7 @@ export class Dispatcher {
     this.#underWay.set(lease, lane.queue);
     this.#extending ??= this.#options.clock.after(extendMs, () => this.#extend());
     deliver(lease, lane.queue, functionOf(lane.tenant, lane.name))
-      .catch(onError)
+      .then((end) => this.#paceBy(lane, end), onError)
       .finally(() => {
         this.#underWay.delete(lease);
         this.#inFlight--;
@@ -252,6 +264,16 @@ export class Dispatcher {
         if (this.#inFlight === 0) this.#idle?.();
         this.#pump();
       });
+  }
+
+  #paceBy(lane: Lane, end: DeliveryEnd): void {
+    if (end === 'ran') lane.pace.ran();
+    const waitMs = end === 'put-off' && !this.#stopped ? lane.pace.putOff() : undefined;
+    if (waitMs === undefined) return;
+    lane.callOffPause = this.#options.clock.after(waitMs, () => {
+      lane.pace.resume();
+      this.#pump();
+    });
   }
 
   #extend(): void {

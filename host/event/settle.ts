@@ -10,6 +10,7 @@ import type { Write } from '../store/table.ts';
 import type { Change, Judge, Judged, Judgement } from '../verdict/model.ts';
 import { failedAttempt, failureIn, goodAttempt, judgementOf } from './attempt.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { DeliveryEnd } from './dispatcher.ts';
 import {
   type Delivered,
   type EventAttempt,
@@ -72,7 +73,7 @@ export class Settler {
   }
 
   /** Never rejects: what cannot be settled is given back. */
-  async deliver(lease: Lease<EventItem>, queue: Queue<EventItem>, target: EventFunction | undefined): Promise<void> {
+  async deliver(lease: Lease<EventItem>, queue: Queue<EventItem>, target: EventFunction | undefined): Promise<DeliveryEnd> {
     const item = lease.body;
     const orphaned = { ...failureDefaults, deadLetter: item.deadLetter ?? failureDefaults.deadLetter };
     const policy = target ? (target.onFailure ?? failureDefaults) : orphaned;
@@ -82,13 +83,14 @@ export class Settler {
       else if (!target) await this.#bury(leased, item, { code: 'function-not-found', message: `the function "${item.function}" was removed` });
       else if (target.irreversible) await this.#bury(leased, item, irreversible(item.function));
       else if (isTooOld(leased.policy, item.arrivedAt, this.#options.clock.now())) await this.#bury(leased, item, tooOld(leased.policy));
-      else await this.#attempt(leased, item, target);
+      else return await this.#attempt(leased, item, target);
     } catch (error) {
-      if (this.#abandoned) return;
+      if (this.#abandoned) return 'not-run';
       // What became of it is more than a record holds: it would be so each time.
       const unkept = error instanceof Problem && error.code === 'request-invalid' ? this.#bury(leased, item, error) : Promise.reject(error);
       await unkept.catch((reason: unknown) => this.#giveBack(leased, item, reason));
     }
+    return 'not-run';
   }
 
   async #giveBack({ lease, queue }: Leased, item: EventItem, error: unknown): Promise<void> {
@@ -97,12 +99,13 @@ export class Settler {
     await queue.nack(lease, waits ? fullWaitMs : unsettledWaitMs).catch(() => undefined);
   }
 
-  async #attempt(leased: Leased, item: EventItem, target: EventFunction): Promise<void> {
+  async #attempt(leased: Leased, item: EventItem, target: EventFunction): Promise<DeliveryEnd> {
     for (let conflicts = 0; ; conflicts++) {
       const delivered = await this.#options.run(leased.lease.id, item, item.attempts.length + 1, target);
       try {
-        if (this.#abandoned) return;
-        if (await this.#settle(leased, item, target, delivered, conflicts < conflictsMax)) return;
+        if (this.#abandoned) return 'not-run';
+        const end = await this.#settle(leased, item, target, delivered, conflicts < conflictsMax);
+        if (end) return end;
       } finally {
         delivered.settled();
       }
@@ -111,37 +114,37 @@ export class Settler {
     }
   }
 
-  /** False: it met a conflict, and is to be begun again. */
-  async #settle(leased: Leased, item: EventItem, target: EventFunction, delivered: Delivered, mayRepeat: boolean): Promise<boolean> {
+  /** Undefined: it met a conflict, and is to be begun again. */
+  async #settle(leased: Leased, item: EventItem, target: EventFunction, delivered: Delivered, mayRepeat: boolean): Promise<DeliveryEnd | undefined> {
     const failure = failureIn(item, delivered, this.#options.clock.now());
     if (failure && isPassing(failure.code)) return this.#putOff(leased, item, failure);
     const log = () => this.#options.logOf(item, leased.lease.id, item.attempts.length + 1);
     const judgement = await judgementOf(this.#options.judge, target, leased.lease.id, item, delivered, failure, log);
-    if (this.#abandoned) return true;
+    if (this.#abandoned) return 'not-run';
     const problem = failure || (judgement && judgement.do !== 'default') ? undefined : await this.#succeed(leased, item, delivered, judgement?.judged);
     if (problem?.code === 'lease-lost') throw problem;
     if (problem?.code === 'conflict') {
       // Were it the event itself that is gone, each repeat would end so.
       await leased.queue.confirm(leased.lease);
-      if (mayRepeat) return false;
+      if (mayRepeat) return undefined;
     }
     if (problem && isPassing(problem.code)) return this.#putOff(leased, item, problem);
     const failed = failure ?? (problem && { code: problem.code, message: problem.message });
     if (judgement && judgement.do !== 'default') await this.#follow(leased, item, failed, delivered, judgement);
     else if (failed) await this.#retryOrBury(leased, item, failed, delivered, judgement?.judged);
-    return true;
+    return 'ran';
   }
 
   /** It was not run, or could not be written down, since the node has too much to do: that is no attempt, and nobody judges it. */
-  async #putOff(leased: Leased, item: EventItem, failure: Failure): Promise<true> {
+  async #putOff(leased: Leased, item: EventItem, failure: Failure): Promise<DeliveryEnd> {
     const { clock, random } = this.#options;
-    const times = Math.max(1, leased.lease.attempt - item.attempts.length);
+    const times = (item.putOff?.times ?? 0) + 1;
     const next = putOffStep(leased.policy, item.arrivedAt, times, failure, clock.now(), random());
     const { code, message } = failure;
     const putOff = { code, message, times, since: item.putOff?.since ?? clock.now() };
     if (next.do === 'retry') await leased.queue.nack(leased.lease, next.delayMs, { ...item, putOff });
     else await this.#bury(leased, item, next);
-    return true;
+    return 'put-off';
   }
 
   /** The event with this attempt as its last. */

@@ -42,6 +42,51 @@ test('events: while the node has no room for them they wait, without attempts, a
   }
 });
 
+test('events: a backlog that the node has no room for is not tried as a whole again and again, holds up no others, and goes on when there is room', async () => {
+  const [full, other] = [target('a', 'full', { concurrency: 32, onFailure: policy }), target('a', 'other', { onFailure: policy })];
+  const world = await calmWorld(23, [full, other]);
+  world.takesMs = () => 10;
+  let refused = 0;
+  world.refusal = (item) => {
+    if (item.function !== 'full' || world.agenda.nowMs >= minuteMs) return null;
+    refused++;
+    return { code: 'capacity-exhausted', message: 'there is no room' };
+  };
+  await world.sendMany(full, 1000);
+  await world.run(minuteMs / 2);
+  await world.sendMany(other, 20);
+  await world.run(world.agenda.nowMs + 2000);
+  assert.is((await world.effects()).length, 20);
+  await world.run(minuteMs);
+  assert.ok(refused > 5 && refused < 100, `${refused} were written once more`);
+  await world.run(minuteMs + 10_000);
+  assert.is((await world.effects()).length, 1020);
+  assert.ok((world.running.get('a/full')?.most ?? 0) > 16, 'as fast as before');
+});
+
+test('events: how often one was put off is counted anew after an attempt', async () => {
+  const only = target('a', 'one', { onFailure: policy });
+  const world = await calmWorld(23, [only]);
+  const tries: ('put-off' | 'fail')[] = ['put-off', 'put-off', 'put-off', 'fail', 'put-off'];
+  world.refusal = () => (tries.shift() === 'fail' ? null : { code: 'capacity-exhausted', message: 'there is no room' });
+  world.fails = () => true;
+  await world.sendMany(only, 1);
+  const seen: (number | undefined)[][] = [];
+  for (const events = world.events.queueOf('a', 'one'); tries.length > 0; ) {
+    await world.run(world.agenda.nowMs + 20);
+    const [item] = (await events.list({ limit: 1 })).items;
+    const now = [item?.body.attempts.length, item?.body.putOff?.times];
+    if (item?.state === 'waiting' && now.join() !== seen.at(-1)?.join()) seen.push(now);
+  }
+  assert.equal(seen, [
+    [0, 1],
+    [0, 2],
+    [0, 3],
+    [1, undefined],
+    [1, 1],
+  ]);
+});
+
 test('events: what the node has no room for until it is too old is a dead letter that says so', async () => {
   const only = target('a', 'one', { onFailure: { ...policy, maxAgeMs: 10 * minuteMs } });
   const world = await calmWorld(23, [only]);
