@@ -14,7 +14,7 @@ import { type CloudEvent, eventRequest } from './cloud-event.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { type EventClock, type EventFunction, type EventItem, type EventRequest, failureDefaults, hopsMax, type Place, type Trigger } from './model.ts';
-import { type Occurrence, placesOf, triggerOf } from './occurrence.ts';
+import { type Occurrence, partitionAttribute, placesOf, triggerOf } from './occurrence.ts';
 import { OriginBound } from './origin-bound.ts';
 import { Outbox, type Relay } from './outbox.ts';
 import { irreversible } from './retry.ts';
@@ -64,8 +64,6 @@ type Copy = { copy: NewEvent; bytes: number };
 const queuePrefix = (tenant: string): string => `${tenant}/queue/`;
 const boundPrefix = (tenant: string): string => `${tenant}/origin-queue/`;
 
-/** The extension that says which events must stay in order (CloudEvents, "Partitioning"). */
-const partitionAttribute = 'partitionkey';
 const sweepMs = 600_000;
 /** Copies of an occurrence that are enqueued in one commit, and how large they may be together. */
 const relayedMax = 100;

@@ -2,6 +2,9 @@
 import type { CloudEvent } from './cloud-event.ts';
 import type { HeaderLines, Place, Subscription, Trigger } from './model.ts';
 
+/** The extension that says which events must stay in order (CloudEvents, "Partitioning"). */
+export const partitionAttribute = 'partitionkey';
+
 /** `state` and `object` name a bucket of the tenant. */
 export type Happening = { topic: string } | { state: string; key: string } | { object: string; key: string };
 

@@ -4,10 +4,10 @@
  * enqueued: never lost, never twice. One whose copies no queue can hold becomes a dead letter for each of them. Begins with `start`; ends with `stop`.
  */
 import { Problem } from '../base/errors.ts';
-import type { CommitBatch } from '../store/commit-batch.ts';
+import { bytesOfWrites, type CommitBatch } from '../store/commit-batch.ts';
 import type { Entry, Json, Page, Table, Write } from '../store/table.ts';
 import type { EventClock } from './model.ts';
-import { type KeptOccurrence, keepOccurrence, type Occurrence, reviveOccurrence } from './occurrence.ts';
+import { type KeptOccurrence, keepOccurrence, type Occurrence, partitionAttribute, reviveOccurrence } from './occurrence.ts';
 
 /**
  * Copies of an occurrence that one commit enqueues; `done` is to be called when it has been made, `undo` when it could not
@@ -33,6 +33,8 @@ type Kept = Entry<KeptOccurrence>;
 
 const prefix = '~outbox/';
 const pageMax = 64;
+/** Of what is begun before it is waited for: others have to have room in the batch too. */
+const begunBytesMax = 16 * 1024 * 1024;
 const retryMs = 1000;
 const retryMsMax = 30_000;
 
@@ -41,14 +43,16 @@ export class Outbox {
   #unwatch: (() => void) | undefined;
   #relaying: Promise<void> | undefined;
   #again = false;
-  /** Records that could not be relayed, until it is tried again: they hold up no others. */
+  /** Records that could not be relayed, until it is tried again: they hold up only those that come after them with the same ordering key. */
   readonly #failed = new Set<string>();
+  /** Those ordering keys. */
+  readonly #heldUp = new Set<string>();
+  /** From the next look on, which passes all records: amid one, what is held up would overtake. */
+  #tryAll = false;
   #reason: unknown;
   #callOff: (() => void) | undefined;
   /** Before those that failed are tried again: longer and longer while some do. */
   #retryMs = retryMs;
-  /** One that takes several commits. */
-  #inParts: Promise<void> | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -90,7 +94,7 @@ export class Outbox {
       this.#callOff = undefined;
       if (this.#failed.size > 0) this.#options.onFailed(this.#reason, this.#failed.size);
       this.#retryMs = Math.min(2 * this.#retryMs, retryMsMax);
-      this.#failed.clear();
+      this.#tryAll = true;
       this.#wake();
     });
   }
@@ -99,23 +103,48 @@ export class Outbox {
     const { table } = this.#options;
     while (this.#again && this.#unwatch) {
       this.#again = false;
+      if (this.#tryAll) {
+        this.#tryAll = false;
+        this.#failed.clear();
+        this.#heldUp.clear();
+      }
       table.refresh();
       for (let cursor: string | undefined; this.#unwatch; ) {
         const page: Page<KeptOccurrence> = await table.scan<KeptOccurrence>({ prefix, limit: pageMax, ...(cursor === undefined ? {} : { cursor }) });
         await this.#relayAll(page.entries.filter(({ key }) => !this.#failed.has(key)));
         if (page.next === undefined) break;
         cursor = page.next;
+        await rest();
       }
       if (this.#failed.size === 0) this.#retryMs = retryMs;
     }
   }
 
   async #relayAll(entries: readonly Kept[]): Promise<void> {
-    const ends = await Promise.allSettled(entries.map((entry) => this.#relayOne(entry).catch((error: unknown) => this.#bury(entry, error))));
-    const failures = ends.flatMap((end, index) => (end.status === 'rejected' ? [{ key: (entries[index] as Kept).key, reason: end.reason as unknown }] : []));
-    for (const { key } of failures) this.#failed.add(key);
-    if (!failures[0]) return;
-    this.#reason = failures[0].reason;
+    let ends: Promise<void>[] = [];
+    let bytes = 0;
+    for (const entry of entries) {
+      if (bytes >= begunBytesMax) {
+        await Promise.all(ends);
+        [ends, bytes] = [[], 0];
+      }
+      if (!this.#unwatch) break;
+      if (this.#heldUp.has(orderOf(entry) ?? '')) {
+        this.#failed.add(entry.key);
+        continue;
+      }
+      const begun = await this.#begin(entry);
+      ends.push(begun.ended.catch((error: unknown) => this.#bury(entry, error)).catch((error: unknown) => this.#fail(entry, error)));
+      bytes += begun.bytes;
+    }
+    await Promise.all(ends);
+  }
+
+  #fail(entry: Kept, error: unknown): void {
+    this.#failed.add(entry.key);
+    const order = orderOf(entry);
+    if (order !== undefined) this.#heldUp.add(order);
+    this.#reason = error;
     this.#retryLater();
   }
 
@@ -128,42 +157,60 @@ export class Outbox {
       const entry = await table.get<KeptOccurrence>(first.key);
       if (!entry) return;
       const next = await bury(reviveOccurrence(entry.value), entry.value.relayed ?? [], error);
-      await this.#commit(entry, next);
+      await this.#make(entry, next);
       if (!next.relayed) return;
     }
   }
 
-  /** Begun one after the other, so that what comes with the same ordering key keeps its order; nothing overtakes what takes several commits. */
-  async #relayOne(entry: Kept): Promise<void> {
-    while (this.#inParts) await this.#inParts.catch(() => undefined);
-    const first = this.#next(entry);
-    if (!first.relayed) return this.#commit(entry, first);
-    this.#inParts = this.#relayInParts(entry, first).finally(() => {
-      this.#inParts = undefined;
-    });
-    return this.#inParts;
+  /**
+   * Submits the next commit of a record, so that what comes with the same ordering key keeps its order. One that takes several
+   * is relayed to its end: nothing overtakes it.
+   */
+  async #begin(entry: Kept): Promise<{ bytes: number; ended: Promise<void> }> {
+    try {
+      const first = this.#next(entry);
+      const writes = writesOf(entry, first);
+      const bytes = bytesOfWrites(writes);
+      await this.#room(bytes);
+      const ended = this.#commit(writes, first);
+      if (!first.relayed) return { bytes, ended };
+      await ended;
+      await this.#relayRest(entry);
+      return { bytes: 0, ended: Promise.resolve() };
+    } catch (error) {
+      return { bytes: 0, ended: Promise.reject(error) };
+    }
   }
 
-  async #relayInParts(first: Kept, begun: Relay): Promise<void> {
+  async #relayRest(first: Kept): Promise<void> {
     const { table } = this.#options;
-    await this.#commit(first, begun);
     while (this.#unwatch) {
       table.refresh();
       const entry = await table.get<KeptOccurrence>(first.key);
       if (!entry) return;
-      await this.#commit(entry, this.#next(entry));
+      await this.#make(entry, this.#next(entry));
     }
+  }
+
+  /** What is submitted while there is room is not refused. */
+  async #room(bytes: number): Promise<void> {
+    const { batch } = this.#options;
+    while (!batch.hasRoom(bytes)) await batch.ended();
   }
 
   #next({ value }: Kept): Relay {
     return this.#options.relay(reviveOccurrence(value), value.relayed ?? []);
   }
 
-  async #commit({ key, value, revision }: Kept, { writes, done, undo, relayed }: Relay): Promise<void> {
-    const kept = value as unknown as { [key: string]: Json };
-    const noted: Write = relayed ? { key, put: { ...kept, relayed }, expectRevision: revision } : { key, delete: true, expectRevision: revision };
+  async #make(entry: Kept, next: Relay): Promise<void> {
+    const writes = writesOf(entry, next);
+    await this.#room(bytesOfWrites(writes));
+    await this.#commit(writes, next);
+  }
+
+  async #commit(writes: readonly Write[], { done, undo }: Relay): Promise<void> {
     try {
-      await this.#options.batch.submit([...writes, noted]);
+      await this.#options.batch.submit(writes);
     } catch (error) {
       undo();
       throw error;
@@ -171,3 +218,17 @@ export class Outbox {
     done();
   }
 }
+
+/** With them the record notes how far it is relayed, or goes. */
+const writesOf = ({ key, value, revision }: Kept, { writes, relayed }: Relay): Write[] => {
+  const kept = value as unknown as { [key: string]: Json };
+  return [...writes, relayed ? { key, put: { ...kept, relayed }, expectRevision: revision } : { key, delete: true, expectRevision: revision }];
+};
+
+/** What has the same is told in its order. */
+const orderOf = ({ value: { tenant, attributes } }: Kept): string | undefined => {
+  const key = attributes.find(([name]) => name === partitionAttribute)?.[1];
+  return key === undefined ? undefined : `${tenant} ${key}`;
+};
+
+const rest = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -23,6 +23,10 @@ const textBytes = (value: unknown): number => {
   return bytes;
 };
 
+/** How much room writes take while they wait. */
+export const bytesOfWrites = (writes: readonly Write[]): number =>
+  writes.reduce((sum, write) => sum + write.key.length + ('put' in write ? textBytes(write.put) : 0), 0);
+
 /**
  * Commits what several callers submit in one go, since a commit that is waited for costs as much as hundreds of writes. Each
  * submission is made as a whole or not at all; they are made in their order. One that cannot be made does not hinder others.
@@ -36,6 +40,7 @@ export class CommitBatch {
   #blocked = false;
   #woken = false;
   #idle: (() => void)[] = [];
+  #awaited: (() => void)[] = [];
 
   constructor(table: Pick<Table, 'commit'>) {
     this.#table = table;
@@ -43,14 +48,23 @@ export class CommitBatch {
 
   /** Resolves when the writes are committed. @throws Problem as `Table.commit` does, and `unavailable` when too much waits */
   submit(writes: readonly Write[]): Promise<void> {
-    const bytes = writes.reduce((sum, write) => sum + write.key.length + ('put' in write ? textBytes(write.put) : 0), 0);
-    if (this.#bytes > 0 && this.#bytes + bytes > waitingBytesMax)
-      return Promise.reject(new Problem('unavailable', 'cannot write: too many changes wait for the store'));
+    const bytes = bytesOfWrites(writes);
+    if (!this.hasRoom(bytes)) return Promise.reject(new Problem('unavailable', 'cannot write: too many changes wait for the store'));
     return new Promise((resolve, reject) => {
       this.#bytes += bytes;
       this.#waiting.push({ writes, bytes, resolve, reject });
       this.#wake();
     });
+  }
+
+  /** Whether writes of so many bytes may be submitted now. */
+  hasRoom(bytes: number): boolean {
+    return this.#bytes === 0 || this.#bytes + bytes <= waitingBytesMax;
+  }
+
+  /** Resolves when the next commit has ended; to be called while there is no room for something. */
+  ended(): Promise<void> {
+    return new Promise((resolve) => this.#awaited.push(resolve));
   }
 
   /** Resolves when nothing waits or is under way. */
@@ -83,6 +97,7 @@ export class CommitBatch {
     this.#underWay--;
     if (this.#underWay === 0) this.#blocked = false;
     this.#begin();
+    for (const resolve of this.#awaited.splice(0)) resolve();
     if (this.#underWay > 0 || this.#waiting.length > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
