@@ -4,7 +4,7 @@ import { approvalRoutes } from './approvals.ts';
 import { authenticate, type ControlEnv, refuseOnEdge } from './auth.ts';
 import { limitBody } from './body.ts';
 import { bucketReportRoutes, bucketSettingsRoutes } from './bucket-routes.ts';
-import { deadLetterListRoutes, deadLetterQueueRoutes, deadLetterRoutes, redriveRoutes } from './dead-letters.ts';
+import { deadLetterListRoutes, deadLetterQueueRoutes, deadLetterRoutes, dropRoutes, redriveRoutes } from './dead-letters.ts';
 import { decisionRoutes } from './decisions.ts';
 import type { ControlDeps } from './deps.ts';
 import { edgeChangeRoutes, edgeReportRoutes, edgeRoutes } from './edges.ts';
@@ -92,6 +92,7 @@ const groupsOf = (deps: ControlDeps) =>
     deadLetterQueueRoutes(deps),
     deadLetterRoutes(deps),
     redriveRoutes(deps),
+    dropRoutes(deps),
     tokenRoutes(deps),
     edgeRoutes(deps),
     edgeChangeRoutes(deps),

@@ -1,7 +1,6 @@
 import type { MiddlewareHandler } from 'hono';
 import { Problem } from '../base/errors.ts';
 import { batchBytesMax } from '../edge/event-batch.ts';
-import { keptPayloadBytesMax } from '../event/dead-letter.ts';
 import type { ControlEnv } from './auth.ts';
 
 const jsonBytesMax = 1024 * 1024;
@@ -60,30 +59,31 @@ export async function* bounded(request: Pick<Request, 'body'>, bytesMax: number,
   }
 }
 
+/** All of a body. @throws Problem `body-too-large` */
+export const bytesIn = async (request: Request, bytesMax: number, action: string): Promise<Uint8Array> => {
+  const length = request.headers.get('content-length') ?? undefined;
+  checkLength(length, bytesMax, action);
+  // What a stream is made of stays until the next collection of all garbage, and makes such collections frequent.
+  if (length !== undefined) return new Uint8Array(await request.arrayBuffer());
+  return Buffer.concat(await Array.fromAsync(bounded(request, bytesMax, action)));
+};
+
 /** Bodies of modules, of values, of events and of guests' requests have limits of their own. */
 const isStreamed = (method: string, path: string): boolean =>
   (method === 'POST' && path === '/v1/events') ||
   (method === 'PUT' && (path === '/v1/modules' || path.startsWith('/v1/state/') || path.startsWith('/v1/objects/'))) ||
-  path.endsWith('/invoke');
-
-/** A payload as large as any that is kept, in base64. */
-const redriveBytesMax = Math.ceil(keptPayloadBytesMax / 3) * 4 + 64 * 1024;
-
-const bytesMaxOf = (path: string, isDeclared: boolean): number => {
-  if (path === '/v1/feed/events') return batchBytesMax;
-  // What is read here is read before anybody knows whose it is.
-  return isDeclared && /^\/v1\/dead-letters\/[^/]+\/redrive$/.test(path) ? redriveBytesMax : jsonBytesMax;
-};
+  path.endsWith('/invoke') ||
+  path.endsWith('/redrive/payload');
 
 /**
- * Holds bodies of JSON to 1 MiB, and those with many events or with a payload to more. A body without a declared length is read here and kept where Hono looks for one it has
+ * Holds bodies of JSON to 1 MiB, and those with many events to more: what is larger would hold up everybody while it is parsed. A body without a declared length is read here and kept where Hono looks for one it has
  * read before; its own `bodyLimit` makes a new Request, which the requests of node-server do not allow.
  */
 export const limitBody: MiddlewareHandler<ControlEnv> = async (context, next) => {
   const { method, path, raw } = context.req;
   if (method !== 'GET' && method !== 'HEAD' && !isStreamed(method, path)) {
     const declared = context.req.header('content-length');
-    const bytesMax = bytesMaxOf(path, declared !== undefined);
+    const bytesMax = path === '/v1/feed/events' ? batchBytesMax : jsonBytesMax;
     checkLength(declared, bytesMax, 'read the body');
     if (declared === undefined && raw.body) {
       const chunks = await Array.fromAsync(bounded(raw, bytesMax, 'read the body'));

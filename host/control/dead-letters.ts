@@ -1,11 +1,14 @@
 import { z } from '@hono/zod-openapi';
+import { keptPayloadBytesMax } from '../event/dead-letter.ts';
 import { requireScope } from './auth.ts';
+import { bytesIn } from './body.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, jsonBody, newGroup, nothing } from './endpoint.ts';
-import { deadLetterDetail, deadLetterQueueLimits, deadLetterQueueView, deadLetterView, redrive, redriven } from './event-schema.ts';
+import { deadLetterDetail, deadLetterQueueLimits, deadLetterQueueView, deadLetterView, redrive, redriven, redriveQuery } from './event-schema.ts';
 import { viewDeadLetter, viewDeadLetterDetail } from './event-view.ts';
 import { listOf, name, page, tenantQuery, time } from './schema.ts';
 
+const bytes = { '*/*': { schema: z.string().openapi({ format: 'binary' }) } };
 const params = z.object({ id: z.string().min(1).max(128) });
 
 const filter = {
@@ -81,7 +84,7 @@ export const deadLetterRoutes = ({ deployments: { tenants }, events: { events } 
         path: '/v1/dead-letters/{id}/payload',
         middleware: read,
         request: { params, query: tenantQuery({}) },
-        responses: { 200: { content: { '*/*': { schema: z.string().openapi({ format: 'binary' }) } }, description: 'Its payload, byte by byte' } },
+        responses: { 200: { content: bytes, description: 'Its payload, byte by byte' } },
       }),
       async (context) => {
         const bytes = await deadLetters.payload(context.get('tenant'), context.req.valid('param').id);
@@ -91,7 +94,7 @@ export const deadLetterRoutes = ({ deployments: { tenants }, events: { events } 
 };
 
 /** What is done about it. */
-export const redriveRoutes = ({ deployments: { tenants }, events: { events, redriver } }: ControlDeps) => {
+export const redriveRoutes = ({ deployments: { tenants }, events: { redriver } }: ControlDeps) => {
   const deploy = requireScope({ tenants }, 'deploy');
   return newGroup()
     .openapi(
@@ -112,15 +115,34 @@ export const redriveRoutes = ({ deployments: { tenants }, events: { events, redr
     )
     .openapi(
       endpoint({
-        method: 'delete',
-        path: '/v1/dead-letters/{id}',
+        method: 'post',
+        path: '/v1/dead-letters/{id}/redrive/payload',
         middleware: deploy,
-        request: { params, query: tenantQuery({}) },
-        responses: { 204: nothing('Dropped for good') },
+        request: { params, query: tenantQuery(redriveQuery), body: { content: bytes, description: 'A payload in place of the one that came, byte by byte' } },
+        responses: { 200: json(redriven, 'As of a redrive, with another payload of at most 128 MiB') },
       }),
       async (context) => {
-        await events.deadLetters.drop(context.get('tenant'), context.req.valid('param').id);
-        return context.body(null, 204);
+        const { tenant: _, ...to } = context.req.valid('query');
+        const payload = await bytesIn(context.req.raw, keptPayloadBytesMax, 'take the payload');
+        const { buffer, byteOffset, length } = payload;
+        const body = Buffer.from(buffer, byteOffset, length).toString('base64');
+        return context.json({ ...(await redriver.redrive(context.get('tenant'), context.req.valid('param').id, { ...to, body })), dryRun: false }, 200);
       },
     );
 };
+
+/** It is dropped. */
+export const dropRoutes = ({ deployments: { tenants }, events: { events } }: ControlDeps) =>
+  newGroup().openapi(
+    endpoint({
+      method: 'delete',
+      path: '/v1/dead-letters/{id}',
+      middleware: requireScope({ tenants }, 'deploy'),
+      request: { params, query: tenantQuery({}) },
+      responses: { 204: nothing('Dropped for good') },
+    }),
+    async (context) => {
+      await events.deadLetters.drop(context.get('tenant'), context.req.valid('param').id);
+      return context.body(null, 204);
+    },
+  );

@@ -119,22 +119,38 @@ export const deadLetterQueueLimits = z.strictObject({
   bytesMax: z.int().min(1024).optional(),
 });
 
+const otherFunction = name.optional().openapi({ description: 'Another function than the one that failed.' });
+const versionDescription = 'A version that is not live.';
+const otherContentType = z
+  .string()
+  .max(256)
+  .refine((text) => isAttribute('datacontenttype', text), { error: 'must be a media type' })
+  .optional()
+  .openapi({ description: 'Of the payload, in place of the one that came.' });
+
 export const redrive = z.strictObject({
-  function: name.optional().openapi({ description: 'Another function than the one that failed.' }),
-  version: z.int().min(1).optional().openapi({ description: 'A version that is not live.' }),
+  function: otherFunction,
+  version: z.int().min(1).optional().openapi({ description: versionDescription }),
   body: z
     .string()
     .refine(isBase64, { error: 'must be base64' })
     .optional()
-    .openapi({ format: 'byte', description: 'A payload in place of the one that came, in base64.' }),
-  contentType: z
-    .string()
-    .max(256)
-    .refine((text) => isAttribute('datacontenttype', text), { error: 'must be a media type' })
-    .optional()
-    .openapi({ description: 'Of the payload, in place of the one that came.' }),
+    .openapi({ format: 'byte', description: 'A payload in place of the one that came, in base64. A large one is sent to `…/redrive/payload`.' }),
+  contentType: otherContentType,
   dryRun: z.boolean().default(false),
 });
+
+/** The same in a query, beside a payload as it is. */
+export const redriveQuery = {
+  function: otherFunction,
+  version: z
+    .string()
+    .regex(/^[1-9]\d{0,14}$/, { error: 'must be a version' })
+    .transform(Number)
+    .optional()
+    .openapi({ type: 'integer', description: versionDescription }),
+  contentType: otherContentType,
+};
 
 export const redriven = z
   .object({

@@ -4,7 +4,7 @@ import { type CloudEvent, readEvents } from '../event/cloud-event.ts';
 import type { Events, EventView } from '../event/events.ts';
 import { type HeaderLines, payloadBytesMax } from '../event/model.ts';
 import { requireScope } from './auth.ts';
-import { bounded, checkLength } from './body.ts';
+import { bytesIn } from './body.ts';
 import type { ControlDeps } from './deps.ts';
 import { endpoint, json, newGroup, nothing } from './endpoint.ts';
 import { acceptedView, eventDetail, eventView, queueView } from './event-schema.ts';
@@ -35,12 +35,9 @@ const sendQuery = tenantQuery({
 });
 
 const readBody = async (request: Request): Promise<Uint8Array | null> => {
-  const length = request.headers.get('content-length') ?? undefined;
-  checkLength(length, bodyBytesMax, 'take the events');
-  // What a stream is made of stays until the next collection of all garbage, and makes such collections frequent.
-  if (length !== undefined) return length === '0' ? null : new Uint8Array(await request.arrayBuffer());
-  if (!request.body) return null;
-  return Buffer.concat(await Array.fromAsync(bounded(request, bodyBytesMax, 'take the events')));
+  const length = request.headers.get('content-length');
+  const isEmpty = length === null ? !request.body : length === '0';
+  return isEmpty ? null : bytesIn(request, bodyBytesMax, 'take the events');
 };
 
 const requireSmall = ({ data, attributes }: CloudEvent): void => {

@@ -76,6 +76,7 @@ const endpoints: readonly (readonly [method: string, path: string, scope: string
   ['GET', '/v1/dead-letters/none', 'read'],
   ['GET', '/v1/dead-letters/none/payload', 'read'],
   ['POST', '/v1/dead-letters/none/redrive', 'deploy', {}],
+  ['POST', '/v1/dead-letters/none/redrive/payload', 'deploy', 'a payload'],
   ['DELETE', '/v1/dead-letters/none', 'deploy'],
   ['GET', '/v1/decisions', 'read'],
   ['PUT', '/v1/functions/hello/resident', 'admin'],

@@ -135,12 +135,14 @@ test('dead-letters drop: asks for --yes, and drops what the filter finds and no 
 });
 
 test('dead-letters redrive: takes another payload where the one that came was larger than an event may be', async () => {
-  await node.deploy('sizes', 'deliver', { capabilities, onFailure: { retries: 0 }, limits: { bodyMib: 4 } });
-  const large = Buffer.concat([Buffer.from('trap '), Buffer.alloc(3 * 1024 * 1024, 'x')]);
+  await node.deploy('sizes', 'deliver', { capabilities, onFailure: { retries: 0 }, limits: { bodyMib: 8 } });
+  const large = Buffer.concat([Buffer.from('trap '), Buffer.alloc(5 * 1024 * 1024, 'x')]);
   const response = await fetch(`${node.url}/sizes/`, { method: 'POST', body: large });
   const id = response.headers.get('nacelle-execution') as string;
   await deadLetterOf(node, id);
   large.write('status-204 ');
+  const parsed = await node.api('POST', `/v1/dead-letters/${id}/redrive`, { body: large.toString('base64') });
+  assert.equal([parsed.status, ((await parsed.json()) as { code: string }).code], [413, 'body-too-large']);
   writeFileSync(join(directory, 'large'), large);
   assert.match((await done('dead-letters', 'redrive', id, '--data', '@large')).out, 'went well');
   assert.is(await counted('status-204'), '1');

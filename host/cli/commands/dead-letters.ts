@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../../base/errors.ts';
 import { attemptText } from '../attempts.ts';
-import { allItems, type ControlClient } from '../client.ts';
+import { allItems, type ControlClient, checked } from '../client.ts';
 import { type Command, type Context, UsageError } from '../command.ts';
 import { dataOf } from '../data.ts';
 import { durationMs } from '../duration.ts';
@@ -187,6 +187,17 @@ const redriveProblem = (ran: InTurn<Redriven>): Problem | undefined => {
   return new Problem('event-failed', `${failed} of ${all} failed once more, and are still dead letters${besides}`);
 };
 
+type RedriveTo = Target & { contentType?: string };
+
+const redriven = async ({ api, tenant }: ControlClient, id: string, json: RedriveTo & { dryRun: boolean }): Promise<Redriven> =>
+  (await api.v1['dead-letters'][':id'].redrive.$post({ param: { id }, query: tenant, json })).json();
+
+const redrivenWith = async ({ api, tenant, send }: ControlClient, id: string, to: RedriveTo, data: string | Uint8Array): Promise<Redriven> => {
+  const url = api.v1['dead-letters'][':id'].redrive.payload.$url({ param: { id }, query: { ...tenant, ...to } as never });
+  const headers = { 'content-type': 'application/octet-stream' };
+  return (await (await checked(await send(url, { method: 'POST', headers, body: data as RequestInit['body'] & {} }))).json()) as Redriven;
+};
+
 export const deadLettersRedrive: Command = {
   name: 'dead-letters redrive',
   summary: 'Run one once more, or all that a filter finds. What goes well is gone from the dead letters.',
@@ -207,16 +218,12 @@ export const deadLettersRedrive: Command = {
     const client = context.connect();
     const data = dataOf(context);
     const contentType = options.text('content-type');
-    const json = {
-      ...targetOf(options.text('to')),
-      ...(data === undefined ? {} : { body: Buffer.from(data as string).toString('base64') }),
-      ...(contentType === undefined ? {} : { contentType }),
-      dryRun: options.flag('dry-run'),
-    };
+    const to = { ...targetOf(options.text('to')), ...(contentType === undefined ? {} : { contentType }) };
+    const dryRun = options.flag('dry-run');
     const { ids, alone } = await chosen(context, client);
-    const redrive = async (id: string): Promise<Redriven> =>
-      (await client.api.v1['dead-letters'][':id'].redrive.$post({ param: { id }, query: client.tenant, json })).json();
-    const ran = await inTurn(context, ids, redrive, async () => json.dryRun || sleep(1000 / rate, undefined, { signal }));
+    const redrive = (id: string): Promise<Redriven> =>
+      data === undefined || dryRun ? redriven(client, id, { ...to, dryRun }) : redrivenWith(client, id, to, data);
+    const ran = await inTurn(context, ids, redrive, async () => dryRun || sleep(1000 / rate, undefined, { signal }));
     const [single] = problemsIn(ran);
     if (alone && single) throw single.problem;
     if (ran.outcomes.length > 0 || ran.stopped === undefined) printRedriven(context, ran);
