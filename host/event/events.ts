@@ -18,7 +18,7 @@ import { type Occurrence, partitionAttribute, placesOf, triggerOf } from './occu
 import { OriginBound } from './origin-bound.ts';
 import { Outbox, type Relay } from './outbox.ts';
 import { irreversible } from './retry.ts';
-import { Settler, type SettlerOptions } from './settle.ts';
+import { type EventEnd, Settler, type SettlerOptions } from './settle.ts';
 import { CronSource } from './sources/cron.ts';
 
 export type EventLimits = { inFlightMax: number; dedupeMs: number; deadLetters: { keepMs: number; itemsMax: number; bytesMax: number } };
@@ -369,9 +369,14 @@ export class Events {
     const queue = (target?.onFailure ?? failureDefaults).deadLetter;
     const letter = this.deadLetters.make(id, { ...body, orderingKey: copy.orderingKey }, { queue, version: target?.version ?? 0, code, message });
     const { writes, undo } = await this.deadLetters.keep(body, letter);
+    const { endWrites, onEnd, warn } = this.#options;
+    const end: EventEnd = { id, item: body, failure: { code, message }, state: 'dead-lettered' };
     return {
-      writes,
-      done: () => this.#options.warn({ event: id, tenant: copy.tenant, function: copy.function, code, queue }, 'an event became a dead letter'),
+      writes: [...writes, ...endWrites(end)],
+      done: () => {
+        onEnd(end);
+        warn({ event: id, tenant: copy.tenant, function: copy.function, code, queue }, 'an event became a dead letter');
+      },
       undo: () => void undo().catch(this.#options.onError),
       relayed: left.length === 1 ? undefined : [...relayed, nameOf(left[0])],
     };

@@ -239,6 +239,9 @@ test('topics: many large messages that wait at a start are all relayed', async (
 test('topics: a message that no queue can hold is a dead letter of each who subscribes, and holds up nothing', async () => {
   const many = Array.from({ length: 30 }, (_, i) => target('a', `f${i}`, subscribed('large')));
   const world = await calmWorld(31, many);
+  const told: string[] = [];
+  world.onEnd = ({ id, state }) => told.push(`${state} ${id}`);
+  world.endWrites = ({ id, state, failure }) => (state === 'succeeded' ? [] : [{ key: `end/${id}`, put: `${state} ${failure?.code}` }]);
   // Percent-encoded, as they are delivered, these attributes take thrice as much.
   const more = Object.fromEntries(Array.from({ length: 7 }, (_, i) => [`more${i}`, '€'.repeat(4096)]));
   await happen(world, 'a', 'large', Buffer.alloc(690_000, 'x'), { more });
@@ -249,6 +252,18 @@ test('topics: a message that no queue can hold is a dead letter of each who subs
   assert.equal(letters.map((letter) => letter.function).sort(), many.map(({ name }) => name).sort());
   assert.ok(letters.every(({ errorCode, bytes }) => errorCode === 'request-invalid' && bytes === 690_000));
   assert.equal((await world.table.scan({ prefix: '~outbox/' })).entries, []);
+  const ids = letters.map(({ id }) => id).sort();
+  assert.equal(
+    told.filter((end) => end.startsWith('dead-lettered')).sort(),
+    ids.map((id) => `dead-lettered ${id}`),
+    'each is counted',
+  );
+  const ends = world.table.scan({ prefix: 'end/' }).entries.map(({ key, value }) => [key, value]);
+  assert.equal(
+    ends,
+    ids.map((id) => [`end/${id}`, 'dead-lettered request-invalid']),
+    'and can be looked up by its id',
+  );
 });
 
 test('event-loop: events that go in a circle wait for room in their queue of dead letters, hold up nobody, and are kept once', async () => {

@@ -42,6 +42,7 @@ export class World {
   /** Says what is to follow an attempt; asked while the node of `clock` is alive. */
   judge: (judgeable: Parameters<Judge>[0], subject: Parameters<Judge>[1], clock: EventClock) => ReturnType<Judge> = async () => undefined;
   endWrites: (end: EventEnd) => Write[] = () => [];
+  onEnd: (end: EventEnd) => void = () => undefined;
   /** Whether an attempt fails. */
   fails: (item: EventItem) => boolean = (item) => item.request.headers.some(([name]) => name === 'ce-poison') || this.random.chance(0.2);
   /** Why an attempt is not run at all. */
@@ -82,7 +83,7 @@ export class World {
       logOf: async () => ['a line'],
       judge: (judgeable, subject) => this.judge(judgeable, subject, clock),
       endWrites: (end) => this.endWrites(end),
-      onEnd: () => undefined,
+      onEnd: (end) => this.onEnd(end),
       warn: (_details, message) => void this.warnings.push(message),
       onError: (error) => {
         throw error;
