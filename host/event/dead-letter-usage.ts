@@ -31,18 +31,21 @@ export class DeadLetterUsage {
     this.#begun = true;
   }
 
-  /** @param letters all of a tenant, by id */
-  async countAll(tenant: string, letters: AsyncIterable<DeadLetter>): Promise<void> {
+  /** Those whose letters are not all counted yet. */
+  get uncounted(): string[] {
+    return [...this.#counting.keys()];
+  }
+
+  /** What cannot be counted now can be another time: it goes on where it ended. @param lettersFrom those of the tenant after an id, '' for all, by id */
+  async countAll(tenant: string, lettersFrom: (after: string) => AsyncIterable<DeadLetter>): Promise<void> {
     const counting = this.#counting.get(tenant);
-    try {
-      for await (const letter of letters) {
-        if (!counting || this.#counting.get(tenant) !== counting) return;
-        if (!counting.ahead.has(letter.id)) this.#count(tenant, letter.queue, 1, sizeOf(letter));
-        counting.countedTo = letter.id;
-      }
-    } finally {
-      if (this.#counting.get(tenant) === counting) this.#counting.delete(tenant);
+    if (!counting) return;
+    for await (const letter of lettersFrom(counting.countedTo)) {
+      if (this.#counting.get(tenant) !== counting) return;
+      if (!counting.ahead.has(letter.id)) this.#count(tenant, letter.queue, 1, sizeOf(letter));
+      counting.countedTo = letter.id;
     }
+    if (this.#counting.get(tenant) === counting) this.#counting.delete(tenant);
   }
 
   #countingOf(tenant: string): Counting | undefined {

@@ -32,6 +32,8 @@ const lookedAtMax = 10_000;
 const recordedBytesMax = 768 * 1024;
 /** Queues of a tenant that are made before they are needed. */
 const queuesMax = 1000;
+/** Of those that are over: each takes some writes, and a commit has room for so many. */
+const droppedAtOnce = 100;
 /** Attempts that are kept of one item, the latest. */
 const triesMax = 20;
 
@@ -75,12 +77,21 @@ export class DeadLetters {
   open(tenants: readonly string[]): Promise<void> {
     this.#usage.begin(tenants);
     return this.#inTurn(async () => {
-      for (const tenant of tenants) {
-        for await (const [name, own] of this.#declared(tenant)) this.#usage.set(tenant, name, own);
-        await this.#usage.countAll(tenant, this.#all(tenant));
-      }
+      await this.#countAll();
       await this.#sweepBodies();
     });
+  }
+
+  /** What cannot be read of one tenant is in no other's way. */
+  async #countAll(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const tenant of this.#usage.uncounted) await this.#countOf(tenant).catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #countOf(tenant: string): Promise<void> {
+    for await (const [name, own] of this.#declared(tenant)) this.#usage.set(tenant, name, own);
+    await this.#usage.countAll(tenant, (after) => this.#all(tenant, after));
   }
 
   async close(): Promise<void> {
@@ -308,11 +319,12 @@ export class DeadLetters {
     removed();
   }
 
-  /** Removes what is older than it is kept. */
+  /** Removes what is older than it is kept, and counts what could not be counted before. */
   sweep(tenants: readonly string[]): Promise<number> {
     return this.#inTurn(async () => {
       let dropped = 0;
       for (const tenant of tenants) dropped += await this.#sweepTenant(tenant);
+      await this.#countAll();
       return dropped;
     });
   }
@@ -322,12 +334,18 @@ export class DeadLetters {
     if ((this.#soonestOver.get(tenant) ?? Number.NEGATIVE_INFINITY) >= now()) return 0;
     this.#soonestOver.set(tenant, Number.POSITIVE_INFINITY);
     const gone = new Map<string, number>();
+    let over: DeadLetter[] = [];
+    const dropOver = async (): Promise<void> => {
+      for (const { queue } of await this.#dropAll(tenant, over)) gone.set(queue, (gone.get(queue) ?? 0) + 1);
+      over = [];
+    };
     try {
       for await (const letter of this.#all(tenant)) {
         if (this.#overAt(tenant, letter) >= now()) this.#noteOver(tenant, letter);
-        else if (await this.#isDropped(tenant, letter.id)) gone.set(letter.queue, (gone.get(letter.queue) ?? 0) + 1);
-        else this.#noteOver(tenant, letter);
+        else over.push(letter);
+        if (over.length === droppedAtOnce) await dropOver();
       }
+      await dropOver();
     } catch (error) {
       this.#soonestOver.delete(tenant);
       throw error;
@@ -339,11 +357,14 @@ export class DeadLetters {
     return dropped;
   }
 
-  #isDropped(tenant: string, id: string): Promise<boolean> {
-    return this.drop(tenant, id).then(
-      () => true,
-      () => false,
-    );
+  /** Those that are gone then. They are submitted together, and so most often committed together. */
+  async #dropAll(tenant: string, letters: readonly DeadLetter[]): Promise<DeadLetter[]> {
+    const ends = await Promise.allSettled(letters.map(({ id }) => this.drop(tenant, id)));
+    return letters.filter((letter, index) => {
+      const isGone = ends[index]?.status === 'fulfilled';
+      if (!isGone) this.#noteOver(tenant, letter);
+      return isGone;
+    });
   }
 
   #overAt(tenant: string, { queue, failedAt }: DeadLetter): number {
@@ -361,9 +382,11 @@ export class DeadLetters {
     this.#soonestOver.delete(tenant);
   }
 
-  async *#all(tenant: string): AsyncGenerator<DeadLetter, void, void> {
+  async *#all(tenant: string, afterId = ''): AsyncGenerator<DeadLetter, void, void> {
     const { table } = this.#options;
     table.refresh();
-    for await (const { value } of scanRecords<DeadLetter>(table, recordPrefix(tenant), { signal: this.#closing.signal })) yield value;
+    const prefix = recordPrefix(tenant);
+    const after = afterId === '' ? undefined : prefix + afterId;
+    for await (const { value } of scanRecords<DeadLetter>(table, prefix, { after, signal: this.#closing.signal })) yield value;
   }
 }

@@ -131,13 +131,13 @@ test('DeadLetters: limits above those of the node are refused, and a tenant has 
 });
 
 /** Writes letters as an earlier life of the node did, from `old-00000` on. */
-const fill = async (table: MemoryTable, count: number, queue = 'default'): Promise<void> => {
+const fill = async (table: MemoryTable, count: number, queue = 'default', tenant = 'a'): Promise<void> => {
   const { letters } = open(table);
   const request = { method: 'POST', pathWithQuery: '/', headers: [['content-type', 'text/plain']], hasBody: true };
   for (let at = 0; at < count; at += 500) {
     const ids = Array.from({ length: Math.min(500, count - at) }, (_, i) => `old-${String(at + i).padStart(5, '0')}`);
     const failed = { queue, version: 1, code: 'guest-trap' as const, message: 'unreachable' };
-    await table.commit(ids.map((id) => ({ key: `a/dead/${id}`, put: { ...letters.make(id, item, failed), request } as never })));
+    await table.commit(ids.map((id) => ({ key: `${tenant}/dead/${id}`, put: { ...letters.make(id, item, failed), request } as never })));
   }
 };
 
@@ -217,6 +217,46 @@ test('DeadLetters: with 50,000 of them the thread goes on with other things whil
     throw new Error('no letter is over yet');
   };
   assert.is(await letters.sweep(['a']), 0);
+});
+
+test('DeadLetters: what cannot be counted at the start is counted later, each once, and in no other tenant’s way', async () => {
+  const { table } = open();
+  await fill(table, 1000);
+  await fill(table, 300, 'default', 'b');
+  const { letters } = open(table, wide);
+  const scan = table.scan.bind(table);
+  let pages = 0;
+  table.scan = (options) => {
+    if (options?.prefix === 'a/dead/' && pages++ === 2) throw new Error('the disk is away');
+    return scan(options) as never;
+  };
+  const failure: unknown = await letters.open(['a', 'b']).catch((error: Error) => error.message);
+  assert.is(failure, 'the disk is away');
+  assert.is(letters.queues('b')[0]?.items, 300);
+  await Promise.all([add(letters, 'default'), letters.drop('a', 'old-00100'), letters.drop('a', 'old-00900')]);
+  assert.is(await letters.sweep(['a', 'b']), 0);
+  assert.equal(counts(letters), [['default', 999]]);
+});
+
+test('DeadLetters: those that are over go a hundred with a commit, and one that is redriven meanwhile stays without the others', async () => {
+  const { table } = open();
+  await fill(table, 1000);
+  const world = open(table, wide);
+  await world.letters.open(['a']);
+  world.now = 15 * dayMs;
+  let commits = 0;
+  const commit = table.commit.bind(table);
+  table.commit = (writes) => {
+    if (commits++ === 3) {
+      const busy = writes.find(({ key }) => key === 'a/dead/old-00350');
+      assert.ok(busy, 'it is in the fourth');
+      commit([{ key: busy.key, put: { ...(table.get(busy.key)?.value as object), failedAt: world.now } as never }]);
+    }
+    return commit(writes);
+  };
+  assert.is(await world.letters.sweep(['a']), 999);
+  assert.ok(commits < 30, `${commits} commits`);
+  assert.equal(counts(world.letters), [['default', 1]]);
 });
 
 test('DeadLetters: close ends what looks at all of them', async () => {
