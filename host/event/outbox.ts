@@ -4,7 +4,7 @@
  * enqueued: never lost, never twice. One whose copies no queue can hold becomes a dead letter for each of them. Begins with `start`; ends with `stop`.
  */
 import { Problem } from '../base/errors.ts';
-import { bytesOfWrites, type CommitBatch } from '../store/commit-batch.ts';
+import { bytesOfWrites, type Chain, type CommitBatch } from '../store/commit-batch.ts';
 import type { Entry, Json, Page, Table, Write } from '../store/table.ts';
 import type { EventClock } from './model.ts';
 import { type KeptOccurrence, keepOccurrence, type Occurrence, partitionAttribute, reviveOccurrence } from './occurrence.ts';
@@ -30,6 +30,8 @@ export type OutboxOptions = {
 };
 
 type Kept = Entry<KeptOccurrence>;
+/** All writes of one commit, and how large they are. */
+type Noted = Relay & { bytes: number };
 
 const prefix = '~outbox/';
 const pageMax = 64;
@@ -120,7 +122,9 @@ export class Outbox {
     }
   }
 
+  /** Begun one after the other, so that what comes with the same ordering key keeps its order; nothing overtakes what takes several commits. */
   async #relayAll(entries: readonly Kept[]): Promise<void> {
+    const chains = new Map<string | undefined, Chain>();
     let ends: Promise<void>[] = [];
     let bytes = 0;
     for (const entry of entries) {
@@ -129,15 +133,32 @@ export class Outbox {
         [ends, bytes] = [[], 0];
       }
       if (!this.#unwatch) break;
-      if (this.#heldUp.has(orderOf(entry) ?? '')) {
+      const order = orderOf(entry);
+      if (order !== undefined && this.#heldUp.has(order)) {
         this.#failed.add(entry.key);
         continue;
       }
-      const begun = await this.#begin(entry);
-      ends.push(begun.ended.catch((error: unknown) => this.#bury(entry, error)).catch((error: unknown) => this.#fail(entry, error)));
-      bytes += begun.bytes;
+      try {
+        const next = this.#next(entry);
+        // What is submitted in the same turn is committed together: so it waits only where it has to.
+        if (!this.#options.batch.hasRoom(next.bytes)) await this.#room(next.bytes);
+        const chain = order === undefined ? {} : (chains.get(order) ?? {});
+        chains.set(order, chain);
+        const committed = this.#commit(next, chain);
+        ends.push(this.#settle(entry, next.relayed ? committed.then(() => this.#relayRest(entry)) : committed));
+        bytes += next.bytes;
+        if (next.relayed) await ends.at(-1);
+      } catch (error) {
+        if (isLasting(error)) ends.push(this.#settle(entry, Promise.reject(error)));
+        else this.#fail(entry, error);
+      }
     }
     await Promise.all(ends);
+  }
+
+  /** Never rejects. */
+  #settle(entry: Kept, ended: Promise<void>): Promise<void> {
+    return ended.catch((error: unknown) => this.#bury(entry, error)).catch((error: unknown) => this.#fail(entry, error));
   }
 
   #fail(entry: Kept, error: unknown): void {
@@ -150,35 +171,15 @@ export class Outbox {
 
   /** Whatever may be otherwise the next time is thrown again. */
   async #bury(first: Kept, error: unknown): Promise<void> {
-    if (!(error instanceof Problem) || error.code !== 'request-invalid') throw error;
+    if (!isLasting(error)) throw error;
     const { table, bury } = this.#options;
     for (;;) {
       table.refresh();
       const entry = await table.get<KeptOccurrence>(first.key);
       if (!entry) return;
       const next = await bury(reviveOccurrence(entry.value), entry.value.relayed ?? [], error);
-      await this.#make(entry, next);
+      await this.#make(noted(entry, next));
       if (!next.relayed) return;
-    }
-  }
-
-  /**
-   * Submits the next commit of a record, so that what comes with the same ordering key keeps its order. One that takes several
-   * is relayed to its end: nothing overtakes it.
-   */
-  async #begin(entry: Kept): Promise<{ bytes: number; ended: Promise<void> }> {
-    try {
-      const first = this.#next(entry);
-      const writes = writesOf(entry, first);
-      const bytes = bytesOfWrites(writes);
-      await this.#room(bytes);
-      const ended = this.#commit(writes, first);
-      if (!first.relayed) return { bytes, ended };
-      await ended;
-      await this.#relayRest(entry);
-      return { bytes: 0, ended: Promise.resolve() };
-    } catch (error) {
-      return { bytes: 0, ended: Promise.reject(error) };
     }
   }
 
@@ -188,7 +189,7 @@ export class Outbox {
       table.refresh();
       const entry = await table.get<KeptOccurrence>(first.key);
       if (!entry) return;
-      await this.#make(entry, this.#next(entry));
+      await this.#make(this.#next(entry));
     }
   }
 
@@ -198,19 +199,19 @@ export class Outbox {
     while (!batch.hasRoom(bytes)) await batch.ended();
   }
 
-  #next({ value }: Kept): Relay {
-    return this.#options.relay(reviveOccurrence(value), value.relayed ?? []);
+  #next(entry: Kept): Noted {
+    const { value } = entry;
+    return noted(entry, this.#options.relay(reviveOccurrence(value), value.relayed ?? []));
   }
 
-  async #make(entry: Kept, next: Relay): Promise<void> {
-    const writes = writesOf(entry, next);
-    await this.#room(bytesOfWrites(writes));
-    await this.#commit(writes, next);
+  async #make(next: Noted): Promise<void> {
+    await this.#room(next.bytes);
+    await this.#commit(next);
   }
 
-  async #commit(writes: readonly Write[], { done, undo }: Relay): Promise<void> {
+  async #commit({ writes, done, undo }: Noted, chain?: Chain): Promise<void> {
     try {
-      await this.#options.batch.submit(writes);
+      await this.#options.batch.submit(writes, chain);
     } catch (error) {
       undo();
       throw error;
@@ -219,10 +220,16 @@ export class Outbox {
   }
 }
 
-/** With them the record notes how far it is relayed, or goes. */
-const writesOf = ({ key, value, revision }: Kept, { writes, relayed }: Relay): Write[] => {
+/** It will be so each time. */
+const isLasting = (error: unknown): error is Problem => error instanceof Problem && error.code === 'request-invalid';
+
+/** With the copies the record notes how far it is relayed, or goes. */
+const noted = ({ key, value, revision }: Kept, relay: Relay): Noted => {
   const kept = value as unknown as { [key: string]: Json };
-  return [...writes, relayed ? { key, put: { ...kept, relayed }, expectRevision: revision } : { key, delete: true, expectRevision: revision }];
+  const { relayed } = relay;
+  const note: Write = relayed ? { key, put: { ...kept, relayed }, expectRevision: revision } : { key, delete: true, expectRevision: revision };
+  const writes = [...relay.writes, note];
+  return { ...relay, writes, bytes: bytesOfWrites(writes) };
 };
 
 /** What has the same is told in its order. */

@@ -9,7 +9,13 @@ const waitingBytesMax = 64 * 1024 * 1024;
 /** Commits at once: one is written while the next gathers in the store, with what others have for it, and need not wait for its turn. */
 const underWayMax = 2;
 
-type Submission = { writes: readonly Write[]; bytes: number; resolve: () => void; reject: (problem: unknown) => void };
+/**
+ * Submissions that are to be made in their order: none after one that could not be made, but might be later. `broken`: why that
+ * one was not.
+ */
+export type Chain = { broken?: Problem };
+
+type Submission = { writes: readonly Write[]; chain: Chain | undefined; bytes: number; resolve: () => void; reject: (problem: unknown) => void };
 
 /** It may fail, and be made again in parts: what was submitted after it has to wait. */
 const isConditional = ({ writes }: Submission): boolean => writes.some(({ expectRevision }) => expectRevision !== undefined);
@@ -47,12 +53,12 @@ export class CommitBatch {
   }
 
   /** Resolves when the writes are committed. @throws Problem as `Table.commit` does, and `unavailable` when too much waits */
-  submit(writes: readonly Write[]): Promise<void> {
+  submit(writes: readonly Write[], chain?: Chain): Promise<void> {
     const bytes = bytesOfWrites(writes);
     if (!this.hasRoom(bytes)) return Promise.reject(new Problem('unavailable', 'cannot write: too many changes wait for the store'));
     return new Promise((resolve, reject) => {
       this.#bytes += bytes;
-      this.#waiting.push({ writes, bytes, resolve, reject });
+      this.#waiting.push({ writes, chain, bytes, resolve, reject });
       this.#wake();
     });
   }
@@ -123,13 +129,19 @@ export class CommitBatch {
   }
 
   /** What cannot be committed together is halved until it is known which one is in the way. */
-  async #settle(batch: Submission[]): Promise<void> {
+  async #settle(all: Submission[]): Promise<void> {
+    const batch = all.filter(({ chain }) => !chain?.broken);
+    for (const { chain, reject } of all) if (chain?.broken) reject(chain.broken);
+    if (batch.length === 0) return;
     try {
       await this.#table.commit(batch.flatMap(({ writes }) => writes));
       for (const { resolve } of batch) resolve();
     } catch (error) {
-      if (batch.length === 1) batch[0]?.reject(error);
-      else {
+      const [first] = batch;
+      if (first && batch.length === 1) {
+        if (first.chain && error instanceof Problem && error.code !== 'request-invalid') first.chain.broken = error;
+        first.reject(error);
+      } else {
         const half = batch.length >> 1;
         await this.#settle(batch.slice(0, half));
         await this.#settle(batch.slice(half));

@@ -65,4 +65,23 @@ test('CommitBatch: what may fail is made alone, and nothing that was submitted a
   await batch.idle();
 });
 
+test('CommitBatch: of a chain nothing is made after what could not be made, but what never can be holds up nothing', async () => {
+  for (const code of ['store-full', 'request-invalid'] as const) {
+    const { batch, commits } = slowTable();
+    const chain = {};
+    const outcomes = Promise.allSettled([batch.submit(put('a'), chain), batch.submit(put('b'), chain), batch.submit(put('c')), batch.submit(put('d'), chain)]);
+    for (let at = 0; at < 7; at++) {
+      await settled();
+      const { keys, end } = commits[at] ?? {};
+      end?.(keys?.includes('a') ? new Problem(code, 'it is so') : undefined);
+    }
+    const follows = code === 'store-full' ? 'rejected' : 'fulfilled';
+    assert.equal(
+      (await outcomes).map(({ status }) => status),
+      ['rejected', follows, 'fulfilled', follows],
+      code,
+    );
+  }
+});
+
 test.run();
