@@ -22,6 +22,8 @@ export type ControlFunctionsOptions = {
   lend: (version: DeployedVersion) => void;
   run: RunStored;
   writer: Pick<EffectWriter, 'commit'>;
+  /** What is judged holds locks until then. */
+  holds?: { judge(judged: string, judge: string): { isBlocked(): boolean; end(): void } } | undefined;
   decide: (decision: PlacementDecision) => void;
   keep: (record: ExecutionRecord) => void;
   warn: (details: object, message: string) => void;
@@ -29,6 +31,7 @@ export type ControlFunctionsOptions = {
 
 /** Somebody waits for the verdict, perhaps a client. */
 const askedMsMax = 10_000;
+const blocked = 'deadlock-victim: it waits for what the execution that it is to judge holds until it is judged';
 const answerBytesMax = 1024 * 1024;
 
 export class ControlFunctions {
@@ -80,22 +83,37 @@ export class ControlFunctions {
     const { version } = found;
     // Deployments refuse this; two changes that crossed on their way to an edge may still meet here.
     if (controlsOf(version).length > 0) return { problem: 'it has a control function itself' };
+    const request = requestOf(this.#ids.next(Date.now()), tenant, name, record);
+    const waiting = this.#options.holds?.judge(record.execution, request.id);
     try {
-      const { key } = version.limits.timeMs <= askedMsMax ? version : await this.variant(tenant, name, { limits: { timeMs: askedMsMax } });
-      const request = requestOf(this.#ids.next(Date.now()), tenant, name, record);
-      return { execution: request.id, ...(await this.#run(key, request, hops)) };
+      const answer = await this.#run(version, request, hops, () => waiting?.isBlocked() === true);
+      return { execution: request.id, ...answer, ...(waiting?.isBlocked() && 'problem' in answer && { problem: blocked }) };
     } catch (error) {
       return { problem: error instanceof Problem ? `${error.code}: ${error.message}` : String(error) };
+    } finally {
+      waiting?.end();
     }
   }
 
+  /** The version with as much time as is left; a repeat has it in whole seconds, since each is a version of its own. */
+  async #within(version: DeployedVersion, leftMs: number): Promise<{ key: string } | { refused: ErrorCode }> {
+    if (version.limits.timeMs <= leftMs) return version;
+    const timeMs = Math.floor(leftMs / 1000) * 1000;
+    return timeMs <= 0 ? { refused: 'time-limit' } : this.variant(version.tenant, version.function, { limits: { timeMs } }, version);
+  }
+
   /** What it does goes with the events that led to what it judges, so that a circle through it ends as one through events does. */
-  async #run(key: string, request: StoredRequest, hops: number): Promise<Asked> {
+  async #run(found: DeployedVersion, request: StoredRequest, hops: number, stopped: () => boolean): Promise<Asked> {
     const { run, writer, keep } = this.#options;
-    const untilMs = performance.now() + askedMsMax;
+    let endsAtMs: number | undefined;
     const end = await runUntilCommitted({
       function: request.function,
-      version: () => (performance.now() < untilMs ? { key } : { refused: 'time-limit' }),
+      version: () => {
+        const now = performance.now();
+        endsAtMs ??= now + askedMsMax;
+        return this.#within(found, Math.round(endsAtMs - now));
+      },
+      stopped,
       run: (version, attempt) => run({ key: version, request, overlay: true, attempt, responseBytesMax: answerBytesMax }),
       commit: async (effects) => effects.effects.length > 0 && writer.commit({ ...effects, writes: [], hops }),
       retries: 0,

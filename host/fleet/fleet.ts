@@ -26,7 +26,7 @@ import type { LastLines } from '../telemetry/last-lines.ts';
 import type { LogRecord } from '../telemetry/log-record.ts';
 import type { NodeLog } from '../telemetry/node-log.ts';
 import { Approvals } from './approvals.ts';
-import { ControlFunctions } from './control-functions.ts';
+import { ControlFunctions, type ControlFunctionsOptions } from './control-functions.ts';
 import { DecisionLog, type DecisionQuery } from './decision-log.ts';
 import type { DeferralFromGateway, DeferralToGateway, LaterRequest } from './deferral-protocol.ts';
 import { Deferrals, type DeferredEnd } from './deferrals.ts';
@@ -65,7 +65,7 @@ export type FleetOptions = {
   /** Told what shared sidecars of functions that are there said where no execution was under way. */
   onLogs?: (records: readonly LogRecord[]) => void;
   /** What executions in an overlay hold until their commit. */
-  holds?: StoredRunsOptions['holds'];
+  holds?: (StoredRunsOptions['holds'] & ControlFunctionsOptions['holds']) | undefined;
   /** For those who judge a failure. */
   lastLines: LastLines;
   /** How executions of a version went, where gateway threads tell. */
@@ -160,7 +160,7 @@ export class Fleet {
       ...this.#listeners(options),
     });
     this.runs = this.#makeRuns(options);
-    this.control = this.#makeControl(writer);
+    this.control = this.#makeControl(writer, options.holds);
     this.guarantees = this.#makeGuarantees(options);
     this.deferrals = new Deferrals({
       config: config.deferral,
@@ -191,13 +191,14 @@ export class Fleet {
     return new StoredRuns({ gateway, lent: (key) => this.#lent.get(key)?.version, holds, claim: (digest) => held.claim(digest) });
   }
 
-  #makeControl(writer: EffectWriter): ControlFunctions {
+  #makeControl(writer: EffectWriter, holds: FleetOptions['holds']): ControlFunctions {
     return new ControlFunctions({
       ceilings: this.#config.ceilings,
       live: (tenant, name) => this.#liveVersion(tenant, name),
       lend: (version) => this.lend(version),
       run: (run, options) => this.runs.run(run, options),
       writer,
+      holds,
       decide: (decision) => this.#decisions.add(decision),
       keep: (record) => this.#keep([record]),
       warn: (details, message) => this.#log.warn(details, message),

@@ -26,6 +26,9 @@ const inUseMs = 3_600_000;
 /** Values that are removed in one commit. */
 const erasedAtOnce = 200;
 
+/** Somebody waits for a verdict. `isBlocked`: who is to give it had to give way, and would have to each time. */
+export type Waiting = { isBlocked(): boolean; end(): void };
+
 /** A choice, for the log of decisions. `subject` is an execution, or a resource. */
 export type SharedDecision = {
   at: number;
@@ -91,6 +94,8 @@ export class StateHub {
   readonly #threads = new Set<Thread>();
   /** Runs in an overlay whose commit is not settled, with what is to be released then. */
   readonly #committing = new Map<number, (() => void)[]>();
+  /** Executions that judge: whom, and whether they wait for what that holds until it is judged. */
+  readonly #judges = new Map<string, { judged: string; isBlocked: boolean }>();
   readonly #asked = new Map<number, { thread: Thread; resolve: (items: Attached[]) => void }>();
   readonly #open: HubOptions['open'];
   readonly #isThere: HubOptions['isThere'];
@@ -104,7 +109,7 @@ export class StateHub {
     const shed = async (): Promise<void> => void (await this.#askAll({ kind: 'shed' }));
     this.#regions = new Regions({ open, store, onError, shed, ...(regionLimits && { limits: regionLimits }) });
     this.#onDecision = onDecision;
-    this.#locks = new Locks((owner, lock, circle) => onDecision(deadlockDecision(executionOf(owner), lock, circle.map(executionOf))));
+    this.#locks = new Locks((owner, lock, circle) => this.#deadlock(executionOf(owner), lock, circle.map(executionOf)));
     this.sessions = new Sessions({ open, onError });
   }
 
@@ -129,6 +134,24 @@ export class StateHub {
     const releases = this.#committing.get(run);
     this.#committing.delete(run);
     for (const release of releases ?? []) release();
+  }
+
+  /** An execution that has ended, and keeps what it holds, waits for another one that judges it. To be called before that begins. */
+  judge(judged: string, judge: string): Waiting {
+    const entry = { judged, isBlocked: false };
+    this.#judges.set(judge, entry);
+    this.#locks.waitFor(judged, judge);
+    const end = (): void => {
+      this.#judges.delete(judge);
+      this.#locks.waitNoMore(judged);
+    };
+    return { isBlocked: () => entry.isBlocked, end };
+  }
+
+  #deadlock(victim: string, lock: string, circle: readonly string[]): void {
+    const judge = this.#judges.get(victim);
+    if (judge && circle.includes(judge.judged)) judge.isBlocked = true;
+    this.#onDecision(deadlockDecision(victim, lock, circle));
   }
 
   /** At once, or when the run is settled. */

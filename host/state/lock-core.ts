@@ -1,9 +1,11 @@
 /**
  * Who holds which lock and who waits for it: decisions only, without clock or messages. Locks are given in the order in which
  * they were asked for; those who want to share one get it together. Owners that wait for each other are found when the last
- * of them begins to wait, and the youngest of them is refused.
+ * of them begins to wait, and the youngest of them is refused. An execution that has ended and is being judged keeps its locks
+ * and waits too: for the execution that judges it.
  */
 import type { LockMode } from '../wasi/shared-port.ts';
+import { executionOf } from './owner.ts';
 
 /** What became of a request. Those that wait have no verdict yet. `circle`: who waited for each other. */
 export type Verdict = { ticket: number; result: 'granted' | 'held' | 'deadlock-victim' | 'timed-out' | 'cancelled'; circle?: string[] };
@@ -20,7 +22,18 @@ const compatible = (a: LockMode, b: LockMode): boolean => a === 'shared' && b ==
 export class LockCore {
   readonly #locks = new Map<string, LockState>();
   readonly #owners = new Map<string, OwnerState>();
+  /** Executions that are judged, and by which ones. */
+  readonly #judges = new Map<string, string>();
   #ages = 0;
+
+  /** From now on `judged` waits for `judge`: executions, whoever their owners are. */
+  waitFor(judged: string, judge: string): void {
+    this.#judges.set(judged, judge);
+  }
+
+  waitNoMore(judged: string): void {
+    this.#judges.delete(judged);
+  }
 
   /** An owner waits for one lock at a time. `ticket` names the request in verdicts. */
   acquire(ticket: number, owner: string, lock: string, mode: LockMode): Verdict[] {
@@ -33,15 +46,19 @@ export class LockCore {
     state.queue.push(waiter);
     own.waits = waiter;
     const verdicts = this.#advance(state);
-    // Nobody waits for an owner without a lock, so it closes no circle.
-    while (own.waits && own.holds.size > 0) {
+    while (own.waits && this.#isWaitedFor(owner, own)) {
       const circle = this.#circleOf(owner);
       if (!circle) break;
-      const victim = circle.reduce((a, b) => (this.#ageOf(a) > this.#ageOf(b) ? a : b));
+      const victim = circle.filter((one) => this.#owners.get(one)?.waits).reduce((a, b) => (this.#ageOf(a) > this.#ageOf(b) ? a : b));
       const [refused, ...others] = this.#refuse(victim, 'deadlock-victim');
       verdicts.push({ ...(refused as Verdict), circle }, ...others);
     }
     return verdicts;
+  }
+
+  /** Nobody waits for an owner without a lock, unless it judges: otherwise it closes no circle. */
+  #isWaitedFor(owner: string, { holds }: OwnerState): boolean {
+    return holds.size > 0 || (this.#judges.size > 0 && [...this.#judges.values()].includes(executionOf(owner)));
   }
 
   /** Gives a lock back, or waits for it no more. */
@@ -124,10 +141,15 @@ export class LockCore {
     if (holds.size === 0 && !waits) this.#owners.delete(owner);
   }
 
-  /** Whom an owner waits for: those whose hold excludes it, and those that come before it, back to an exclusive one. */
+  #judgesOf(owner: string): string[] {
+    const judge = this.#judges.get(executionOf(owner));
+    return judge === undefined ? [] : [...this.#owners.keys()].filter((other) => executionOf(other) === judge);
+  }
+
+  /** Whom an owner waits for: those whose hold excludes it, and those that come before it, back to an exclusive one. Or who judges it. */
   #blockersOf(owner: string): string[] {
     const waiter = this.#owners.get(owner)?.waits;
-    if (!waiter) return [];
+    if (!waiter) return this.#judgesOf(owner);
     const { holders, queue } = this.#locks.get(waiter.lock) as LockState;
     const blockers = [...holders].filter(([, mode]) => !compatible(mode, waiter.mode)).map(([holder]) => holder);
     for (let i = queue.indexOf(waiter) - 1; i >= 0; i--) {

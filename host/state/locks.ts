@@ -38,6 +38,15 @@ export class Locks {
     });
   }
 
+  /** As of `LockCore`. */
+  waitFor(judged: string, judge: string): void {
+    this.#core.waitFor(judged, judge);
+  }
+
+  waitNoMore(judged: string): void {
+    this.#core.waitNoMore(judged);
+  }
+
   release(owner: string, lock: string): void {
     this.#settle(this.#core.release(owner, lock));
   }

@@ -24,6 +24,22 @@ test('acquire: first come, first served, and those who share get it together', (
   assert.is(core.owners, 0);
 });
 
+test('acquire: who judges an execution cannot wait for what that holds, neither by itself nor through others', () => {
+  const core = new LockCore();
+  core.acquire(1, '1:1:judged', 'x', 'exclusive');
+  core.waitFor('judged', 'judge');
+  assert.equal(core.acquire(2, '2:1:other', 'x', 'exclusive'), []);
+  assert.equal(core.acquire(3, '2:2:judge', 'x', 'exclusive'), [{ ticket: 3, result: 'deadlock-victim', circle: ['1:1:judged', '2:2:judge'] }]);
+  core.acquire(4, '3:1:third', 'y', 'exclusive');
+  assert.equal(core.acquire(5, '3:1:third', 'x', 'exclusive'), []);
+  const [refused] = core.acquire(6, '2:3:judge', 'y', 'exclusive');
+  assert.equal([refused?.result, refused?.circle?.includes('1:1:judged')], ['deadlock-victim', true]);
+  assert.is(granted(core.acquire(7, '2:4:judge', 'z', 'exclusive')).length, 1, 'others are free');
+  core.waitNoMore('judged');
+  assert.equal(core.acquire(8, '4:1:judge', 'x', 'exclusive'), [], 'it waits as anybody');
+  assert.equal(granted(core.releaseAll('1:1:judged')), [2]);
+});
+
 test('acquire: a circle of three is found when it closes, and the youngest gives way alone', () => {
   const core = new LockCore();
   for (const [ticket, owner, lock] of [
