@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import { createSerial } from '../base/serial.ts';
 import type { ComposedSidecar } from '../sidecar/composition.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
 import type { Table } from '../store/table.ts';
@@ -19,7 +20,6 @@ import { finishRemoval, finishRemovals } from './removals.ts';
 import type { DeployedVersion, RouteTable } from './route-table.ts';
 import { scanAll } from './scan.ts';
 import { createSealer } from './secret.ts';
-import { createSerial } from './serial.ts';
 import { SidecarLibrary } from './sidecar-library.ts';
 import { type ExtraRoutes, type FleetOf, RouteTableBuilder, type Serving, servesLive } from './snapshot.ts';
 import { createTenants, type Tenants } from './tenant.ts';

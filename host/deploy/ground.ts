@@ -1,4 +1,5 @@
 import { Problem } from '../base/errors.ts';
+import type { Serial } from '../base/serial.ts';
 import type { Plan } from '../component/plan.ts';
 import type { ComposedSidecar } from '../sidecar/composition.ts';
 import type { HeldBlobs } from '../store/held-blobs.ts';
@@ -7,7 +8,6 @@ import { tenantKey } from './keys.ts';
 import { type Ceilings, ceilingsFor } from './manifest.ts';
 import type { ModuleSummary, TenantRecord } from './model.ts';
 import type { Sealer } from './secret.ts';
-import type { Serial } from './serial.ts';
 
 /** `open`: what it imports and only sidecars can provide. */
 export type InspectedComponent = { plan: Plan; open: readonly string[] };

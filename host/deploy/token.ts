@@ -1,11 +1,11 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Problem } from '../base/errors.ts';
+import type { Serial } from '../base/serial.ts';
 import type { Table } from '../store/table.ts';
 import { tenantKey, tokenKey, tokenPrefix } from './keys.ts';
 import type { TenantRecord, TokenRecord } from './model.ts';
 import { type Listed, type ListPage, listPage, scanAll } from './scan.ts';
 import { parseScope, type Scope } from './scope.ts';
-import type { Serial } from './serial.ts';
 
 /** What is known of a token without its secret. */
 export type TokenInfo = Omit<TokenRecord, 'hash'>;

@@ -1,5 +1,5 @@
-import type { Serial } from '../deploy/serial.ts';
-import { createSerial } from '../deploy/serial.ts';
+import type { Serial } from '../base/serial.ts';
+import { createSerial } from '../base/serial.ts';
 import type { Table } from '../store/table.ts';
 import { type FeedMessage, signMessage } from './message.ts';
 import { protocols } from './protocol.ts';

@@ -4,6 +4,7 @@
  * which counts; ends with `close`.
  */
 import { type ErrorCode, Problem } from '../base/errors.ts';
+import { createSerial } from '../base/serial.ts';
 import type { GuardedRequest, KeptBody } from '../execution/guarantee.ts';
 import { KeptBodies } from '../execution/kept-bodies.ts';
 import type { CommitBatch } from '../store/commit-batch.ts';
@@ -65,7 +66,8 @@ export class DeadLetters {
   /** No letter of a tenant is over before. */
   readonly #soonestOver = new Map<string, number>();
   readonly #closing = new AbortController();
-  #underWay: Promise<unknown> = Promise.resolve();
+  /** What looks at all letters is done one after the other. */
+  readonly #inTurn = createSerial();
 
   constructor(options: DeadLettersOptions) {
     this.#options = options;
@@ -96,14 +98,7 @@ export class DeadLetters {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#underWay;
-  }
-
-  /** What looks at all letters is done one after the other. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#underWay.then(work);
-    this.#underWay = done.catch(() => undefined);
-    return done;
+    await this.#inTurn(async () => undefined);
   }
 
   /** Makes queues that are not there yet: those that functions name, so that somebody can look into them before they are needed. */

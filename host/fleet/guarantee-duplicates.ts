@@ -3,6 +3,7 @@
  * come far more often than they are worth a commit. Begins with `open`; ends with `close`.
  */
 import { Problem } from '../base/errors.ts';
+import { createSerial } from '../base/serial.ts';
 import type { EffectWriter } from '../capability/effect-writer.ts';
 import type { Table } from '../store/table.ts';
 import { type EndedRecord, endedKey, putRecord } from './guarantee-records.ts';
@@ -18,7 +19,7 @@ export class GuaranteeDuplicates {
   readonly #options: DuplicatesOptions;
   readonly #counts = new Map<string, number>();
   #flusher: NodeJS.Timeout | undefined;
-  #flushing: Promise<void> = Promise.resolve();
+  readonly #inTurn = createSerial();
   #closed = false;
 
   constructor(options: DuplicatesOptions) {
@@ -43,9 +44,7 @@ export class GuaranteeDuplicates {
 
   /** Writes down what is counted, when a flush that is under way has ended: each adds to what the one before has written. */
   flush(): Promise<void> {
-    const flushed = this.#flushing.then(() => this.#flush());
-    this.#flushing = flushed.catch(() => undefined);
-    return flushed;
+    return this.#inTurn(() => this.#flush());
   }
 
   async #flush(): Promise<void> {

@@ -3,6 +3,7 @@
  * lives of the node have left; ends with `close`, when the step under way has been made.
  */
 import { Problem } from '../base/errors.ts';
+import { createSerial } from '../base/serial.ts';
 import { Shares } from '../base/shares.ts';
 import type { GuaranteeRecord } from '../execution/guarantee.ts';
 import type { KeptBodies } from '../execution/kept-bodies.ts';
@@ -33,7 +34,7 @@ export class GuaranteeKeeping {
   readonly #room: Shares;
   /** Written by this life of the node while what was there before is being measured. */
   #written: Set<string> | undefined = new Set();
-  #work: Promise<void> = Promise.resolve();
+  readonly #inTurn = createSerial();
   readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
 
@@ -43,14 +44,14 @@ export class GuaranteeKeeping {
   }
 
   open(): void {
-    void this.#next(() => this.#measure()).catch(this.#options.onError);
+    void this.#inTurn(() => this.#measure()).catch(this.#options.onError);
     this.#start();
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     clearTimeout(this.#timer);
-    await this.#work.catch(() => undefined);
+    await this.#inTurn(async () => undefined);
   }
 
   /** @throws Problem `store-full` if the tenant has its share, or with `more` bytes would have more than that */
@@ -75,7 +76,7 @@ export class GuaranteeKeeping {
 
   /** Removes what ended longer ago than it is to be remembered; not while it is being measured, or another sweep is under way. */
   sweep(): Promise<void> {
-    return this.#next(() => this.#sweep());
+    return this.#inTurn(() => this.#sweep());
   }
 
   /** Forgets keys of which nobody is, with their responses. */
@@ -99,12 +100,6 @@ export class GuaranteeKeeping {
       if (!this.#closing.signal.aborted) this.#start();
     };
     this.#timer = setTimeout(() => void this.sweep().catch(this.#options.onError).finally(again), everyMs).unref();
-  }
-
-  #next(work: () => Promise<void>): Promise<void> {
-    const done = this.#work.then(work);
-    this.#work = done.catch(() => undefined);
-    return done;
   }
 
   async #measure(): Promise<void> {

@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createSerial } from '../../host/base/serial.ts';
 import { createPublisher } from '../../host/deploy/publisher.ts';
 import { createSealer } from '../../host/deploy/secret.ts';
-import { createSerial } from '../../host/deploy/serial.ts';
 
 const table = (version: number) => ({ version, functions: [], routes: [] });
 const later = (ms = 1): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,8 +1,8 @@
 import { Problem } from '../../base/errors.ts';
+import { createSerial } from '../../base/serial.ts';
 import type { FunctionReader } from '../../deploy/function-reader.ts';
 import type { FunctionWriter } from '../../deploy/function-writer.ts';
 import { endRollout, type RolloutRecord, type RolloutStage, stagesOf } from '../../deploy/rollout.ts';
-import { createSerial } from '../../deploy/serial.ts';
 import { quantileMs } from '../../execution/health.ts';
 import type { EdgeInfo } from '../roster.ts';
 import { type EdgeTally, healthSum, type ServedReport, type TakenBack, tally } from './report.ts';
