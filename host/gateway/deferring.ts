@@ -5,6 +5,7 @@ import type { DeployedVersion } from '../deploy/route-table.ts';
 import type { ExecutionIds } from '../execution/id.ts';
 import type { DeferralFromGateway, DeferralToGateway, LaterRequest } from '../fleet/deferral-protocol.ts';
 import type { GuestRequest } from '../wasi/context.ts';
+import { linesOf } from './headers.ts';
 import { sendProblem } from './problem.ts';
 import { readAll } from './read-all.ts';
 
@@ -51,8 +52,19 @@ export class Deferring {
       const { method, authority, pathWithQuery, headers } = request;
       const body = request.body ? Buffer.from(await readAll(request.body)).toString('base64') : null;
       const { tenant, function: name } = version;
-      const lines = headers.map(([key, value]): [string, string] => [key, Buffer.from(value).toString('latin1')]);
-      await this.#keep({ id, tenant, function: name, version: version.version, arrivedAt, startBy, method, authority, pathWithQuery, headers: lines, body });
+      await this.#keep({
+        id,
+        tenant,
+        function: name,
+        version: version.version,
+        arrivedAt,
+        startBy,
+        method,
+        authority,
+        pathWithQuery,
+        headers: linesOf(headers),
+        body,
+      });
       outgoing.writeHead(202, { 'nacelle-execution': id, 'location': `/v1/executions/${id}/result`, 'content-length': 0, 'cache-control': 'no-store' });
       outgoing.end();
     } catch (error) {

@@ -11,6 +11,7 @@ import { type FailedRequest, isKept } from '../execution/failed-request.ts';
 import type { FailureFromGateway } from '../fleet/failure-protocol.ts';
 import type { GuestRequest, HeaderList } from '../wasi/context.ts';
 import { HttpExchange } from './exchange.ts';
+import { linesOf } from './headers.ts';
 import type { RequestBody } from './request-body.ts';
 
 /** How long the answer to a failed request waits for the rest of its body. */
@@ -176,7 +177,7 @@ export class Failing {
       return;
     }
     const { method, authority, pathWithQuery } = request;
-    const headers = request.headers.map(([header, value]): [string, string] => [header, Buffer.from(value).toString('latin1')]);
+    const headers = linesOf(request.headers);
     const startedAt = Math.round(timeOriginMs + execution.arrivedMs);
     const stored = { id: execution.id, tenant, function: name, arrivedAt: startedAt, method, authority, pathWithQuery, headers, body };
     const attempt = { attempt: 1, startedAt, endedAt: Math.round(timeOriginMs + performance.now()), code, message };

@@ -9,13 +9,14 @@ import { steadyNow } from '../execution/attempts.ts';
 import { fingerprintOf, type GuaranteeRecord, type GuardedAnswer, type GuardedRequest, guaranteeKey, headOf, writtenAfterMs } from '../execution/guarantee.ts';
 import type { ExecutionIds } from '../execution/id.ts';
 import type { ThreadClaims } from '../execution/key-claims.ts';
-import type { HeaderLines, HeadStart, StoredRequest } from '../execution/stored-run.ts';
+import type { HeadStart, StoredRequest } from '../execution/stored-run.ts';
 import { replayOf } from '../fleet/guarantee-key.ts';
 import type { GuaranteeFromGateway, GuaranteeToGateway } from '../fleet/guarantee-protocol.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { Entry } from '../store/table.ts';
-import type { GuestRequest, HeaderList } from '../wasi/context.ts';
+import type { GuestRequest } from '../wasi/context.ts';
 import { prefersAsync } from './deferring.ts';
+import { linesOf } from './headers.ts';
 import { HeldBodies, type HeldBody } from './held-bodies.ts';
 import { hasKey, keyOf, waitMsOf } from './idempotency-key.ts';
 import { sendKept } from './kept-response.ts';
@@ -43,7 +44,6 @@ const heldBytesDefault = 128 * 1024 * 1024;
 const replayedFlushMs = 250;
 const leaseMsDefault = 30_000;
 
-const linesOf = (headers: HeaderList): HeaderLines => headers.map(([name, value]) => [name, Buffer.from(value).toString('latin1')]);
 /** Whether nobody has to be asked before it is begun: what it does can be thrown away, and waits for nobody. */
 const mayBegin = ({ shared, session }: DeployedVersion, { outbound }: Asked): boolean => !outbound && !session && (shared ?? []).length === 0;
 

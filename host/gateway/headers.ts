@@ -1,5 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { Problem } from '../base/errors.ts';
+import type { HeaderLines } from '../execution/stored-run.ts';
 import type { HeaderList } from '../wasi/context.ts';
 
 /** Fields that belong to one connection, not to the message (RFC 9110, section 7.6.1); `host` is the request's authority. */
@@ -148,3 +149,9 @@ export const checkedTrailers = (trailers: HeaderList): [string, string][] => {
   }
   return lines;
 };
+
+/** Headers as text, for whoever keeps or sends them. */
+export const linesOf = (headers: HeaderList): HeaderLines => headers.map(([name, value]) => [name, Buffer.from(value).toString('latin1')]);
+
+/** The bytes of such lines. */
+export const headersOf = (lines: HeaderLines): HeaderList => lines.map(([name, value]) => [name, Buffer.from(value, 'latin1')]);

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { GuardedAnswer } from '../execution/guarantee.ts';
 import type { StoreReader } from '../store/store.ts';
-import { responseHead } from './headers.ts';
+import { headersOf, responseHead } from './headers.ts';
 
 /** A body up to this size is copied behind its head: one write of a string costs half of a gathering write of two buffers. */
 const mergedBytesMax = 8 * 1024;
@@ -22,7 +22,7 @@ export const sendKept = async (
 ): Promise<void> => {
   if (outgoing.destroyed || outgoing.headersSent) return;
   const { status, body, trailers } = response;
-  const { lines, length } = responseHead(response.headers.map(([name, value]) => [name, Buffer.from(value, 'latin1')]));
+  const { lines, length } = responseHead(headersOf(response.headers));
   const bytes = 'base64' in body ? Buffer.from(body.base64, 'base64') : undefined;
   const size = bytes?.length ?? ('bytes' in body ? body.bytes : 0);
   const bodyless = incoming.method === 'HEAD' || status === 204 || status === 304;

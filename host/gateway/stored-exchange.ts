@@ -5,7 +5,7 @@ import { type ByteSink, ByteStreamError } from '../base/stream.ts';
 import type { Exchange, Execution } from '../execution/execution.ts';
 import type { HeaderLines, StoredRequest, StoredResponse, StoredRun } from '../execution/stored-run.ts';
 import type { GuestRequest, HeaderList, ResponseSink } from '../wasi/context.ts';
-import { checkedHead, checkedTrailers } from './headers.ts';
+import { checkedHead, checkedTrailers, headersOf, linesOf } from './headers.ts';
 import type { Spilling, SpillingBody } from './spilling.ts';
 
 const writeBytesMax = 1024 * 1024;
@@ -17,12 +17,17 @@ const inMemoryBytesMax = 1024 * 1024;
 /** The headers that tell a guest of its run are the node's to set. */
 const attemptHeader = 'nacelle-attempt';
 
-const bytesOf = (lines: HeaderLines): HeaderList => lines.map(([name, value]) => [name, Buffer.from(value, 'latin1')]);
-
 const guestRequestOf = ({ method, authority, pathWithQuery, headers, body, trailers }: StoredRequest, attempt: number | undefined): GuestRequest => {
-  const given = bytesOf(headers.filter(([name]) => name !== attemptHeader));
+  const given = headersOf(headers.filter(([name]) => name !== attemptHeader));
   const own: HeaderList = attempt === undefined ? [] : [[attemptHeader, Buffer.from(String(attempt))]];
-  return { method, scheme: 'http', authority, pathWithQuery, headers: [...given, ...own], body: body && new BytesSource(body, trailers && bytesOf(trailers)) };
+  return {
+    method,
+    scheme: 'http',
+    authority,
+    pathWithQuery,
+    headers: [...given, ...own],
+    body: body && new BytesSource(body, trailers && headersOf(trailers)),
+  };
 };
 
 /**
@@ -142,7 +147,7 @@ export class StoredExchange implements Exchange, ResponseSink, ByteSink {
 
   /** What the guest answered; what was spilled is claimed until `release`. @throws Problem if it cannot be kept */
   async result(): Promise<{ response: StoredResponse; release: () => void }> {
-    const headers = this.#headers.map(([name, value]): [string, string] => [name, Buffer.from(value).toString('latin1')]);
+    const headers = linesOf(this.#headers);
     // Its length is all that a client is told of a body that it does not get.
     if (this.#isBodyless && this.#length === undefined && this.bytesOut > 0) headers.push(['content-length', String(this.bytesOut)]);
     const trailers = this.#trailers.length > 0 ? { trailers: this.#trailers } : {};
