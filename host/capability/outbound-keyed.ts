@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
+import { shortHash } from '../base/short-hash.ts';
 import type { OutboundHttp, OutboundRequest } from '../wasi/context.ts';
 
 const header = 'idempotency-key';
-const digestLength = 16;
+const placeLength = 16;
 
 const placeOf = ({ method, scheme, authority, pathWithQuery }: OutboundRequest): string =>
-  createHash('sha256').update(`${method} ${scheme}://${authority}${pathWithQuery}`).digest('base64url').slice(0, digestLength);
+  shortHash(`${method} ${scheme}://${authority}${pathWithQuery}`, placeLength);
 
 /**
  * Requests of an execution that may be run again: each has a key of its own, made of the execution, of where it goes, and of

@@ -1,5 +1,5 @@
 /** Which shared resources an execution is to have: declared by its version, determined by its tenant, function or request. */
-import { createHash } from 'node:crypto';
+import { shortHash } from '../base/short-hash.ts';
 import type { GuestRequest } from '../wasi/context.ts';
 import type { Attachment, ResourceKind } from '../wasi/shared-port.ts';
 import { bucketId, bucketOf, tenantOf } from './keyvalue-keys.ts';
@@ -26,11 +26,8 @@ export type SessionDeclaration = { from: KeySource; name?: string | undefined; s
 /** Whose resources those are. */
 export type Owner = { tenant: string; function: string };
 
-const digestLength = 22;
 /** Longer keys of requests name nothing. */
 const keyLengthMax = 4096;
-
-const digestOf = (key: string): string => createHash('sha256').update(key).digest('base64url').slice(0, digestLength);
 
 const headerOf = ({ headers }: GuestRequest, wanted: string): string | undefined => {
   for (const [name, value] of headers) if (name === wanted) return Buffer.from(value).toString();
@@ -69,7 +66,7 @@ export const requestKey = (request: GuestRequest, from: KeySource): string | und
   else if ('cookie' in from) key = cookieOf(request, from.cookie);
   else if ('path' in from) key = segmentOf(request, from.path);
   else key = queryOf(request, from.query);
-  return key === undefined || key === '' || key.length > keyLengthMax ? undefined : digestOf(key);
+  return key === undefined || key === '' || key.length > keyLengthMax ? undefined : shortHash(key);
 };
 
 /** Stands for a function where what requests name belongs to the tenant; no function can be called that. */

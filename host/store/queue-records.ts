@@ -1,5 +1,5 @@
 /** The records of a queue in a Table. All keys of a queue begin with its prefix. */
-import { createHash } from 'node:crypto';
+import { shortHash } from '../base/short-hash.ts';
 import type { Json, Write } from './table.ts';
 
 /**
@@ -18,8 +18,6 @@ export const ordersMax = radix ** orderLength;
 
 const digits = (value: number, length: number): string => Math.trunc(value).toString(radix).padStart(length, '0');
 
-const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22);
-
 /** `order`: below `ordersMax`, of those that are due in the same millisecond. */
 export const positionOf = (dueAt: number, order: number, id: string): string => digits(dueAt, dueLength) + digits(order, orderLength) + id;
 export const dueOf = (position: string): number => Number.parseInt(position.slice(0, dueLength), radix);
@@ -31,8 +29,8 @@ export const messageKey = (prefix: string, id: string): string => `${prefix}i/${
 export const messagePrefix = (prefix: string): string => `${prefix}i/`;
 export const indexKey = (prefix: string, position: string): string => `${prefix}d/${position}`;
 export const indexPrefix = (prefix: string): string => `${prefix}d/`;
-export const orderedPrefix = (prefix: string, key: string): string => `${prefix}k/${hashOf(key)}/`;
-export const dedupeKey = (prefix: string, dedupeId: string): string => `${prefix}x/${hashOf(dedupeId)}`;
+export const orderedPrefix = (prefix: string, key: string): string => `${prefix}k/${shortHash(key)}/`;
+export const dedupeKey = (prefix: string, dedupeId: string): string => `${prefix}x/${shortHash(dedupeId)}`;
 export const dedupePrefix = (prefix: string): string => `${prefix}x/`;
 
 const indexRecord = ({ key, notBefore }: MessageRecord): IndexRecord => ({

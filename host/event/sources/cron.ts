@@ -4,8 +4,8 @@
  * suspended nothing is sent: what passes then is caught up with as after a stop. What is kept goes with the schedule, so that
  * one that comes again begins anew. Begins with `update`; ends with `stop`.
  */
-import { createHash } from 'node:crypto';
 import { Cron } from 'croner';
+import { shortHash, shortHashLength } from '../../base/short-hash.ts';
 import { scanRecords } from '../../store/scan.ts';
 import type { Table, Write } from '../../store/table.ts';
 import { makeEvent } from '../cloud-event.ts';
@@ -24,7 +24,6 @@ export type CronSourceOptions = {
 const caughtUpMax = 1000;
 const retryMs = 1000;
 const lateMsMax = 60_000;
-const hashLength = 22;
 /** A timer never waits longer: clocks are set, and time zones change their rules. */
 const waitMsMax = 3_600_000;
 
@@ -78,7 +77,7 @@ type Job = {
 };
 
 const keysPrefix = (tenant: string): string => `${tenant}/cron/`;
-const hashOf = ({ cron, timeZone }: CronSubscription): string => createHash('sha256').update(`${cron}\n${timeZone}`).digest('base64url').slice(0, hashLength);
+const hashOf = ({ cron, timeZone }: CronSubscription): string => shortHash(`${cron}\n${timeZone}`);
 
 export class CronSource {
   readonly #options: CronSourceOptions;
@@ -179,7 +178,7 @@ export class CronSource {
     const due = dueTicks(cron, kept?.value.last ?? now, now, subscription.catchUp);
     for (const at of due) {
       if (job.ended) return undefined;
-      const id = `${key.slice(-hashLength)}-${at}`;
+      const id = `${key.slice(-shortHashLength)}-${at}`;
       const event = makeEvent(
         { id, source: `/cron/${target.name}`, type: 'nacelle.cron', time: new Date(at).toISOString(), subject: subscription.cron },
         undefined,
