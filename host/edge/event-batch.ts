@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { Problem } from '../base/errors.ts';
 import { namePattern } from '../deploy/names.ts';
-import { type EventItem, hopsMax, payloadBytesMax } from '../event/model.ts';
+import { type EventItem, hopsMax } from '../event/model.ts';
+import { payloadBytesMax } from '../verdict/model.ts';
 import type { OriginClient } from './origin-client.ts';
 
 /**

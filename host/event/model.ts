@@ -11,8 +11,7 @@ export type { HeaderLines };
 /** What brought a delivery about. `http`: a request that is answered later; `event`: sent to the function itself. */
 export type Trigger = ExecutionTrigger;
 
-/** A request as it is kept. An event is the request of its delivery, in the binary form of CloudEvents. */
-/** `body` in base64. */
+/** A request as it is kept, `body` in base64. An event is the request of its delivery, in the binary form of CloudEvents. */
 export type EventRequest = {
   method: string;
   authority: string;
@@ -107,8 +106,6 @@ export const failureDefaults: FailurePolicy = { retries: 2, backoffMs: 1000, max
 
 /** Events that lead to events, one after the other. */
 export const hopsMax = 16;
-/** Largest payload of an event, in bytes. */
-export const payloadBytesMax = 512 * 1024;
 
 /** How an attempt ended. `commit` makes its effects together with `writes`; without it they never happen. */
 export type Delivered = {

@@ -3,6 +3,7 @@
  * relayed by one commit that enqueues all copies and deletes it, or by several, each of which notes in it whose copies are
  * enqueued: never lost, never twice. One whose copies no queue can hold becomes a dead letter for each of them. Begins with `start`; ends with `stop`.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { Problem } from '../base/errors.ts';
 import { bytesOfWrites, type Chain, type CommitBatch } from '../store/commit-batch.ts';
 import type { Entry, Json, Page, Table, Write } from '../store/table.ts';
@@ -116,7 +117,7 @@ export class Outbox {
         await this.#relayAll(page.entries.filter(({ key }) => !this.#failed.has(key)));
         if (page.next === undefined) break;
         cursor = page.next;
-        await rest();
+        await turn();
       }
       if (this.#failed.size === 0) this.#retryMs = retryMs;
     }
@@ -237,5 +238,3 @@ const orderOf = ({ value: { tenant, attributes } }: Kept): string | undefined =>
   const key = attributes.find(([name]) => name === partitionAttribute)?.[1];
   return key === undefined ? undefined : `${tenant} ${key}`;
 };
-
-const rest = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -5,8 +5,8 @@
  */
 const slots = 1 << 16;
 
-/** Where the record of a key is ends with a hash. */
-const slotOf = (at: string): number => Number.parseInt(at.slice(-4), 16) & (slots - 1);
+/** Where the record of a key is ends with a hash: as many digits as there are slots. */
+const slotOf = (at: string): number => Number.parseInt(at.slice(-4), 16);
 
 const viewsOf = (shared: SharedArrayBuffer): { begun: Int32Array; counts: Int32Array } => ({
   begun: new Int32Array(shared, 0, slots),

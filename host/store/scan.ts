@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Entry, Table } from './table.ts';
 
 const pageMax = 200;
@@ -16,6 +17,6 @@ export const scanRecords = async function* <T>(
     yield* entries;
     if (next === undefined) return;
     cursor = next;
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
   }
 };

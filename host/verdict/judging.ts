@@ -4,10 +4,22 @@
  */
 import type { PlacementDecision } from '../placement/model.ts';
 import { doubledMemory, Rollbacks, ranOutOfMemory } from './built-in.ts';
-import type { Ceilings, Change, Judge, Judgeable, Judged, Judgement, Limits, OtherLimits, Settings, Subject } from './model.ts';
+import {
+  type Ceilings,
+  type Change,
+  type Judge,
+  type Judgeable,
+  type Judged,
+  type Judgement,
+  type Limits,
+  type OtherLimits,
+  payloadBytesMax,
+  type Settings,
+  type Subject,
+} from './model.ts';
 import { type FailureRecord, failureRecord } from './record.ts';
 import { ruleFor } from './rules.ts';
-import { bytesOf, parseVerdict, payloadBytesMax, type Verdict } from './schema.ts';
+import { bytesOf, parseVerdict, type Verdict } from './schema.ts';
 
 /** Who changed what of a function, and why. */
 export type ChangeNote = { by: string; reason: string; execution: string };

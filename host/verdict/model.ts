@@ -3,6 +3,9 @@ import type { ErrorCode } from '../base/errors.ts';
 
 type HeaderLines = [name: string, value: string][];
 
+/** Largest payload of an event, and of an input or a result of a verdict, in bytes. */
+export const payloadBytesMax = 512 * 1024;
+
 export type Limits = { memoryMib: number; cpuMs: number; timeMs: number };
 /** The most that a function may have; `prewarm` where it is bounded. */
 export type Ceilings = Limits & { prewarm?: number | undefined };

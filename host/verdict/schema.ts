@@ -8,9 +8,7 @@ const whole = (min: number, max: number) =>
     .int({ error: `must be a whole number from ${min} to ${max}` })
     .min(min)
     .max(max);
-/** Of an input or a result, decoded. */
-export const payloadBytesMax = 512 * 1024;
-/** That many bytes in base64; text may have as many characters, but not more bytes. */
+/** `payloadBytesMax` in base64; text may have as many characters, but not more bytes. */
 const base64Max = 700_000;
 const reasonMax = 500;
 
