@@ -7,16 +7,9 @@ import { expiryPrefix } from '../../host/capability/keyvalue-entry.ts';
 import { bucketId, type Usage, usageKey } from '../../host/capability/keyvalue-keys.ts';
 import { KeyValueSweeper } from '../../host/capability/keyvalue-sweeper.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
+import { settableClock } from '../clock.ts';
 
-const realNow = Date.now;
-let aheadMs = 0;
-test.before.each(() => {
-  aheadMs = 0;
-  Date.now = () => realNow() + aheadMs;
-});
-test.after(() => {
-  Date.now = realNow;
-});
+const clock = settableClock();
 
 const ownerKey = '~node/tenant/acme';
 const id = bucketId('acme', 'orders');
@@ -53,7 +46,7 @@ test('until: a value is gone for all readers when its time is over, before anybo
   assert.equal(bucket.list(undefined).keys, ['a', 'b']);
   assert.ok((bucket.until('a') ?? 0) > Date.now());
   assert.is(bucket.until('b'), undefined);
-  aheadMs += 1001;
+  clock.aheadMs += 1001;
   assert.is(text('a'), undefined);
   assert.is(bucket.revision('a'), 0);
   assert.is(bucket.until('a'), undefined);
@@ -67,7 +60,7 @@ test('sweep: removes what is gone, with its bytes and its note, and nothing else
   await put('long', 'x', 100_000);
   await put('stays', 'x');
   assert.is(await sweeper.sweep(), 0);
-  aheadMs += 2000;
+  clock.aheadMs += 2000;
   assert.is(await sweeper.sweep(), 450);
   assert.equal(await usage(), { bytes: 11, keys: 2 });
   assert.is(await notes(), 1);
@@ -84,7 +77,7 @@ test('until: a later set keeps the value, an increment keeps its time, a swap be
   assert.is(text('n'), '5');
   await put('swapped', 'x', 1000);
   const revision = bucket.revision('swapped');
-  aheadMs += 1001;
+  clock.aheadMs += 1001;
   let refused: unknown;
   await bucket.change({ kind: 'swap', key: 'swapped', revision, value: Buffer.from('late') }).catch((error) => {
     refused = error.code;
@@ -102,7 +95,7 @@ test('sweep: notes of a tenant that was removed go too', async () => {
   await put('a', 'x', 1000);
   for (const { key } of (await table.scan({ prefix: 'acme/' })).entries) await table.commit([{ key, delete: true }]);
   await table.commit([{ key: ownerKey, delete: true }]);
-  aheadMs += 2000;
+  clock.aheadMs += 2000;
   await sweeper.sweep();
   assert.is(await notes(), 0);
 });
@@ -116,7 +109,7 @@ test('Bucket: is as a map whose values have times, whatever is done and however 
     fc.record({ kind: fc.constant('sweep' as const) }),
   );
   const run = async (steps: (typeof step extends fc.Arbitrary<infer S> ? S : never)[]): Promise<void> => {
-    const atMs = realNow();
+    const atMs = clock.realNow();
     let nowMs = atMs;
     Date.now = () => nowMs;
     const { bucket, sweeper, usage, notes, put, text } = await openStore();

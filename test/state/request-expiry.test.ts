@@ -4,16 +4,9 @@ import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createKeyValue } from '../../host/capability/keyvalue.ts';
 import { openState } from '../../host/state/open.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
+import { settableClock } from '../clock.ts';
 
-const realNow = Date.now;
-let aheadMs = 0;
-test.before.each(() => {
-  aheadMs = 0;
-  Date.now = () => realNow() + aheadMs;
-});
-test.after(() => {
-  Date.now = realNow;
-});
+const clock = settableClock();
 
 const ttlMs = 60_000;
 const owner = '~node/tenant/acme';
@@ -38,12 +31,12 @@ test('what a request names is kept for its time after the last write, then all o
   const { put, keysOf, sweeper, left, close } = await open();
   for (const id of [cart, 'acme/~region/request/shop/board/user-1']) {
     for (const key of ['0', '1']) await put(id, key);
-    aheadMs += ttlMs - 1000;
+    clock.aheadMs += ttlMs - 1000;
     await put(id, '2');
-    aheadMs += ttlMs - 1000;
+    clock.aheadMs += ttlMs - 1000;
     await sweeper.sweep();
     assert.equal(keysOf(id), ['0', '1', '2']);
-    aheadMs += 2000;
+    clock.aheadMs += 2000;
     await sweeper.sweep();
     assert.equal(keysOf(id), [], id);
   }
@@ -55,9 +48,9 @@ test('what a function or a tenant shares stays, and so do the values of other re
   const { put, keysOf, sweeper, close } = await open();
   const staying = ['acme/~bucket/function/shop/stock', 'acme/~bucket/tenant/stock', 'acme/orders'];
   for (const id of [cart, ...staying]) await put(id, 'key');
-  aheadMs += ttlMs / 2;
+  clock.aheadMs += ttlMs / 2;
   await put('acme/~bucket/request/shop/cart/user-2', 'key');
-  aheadMs += ttlMs / 2 + 1;
+  clock.aheadMs += ttlMs / 2 + 1;
   await sweeper.sweep();
   assert.equal(keysOf(cart), []);
   for (const id of [...staying, 'acme/~bucket/request/shop/cart/user-2']) assert.equal(keysOf(id), ['key'], id);
@@ -78,10 +71,10 @@ test('increments, swaps and executions in an overlay count as writes', async () 
     () => writer.commit({ reads: [], effects: [{ kind: 'keyvalue', bucket: cart, change: increment }], writes: [] }),
   ];
   for (const write of writes) {
-    aheadMs += ttlMs - 1000;
+    clock.aheadMs += ttlMs - 1000;
     await write();
   }
-  aheadMs += ttlMs - 1000;
+  clock.aheadMs += ttlMs - 1000;
   await sweeper.sweep();
   assert.equal(keysOf(cart), ['first', 'n']);
   await close();

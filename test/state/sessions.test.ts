@@ -4,16 +4,9 @@ import { EffectWriter } from '../../host/capability/effect-writer.ts';
 import { createKeyValue } from '../../host/capability/keyvalue.ts';
 import { openState } from '../../host/state/open.ts';
 import { MemoryTable } from '../../host/store/memory/table.ts';
+import { settableClock } from '../clock.ts';
 
-const realNow = Date.now;
-let aheadMs = 0;
-test.before.each(() => {
-  aheadMs = 0;
-  Date.now = () => realNow() + aheadMs;
-});
-test.after(() => {
-  Date.now = realNow;
-});
+const clock = settableClock();
 
 const owner = '~node/tenant/acme';
 const wanted = { sessions: 'acme/~sessions/shop', digest: 'ann', serialize: false, idleMs: 60_000, maxMs: 100_000 };
@@ -36,7 +29,7 @@ const open = async () => {
 
 /** Lets all pass that is to pass after the end of a session. */
 const sweepLater = async ({ sweeper }: Pick<ReturnType<typeof openOver>, 'sweeper'>): Promise<void> => {
-  aheadMs += 10_000;
+  clock.aheadMs += 10_000;
   await sweeper.sweep();
 };
 
@@ -46,7 +39,7 @@ test('session: one that ends while it is in use leaves nothing, whatever its exe
   const bucket = await sessions.enter('1:a', wanted);
   await put(bucket, 'early');
   assert.is(listed(), 1);
-  aheadMs += wanted.maxMs + 1;
+  clock.aheadMs += wanted.maxMs + 1;
   await sweeper.sweep();
   assert.is(listed(), 0);
   await put(bucket, 'late');
@@ -60,7 +53,7 @@ test('session: one that ends while it is in use leaves nothing, whatever its exe
 test('session: what is written after its end goes also if the node is killed meanwhile', async () => {
   const { table, sessions, sweeper, put } = await open();
   const bucket = await sessions.enter('1:a', wanted);
-  aheadMs += wanted.maxMs + 1;
+  clock.aheadMs += wanted.maxMs + 1;
   await sweeper.sweep();
   await put(bucket, 'late');
   const again = openOver(table);
@@ -72,7 +65,7 @@ test('session: one that begins while the one before is still in use has its own 
   const world = await open();
   const { sessions, sweeper, put, left, listed } = world;
   const before = await sessions.enter('1:a', wanted);
-  aheadMs += wanted.maxMs + 1;
+  clock.aheadMs += wanted.maxMs + 1;
   await sweeper.sweep();
   const after = await sessions.enter('1:b', wanted);
   assert.is.not(before, after);
@@ -83,7 +76,7 @@ test('session: one that begins while the one before is still in use has its own 
   await sweepLater(world);
   assert.ok((await left()).some((key) => key.endsWith('/mine')));
   sessions.leave('1:b');
-  aheadMs += wanted.maxMs;
+  clock.aheadMs += wanted.maxMs;
   await sweeper.sweep();
   assert.equal(await left(), []);
 });
@@ -104,13 +97,13 @@ test('session: one in use goes on beyond its idle time; of functions that differ
   assert.is(await sessions.enter('1:b', { ...wanted, maxMs: 10 * wanted.maxMs }), bucket);
   await put(bucket, 'kept');
   for (let i = 0; i < 4; i++) {
-    aheadMs += wanted.idleMs + 1;
+    clock.aheadMs += wanted.idleMs + 1;
     await sweeper.sweep();
     assert.is(listed(), 1);
   }
   sessions.leave('1:a');
   sessions.leave('1:b');
-  aheadMs += wanted.idleMs + 1;
+  clock.aheadMs += wanted.idleMs + 1;
   await sweeper.sweep();
   assert.equal(await left(), []);
 });
